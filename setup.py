@@ -1,0 +1,65 @@
+"""wamjax: World Action Models in JAX/Flax."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+
+setup(
+    name="wamjax",
+    version="0.1.0",
+    description="World Action Models in JAX/Flax: joint video and action flow transformers, "
+    "trained on RLDS, evaluated in vectorised MJX worlds.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["wamjax", "wamjax.*"]),
+    package_data={"wamjax": ["py.typed", "eval/templates/*"]},
+    install_requires=[
+        # 0.10.x deadlocks in batched Cholesky on CPU (every MJX program with 128 worlds or more).
+        "jax>=0.9.2,!=0.10.*",
+        "flax>=0.12.6",
+        "optax>=0.2.8",
+        "orbax-checkpoint>=0.12.8",
+        "tensorflow-datasets>=4.9.10",
+        "grain>=0.2.18",
+        "array-record>=0.8.3",
+        "brax>=0.14.2",
+        "mujoco>=3.17",
+        "mujoco-mjx>=3.17",
+        "ml-collections>=1.1.0",
+        "absl-py>=2.0",
+        "numpy>=2.0",
+        "etils[epath]>=1.15",
+        "jaxtyping>=0.3.2",
+        "pillow>=10.0",
+        "matplotlib>=3.8",
+        "jinja2>=3.1",
+        "tqdm>=4.66",
+        "tensorboardX>=2.6",
+        "google-crc32c>=1.6",
+    ],
+    extras_require={
+        "tpu": ["jax[tpu]"],
+        "cuda": ["jax[cuda13]"],
+        "tfds": ["tensorflow-cpu>=2.21"],
+        "dev": [
+            "beartype>=0.19",
+            "hypothesis>=6.100",
+            "import-linter>=2.1",
+            "ipykernel>=6.29",
+            "nbclient>=0.10",
+            "nbformat>=5.10",
+            "pyright>=1.1.400",
+            "pytest>=8.3",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
+            "ruff>=0.15",
+            "scipy>=1.13",
+            "tensorflow-cpu>=2.21",
+        ],
+    },
+    entry_points={"console_scripts": ["wamjax = wamjax.cli.main:main"]},
+)

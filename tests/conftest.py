@@ -1,0 +1,49 @@
+"""Set before jax starts: shape checks, eight fake devices, a persistent compile cache."""
+
+import os
+
+os.environ.setdefault("WAMJAX_CHECK_SHAPES", "1")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+flags = os.environ.get("XLA_FLAGS", "")
+if "xla_force_host_platform_device_count" not in flags:
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=8".strip()
+
+import pathlib  # noqa: E402
+
+import pytest  # noqa: E402
+
+from wamjax.core.runtime import enable_compile_cache  # noqa: E402
+
+enable_compile_cache()
+
+SHARED_DATA = pathlib.Path(
+    os.environ.get(
+        "WAMJAX_SHARED_DATA", pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+    )
+)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """Real robot data that stand beside the checkout; see $WAMJAX_SHARED_DATA."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no real robot data at {SHARED_DATA}; set WAMJAX_SHARED_DATA")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def bridge_directory(shared_data: pathlib.Path) -> pathlib.Path:
+    return shared_data / "octo_debug_bridge" / "bridge_dataset" / "1.0.0"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the checks marked slow, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    skip = pytest.mark.skip(reason="slow; run by `bash launch/test.sh --slow`")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)

@@ -1,0 +1,79 @@
+"""Records that travel from station to station.
+
+`Episode` and its parts are NumPy (host); `Batch` and `Observation` are pytrees (device).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import flax.struct
+import numpy as np
+
+from wamjax.core.typing import AnyArray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Episode:
+    """One recorded trajectory of T control ticks; action t leads from step t to step t + 1.
+
+    Attributes:
+        frames: camera name -> uint8 [T, H, W, 3].
+        proprio: float32 [T, P], the robot's own reading, SI units.
+        actions: float32 [T, A]; the last row is by RLDS convention undefined (zero).
+        instruction: the language goal.
+        success: whether the task was solved.
+        control_hz: control ticks per second.
+        metadata: further scalars and strings to be stored with the episode.
+    """
+
+    frames: Mapping[str, np.ndarray]
+    proprio: np.ndarray
+    actions: np.ndarray
+    instruction: str
+    success: bool
+    control_hz: float
+    metadata: Mapping[str, str | int | float | bool]
+
+
+@flax.struct.dataclass
+class Batch:
+    """What the loader delivers and the loss reads; every mask says which numbers are real.
+
+    Attributes:
+        frames: uint8 [B, V, T, H, W, 3]; `history` frames up to now, then the future ones.
+        camera_mask: bool [B, V], the camera exists in this episode.
+        frame_mask: bool [B, T], the frame lies inside the episode.
+        actions: float32 [B, K, A], normalised.
+        action_mask: bool [B, K, A], inside the episode, recorded, and a real dimension.
+        proprio: float32 [B, P], normalised, now.
+        proprio_mask: bool [B, P].
+        text: uint8 [B, X], the instruction's UTF-8 bytes, padded with 0.
+        index: int32 [B], the global example index, for tests and logs.
+    """
+
+    frames: AnyArray
+    camera_mask: AnyArray
+    frame_mask: AnyArray
+    actions: AnyArray
+    action_mask: AnyArray
+    proprio: AnyArray
+    proprio_mask: AnyArray
+    text: AnyArray
+    index: AnyArray
+
+
+@flax.struct.dataclass
+class Observation:
+    """What a policy sees, of one world or of a batch of them.
+
+    Attributes:
+        frames: uint8 [..., V, T, H, W, 3], the history, the newest last.
+        camera_mask: bool [..., V].
+        proprio: float32 [..., P], raw SI units (the policy normalises).
+        text: uint8 [..., X], the instruction's UTF-8 bytes, padded with 0.
+    """
+
+    frames: AnyArray
+    camera_mask: AnyArray
+    proprio: AnyArray
+    text: AnyArray

@@ -1,0 +1,89 @@
+"""The one place that knows the quirks of XLA and jaxlib versions.
+
+jaxlib 0.7 to 0.10 recompute unrolled kinematic chains inside fused CPU kernels (about 500 times
+too slow for an MJX arm; jax-ml/jax issue 33761) unless the fusion emitters are off. Newer ones
+abort on that option. jaxlib 0.10.x deadlocks in batched Cholesky on CPU; setup.py excludes it.
+"""
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+VERSIONED = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "grain",
+    "tensorflow-datasets",
+    "mujoco",
+    "mujoco-mjx",
+    "brax",
+    "ml-collections",
+    "numpy",
+)
+
+
+def jaxlib_version() -> tuple[int, ...]:
+    """The numeric part of jaxlib's version, for example (0, 9, 2)."""
+    return tuple(int(part) for part in importlib.metadata.version("jaxlib").split(".")[:3])
+
+
+def physics_jit(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """`jax.jit` for an outermost program that contains MJX or another unrolled kinematic chain.
+
+    Args:
+        function: what to compile; it must not be called under another jit.
+        **options: passed to `jax.jit`.
+    """
+    on_cpu = jax.default_backend() == "cpu"
+    if on_cpu and (0, 7) <= jaxlib_version()[:2] < (0, 11):
+        options["compiler_options"] = {"xla_cpu_use_fusion_emitters": False}
+    return jax.jit(function, **options)
+
+
+def enable_compile_cache(directory: str | os.PathLike | None = None) -> pathlib.Path:
+    """Keep compiled programs on disk, small ones too; called by the command line and the tests.
+
+    Args:
+        directory: where; by default $JAX_COMPILATION_CACHE_DIR, else ~/.cache/wamjax/jax.
+    """
+    chosen = directory or os.environ.get("JAX_COMPILATION_CACHE_DIR") or "~/.cache/wamjax/jax"
+    path = pathlib.Path(chosen).expanduser()
+    path.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return path
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that decide the numbers, with Python's."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        found[name] = importlib.metadata.version(name)
+    return found
+
+
+def cpu_name() -> str:
+    """The processor's model name, or the architecture where the system does not tell."""
+    info = pathlib.Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def device_name() -> str:
+    """The devices in one line, for example "8 x TPU v5e" or "2 x cpu cores, AMD EPYC"."""
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        return f"cpu, {len(os.sched_getaffinity(0))} cores, {cpu_name()}"
+    return f"{len(devices)} x {devices[0].device_kind}"

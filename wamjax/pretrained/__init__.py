@@ -1,0 +1,1 @@
+"""Foreign weights: readers, name tables and parity (issue Weights)."""
