@@ -1,0 +1,34 @@
+"""A tiny WAM on real Open X-Embodiment data as TFDS left them on disk (BridgeData V2, WidowX).
+
+    wamjax train --config configs/bridge_tiny.py --config.data.dir=DIR --workdir runs/bridge
+    wamjax sample --workdir runs/bridge --out runs/bridge/sample.html
+
+DIR holds dataset_info.json (for example bridge_dataset/1.0.0).
+"""
+
+from wamjax.core.config import to_flags
+from wamjax.data.config import DataConfig
+from wamjax.recipes.tabletop import one_camera
+from wamjax.train.config import TrainConfig
+from wamjax.train.run_config import RunConfig
+
+CONFIG = RunConfig(
+    name="bridge_tiny",
+    system=one_camera(64),
+    data=DataConfig(
+        dir="bridge_dataset/1.0.0",
+        cameras=("image_0",),
+        proprio_key="state",
+        image_size=64,
+        frame_stride=2,
+        future=2,
+        chunk=4,
+        holdout=0.2,
+    ),
+    train=TrainConfig(steps=400, batch=32, learning_rate=1e-3, weight_decay=0.1, save_every=200),
+)
+
+
+def get_config():
+    """The config as flags."""
+    return to_flags(CONFIG)

@@ -1,0 +1,138 @@
+"""The table of results: exact keys, exact counts, resumed without a difference."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.eval.point_world import POLICY, WEIGHTS, PointEnv, variants, worlds
+from wamjax.core.errors import UserError
+from wamjax.eval.evaluate import Facts, evaluate
+from wamjax.eval.latency import latency
+from wamjax.eval.statistics import mcnemar, wilson
+from wamjax.eval.tally import summary
+from wamjax.eval.worlds import AXES, Worlds
+from wamjax.policy import random_policy, still_policy
+
+FACTS = Facts(parameters=12, train_seconds=3.5, train_flops=1e9, manifest_sha256="ab" * 32)
+LIMIT = np.ones(2, np.float32)
+POLICIES = {
+    "trained": (POLICY, WEIGHTS),
+    "random": random_policy(-LIMIT, LIMIT, chunk=4, replan=4),
+    "still": still_policy(width=2, gripper_dim=None, chunk=4, replan=4),
+}
+
+
+def run(folder, policies=POLICIES, seed=1):
+    tasks = {"reach": worlds(), "push": worlds()}
+    return evaluate(policies, tasks, facts=FACTS, seed=seed, directory=folder, batch=16)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("eval")
+    return folder, run(folder)
+
+
+def test_the_schema_is_exact(done):
+    folder, results = done
+    assert json.loads((folder / "results.json").read_text()) == results
+    assert set(results) >= {
+        *("policies", "manifest_sha256", "seed", "device", "versions", "parameters"),
+        *("train_seconds", "train_flops", "ms_per_chunk", "env_steps_per_second"),
+    }
+    assert list(results["policies"]) == ["trained", "random", "still"]
+    for policy in results["policies"].values():
+        assert list(policy) == ["reach", "push"]
+        for task in policy.values():
+            assert list(task) == ["clean", "axes", "mean_with_clean", "mean_without_clean"]
+            assert tuple(task["axes"]) == AXES
+            for cell in (task["clean"], *task["axes"].values()):
+                assert list(cell) == ["successes", "episodes", "rate", "wilson95"]
+                assert cell["episodes"] == 5
+                assert cell["rate"] == cell["successes"] / 5
+                assert tuple(cell["wilson95"]) == wilson(cell["successes"], 5)
+            rates = [cell["rate"] for cell in task["axes"].values()]
+            assert task["mean_without_clean"] == pytest.approx(np.mean(rates))
+            assert task["mean_with_clean"] == pytest.approx(
+                np.mean([*rates, task["clean"]["rate"]])
+            )
+    for name in ("ms_per_chunk", "env_steps_per_second"):
+        assert results[name] > 0
+
+
+def test_the_counts_are_those_of_the_episode_log(done):
+    folder, results = done
+    rows = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+    assert len(rows) == 3 * 2 * 40
+    assert len({(r["policy"], r["task"], r["axis"], r["seed"]) for r in rows}) == len(rows)
+    for name, tasks in results["policies"].items():
+        for task, table in tasks.items():
+            for axis, cell in (("clean", table["clean"]), *table["axes"].items()):
+                mine = [
+                    r for r in rows if (r["policy"], r["task"], r["axis"]) == (name, task, axis)
+                ]
+                assert cell["successes"] == sum(r["success"] for r in mine)
+    assert results["policies"]["trained"]["reach"]["mean_with_clean"] > 0
+
+
+def test_comparisons_are_paired_on_the_worlds(done):
+    folder, results = done
+    rows = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+
+    def column(policy, axis):
+        chosen = [
+            r for r in rows if r["policy"] == policy and r["task"] == "reach" and r["axis"] == axis
+        ]
+        return np.array([r["success"] for r in sorted(chosen, key=lambda r: r["seed"])])
+
+    for other in ("random", "still"):
+        table = results["comparisons"][other]["reach"]
+        assert tuple(table) == ("clean", *AXES)
+        for axis, cell in table.items():
+            first, second = column("trained", axis), column(other, axis)
+            assert cell["p_mcnemar"] == mcnemar(first, second)
+            assert cell["p_holm"] >= cell["p_mcnemar"]
+            assert cell["difference"] == pytest.approx(first.mean() - second.mean())
+
+
+def test_an_interrupted_evaluation_goes_on_and_other_weights_start_anew(done, monkeypatch):
+    folder, results = done
+    parts = sorted((folder / "parts").iterdir())
+    assert [p.name for p in parts[:2]] == ["random.push.json", "random.reach.json"]
+    before = {path: path.stat().st_mtime_ns for path in parts}
+    (folder / "parts" / "still.push.json").unlink()
+    again = run(folder)
+    assert again["policies"] == results["policies"]
+    kept = [path for path in parts if path.stat().st_mtime_ns == before[path]]
+    assert len(kept) == 5
+    changed = {**POLICIES, "trained": (POLICY, {**WEIGHTS, "gain": jnp.float32(-1.0)})}
+    worse = run(folder, changed)
+    assert worse["policies"]["trained"] != results["policies"]["trained"]
+    assert worse["policies"]["random"] == results["policies"]["random"]
+
+
+def test_a_task_without_some_axis_says_so_by_leaving_it_out():
+    rows = [{"axis": "clean", "success": True}, {"axis": "light", "success": False}]
+    table = summary(rows)
+    assert list(table["axes"]) == ["light"]
+    assert (table["mean_with_clean"], table["mean_without_clean"]) == (0.5, 0.0)
+    assert summary(rows[:1])["mean_without_clean"] is None
+
+
+def test_what_cannot_be_evaluated_is_refused(tmp_path):
+    with pytest.raises(UserError, match="trained"):
+        evaluate({}, {}, facts=FACTS, seed=0, directory=tmp_path)
+    for axes, rows in (((), ()), (("clean",), ()), (("sound",), ({},))):
+        with pytest.raises(UserError):
+            Worlds(env=PointEnv(), variants=variants([0]), axes=axes, rows=rows, horizon=3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_latency_counts_calls_and_orders_quantiles():
+    calls = []
+    found = latency(lambda x: calls.append(x), 3, warmup=2, repeats=7)
+    assert calls == [3] * 9
+    assert found.repeats == 7
+    assert 0 <= found.p50_ms <= found.p95_ms

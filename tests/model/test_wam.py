@@ -1,0 +1,93 @@
+"""Hidden tokens change nothing; cached equals uncached; every input matters."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.model.sequences import LAYOUT, SEGMENTS, TABLE, toy
+from wamjax.model.visibility import is_prefix, visibility_mask
+from wamjax.model.wam import Tokens, latents_from_tokens, tokens_from_latents
+
+
+@functools.cache
+def built(coupling):
+    model, params, tokens, sigma = toy(coupling)
+    run = jax.jit(
+        lambda params, tokens, sigma: model.apply(params, LAYOUT, tokens, sigma, method="denoise")
+    )
+    return model, params, tokens, sigma, run
+
+
+@pytest.mark.parametrize("coupling", ["mot", "trunk"])
+def test_what_a_token_does_not_see_leaves_it_bit_equal(coupling):
+    _, params, tokens, sigma, run = built(coupling)
+    before = run(params, tokens, sigma)
+    mask = visibility_mask(SEGMENTS, TABLE)
+    starts = np.cumsum([0, *(s.count for s in SEGMENTS)])
+    place = next(i for i, s in enumerate(SEGMENTS) if s.kind == "action/noisy")
+    values = list(tokens.values)
+    values[place] = values[place] + 1.0
+    after = run(params, Tokens(tuple(values), tokens.real), sigma)
+    assert not mask[starts[4] : starts[5], starts[5] : starts[6]].any()
+    np.testing.assert_array_equal(before["video"], after["video"])
+    assert jnp.abs(before["action"] - after["action"]).max() > 1e-3
+
+
+def test_padding_leaves_the_rest_bit_equal():
+    _, params, tokens, sigma, run = built("mot")
+    values = list(tokens.values)
+    values[0] = values[0].at[1, 2].add(5.0)
+    after = run(params, Tokens(tuple(values), tokens.real), sigma)
+    before = run(params, tokens, sigma)
+    for name in before:
+        np.testing.assert_array_equal(before[name], after[name])
+
+
+@pytest.mark.parametrize("coupling", ["mot", "trunk"])
+def test_cached_equals_uncached(coupling):
+    model, params, tokens, sigma, run = built(coupling)
+    count = LAYOUT.context_count()
+    cut = sum(s.count for s in SEGMENTS[:count])
+    context = Tokens(tokens.values[:count], tokens.real[:, :cut])
+    rest = Tokens(tokens.values[count:], tokens.real[:, cut:])
+    assert is_prefix(SEGMENTS, TABLE, count)
+
+    @jax.jit
+    def cached(params):
+        cache = model.apply(params, LAYOUT.context(), context, method="prefill")
+        return model.apply(params, LAYOUT, rest, sigma, cache, context.real, method="denoise")
+
+    whole, parts = run(params, tokens, sigma), cached(params)
+    for name in whole:
+        np.testing.assert_allclose(whole[name], parts[name], rtol=0, atol=2e-5)
+
+
+def test_every_input_has_a_gradient():
+    model, params, tokens, sigma, _ = built("mot")
+
+    @jax.jit
+    @jax.grad
+    def slope(values):
+        out = model.apply(params, LAYOUT, Tokens(values, tokens.real), sigma, method="denoise")
+        return sum(jnp.square(x).sum() for x in out.values())
+
+    for segment, gradient in zip(SEGMENTS, slope(tokens.values), strict=True):
+        assert jnp.abs(gradient).max() > 0, segment.kind
+
+
+def test_tokens_and_latents_are_inverse():
+    latents = jax.random.normal(jax.random.key(0), (2, 3, 4, 6, 5))
+    tokens = tokens_from_latents(latents, 2)
+    assert tokens.shape == (2, 18, 20)
+    np.testing.assert_array_equal(latents_from_tokens(tokens, (3, 2, 3), 2), latents)
+
+
+def test_the_trunk_coupling_has_no_expert_of_its_own():
+    _, mot, *_ = built("mot")
+    _, trunk, *_ = built("trunk")
+    names = set(mot["params"]["transformer"]["layers"])
+    assert names == {"trunk_in", "trunk_out", "action_in", "action_out"}
+    assert set(trunk["params"]["transformer"]["layers"]) == {"trunk_in", "trunk_out"}

@@ -1,0 +1,7 @@
+"""`python -m wamjax` is `wamjax`."""
+
+import sys
+
+from wamjax.cli.main import main
+
+sys.exit(main())

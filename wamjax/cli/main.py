@@ -1,0 +1,101 @@
+"""`wamjax <verb>`: parse, run, and turn what a user can mend into one sentence and exit code 2."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import wamjax
+from wamjax.core.errors import UserError
+
+# Verb -> (module with `arguments(parser)` and `run(args)`, one line of help).
+VERBS = {
+    "quickstart": "demonstrations -> RLDS -> train -> robustness evaluation -> report",
+    "demos": "expert demonstrations from the simulator, written as RLDS",
+    "data": "what is in a data set: inspect, stats",
+    "train": "train a config on an RLDS data set; resumes by default",
+    "eval": "success in vectorised worlds, clean and along seven perturbation axes",
+    "sample": "predicted video beside the truth, predicted actions beside the log",
+    "doctor": "devices, versions, memory, and what is missing",
+}
+
+
+def parser(verb: str | None) -> argparse.ArgumentParser:
+    """The parser of all verbs; only the chosen verb's module is imported."""
+    top = argparse.ArgumentParser(
+        prog="wamjax",
+        description="World Action Models in JAX/Flax.",
+        epilog="Example: wamjax quickstart --workdir runs/quickstart",
+    )
+    top.add_argument("--version", action="version", version=f"wamjax {wamjax.__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, line in VERBS.items():
+        sub = verbs.add_parser(
+            name, help=line, description=line, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == verb:
+            module = importlib.import_module(f"wamjax.cli.{name}")
+            module.arguments(sub)
+            sub.set_defaults(run=module.run)
+            sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return top
+
+
+def split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(arguments for argparse, overrides "--config.key=value")."""
+    plain, overrides = [], []
+    words = iter(argv)
+    for word in words:
+        if not word.startswith("--config."):
+            plain.append(word)
+        elif "=" in word:
+            overrides.append(word)
+        else:
+            overrides.append(f"{word}={next(words, '')}")
+    return plain, overrides
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        0 when the work was done, 2 when the user has to change something, 130 when interrupted.
+    """
+    # XLA's notes about cached programs are no news for a user.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in argv if word in VERBS), None)
+    plain, overrides = split_overrides(argv)
+    args = parser(verb).parse_args(plain)
+    try:
+        if overrides and "config" not in args:
+            raise UserError(f"{args.verb} takes no {overrides[0].split('=')[0]}; see --help.")
+        args.overrides = overrides
+        prepare()
+        args.run(args)
+    except UserError as error:
+        if args.debug:
+            raise
+        print(f"wamjax {args.verb}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"wamjax {args.verb}: interrupted; the same command goes on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def prepare() -> None:
+    """Settings of the process: the persistent compile cache, quiet third parties."""
+    import logging
+    import warnings
+
+    from wamjax.core.runtime import enable_compile_cache
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*Grain multiprocess worker profiling.*")
+    enable_compile_cache()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

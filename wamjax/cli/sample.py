@@ -1,0 +1,190 @@
+"""`wamjax sample`: held-out windows of a run's data, predicted and true side by side."""
+
+import argparse
+import json
+import pathlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wamjax.core.files import write_json
+from wamjax.core.keys import named_keys
+from wamjax.core.progress import Progress
+from wamjax.core.records import Batch
+from wamjax.core.text import decode_text
+from wamjax.core.typing import Key
+from wamjax.data import Windows, ordered_batches, read_episodes
+from wamjax.eval.openloop import HeldOut, open_loop
+from wamjax.eval.sample_report import Sample, write_sample_report
+from wamjax.eval.trained_run import TrainedRun, open_run
+
+BATCH = 32
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    parser.epilog = "Example:\n  wamjax sample --workdir runs/bridge --out runs/bridge/sample.html"
+    parser.add_argument("--workdir", required=True, type=pathlib.Path, help="of `wamjax train`")
+    parser.add_argument("--out", type=pathlib.Path, help="the page; default WORKDIR/sample.html")
+    parser.add_argument("--step", type=int, help="which checkpoint; default the newest")
+    parser.add_argument("--dir", help="where the data are now, if they have moved")
+    parser.add_argument("--limit", type=int, default=512, help="windows at most (default 512)")
+    parser.add_argument("--show", type=int, default=8, help="windows on the page (default 8)")
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=16,
+        help="samples averaged into the predicted action (default 16; 1: a single sample)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the sampler's noise")
+    parser.add_argument("--json", action="store_true", help="print sample.json at the end")
+
+
+def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, Any]]:
+    """(batch, key) -> mean of `draws` action chunks [B, K, A], and the first draw's frames.
+
+    A sampler draws from p(actions | observation); the prediction with the least expected error is
+    nearer to the middle of that distribution than one draw from it.
+    """
+    system, history = run.system, run.config.system.history
+
+    @jax.jit
+    def predict(weights: Any, batch: Batch, key: Key):
+        seen = (
+            jnp.asarray(batch.frames)[:, :, :history],
+            jnp.asarray(batch.camera_mask),
+            jnp.where(batch.proprio_mask, batch.proprio, 0.0),
+            jnp.asarray(batch.text),
+        )
+        keys = named_keys(key, "first", "others")
+        first = system.sample(weights, *seen, keys["first"], video=system.predicts_video)
+
+        def one(key: Key):
+            return system.sample_actions(weights, *seen, key)
+
+        others = jax.lax.map(one, jax.random.split(keys["others"], draws - 1))
+        total = first["action"] + others.sum(0)
+        return total / draws, first["frames"] if "frames" in first else None
+
+    def call(batch: Batch, key: Key):
+        actions, frames = predict(run.weights, batch, key)
+        return np.asarray(actions), None if frames is None else np.asarray(frames)
+
+    return call
+
+
+def held_out(windows: Windows, limit: int | None) -> Iterator[HeldOut]:
+    """Held-out windows in fixed batches; filling rows have empty masks."""
+    for batch in ordered_batches(windows, BATCH, limit):
+        places = np.maximum(np.asarray(batch.index), 0).astype(np.int64)
+        previous, exists = windows.previous_actions(places)
+        yield HeldOut(
+            batch=batch,
+            previous=previous,
+            has_previous=exists,
+            episode=windows.index.episode[places],
+        )
+
+
+def samples(
+    run: TrainedRun, windows: Windows, predict: Callable, count: int, key: Key
+) -> list[Sample]:
+    """`count` windows spread over the held-out part, for the page."""
+    history = run.config.system.history
+    batch = next(iter(ordered_batches(windows, count, count)))
+    actions, frames = predict(batch, key)
+    invert = run.action_normaliser.invert
+    out = []
+    for row, place in enumerate(np.asarray(batch.index)):
+        if place < 0:
+            continue
+        seen = np.asarray(batch.frames)[row, 0]
+        start = int(windows.index.row[place] - windows.index.first[place])
+        out.append(
+            Sample(
+                label=f"episode {int(windows.index.episode[place])}, step {start}",
+                instruction=decode_text(np.asarray(batch.text)[row]),
+                now=seen[history - 1],
+                truth=seen[history:],
+                predicted=seen[:0] if frames is None else frames[row, 0],
+                logged=np.asarray(invert(np.asarray(batch.actions)[row])),
+                actions=np.asarray(invert(actions[row])),
+                mask=np.asarray(batch.action_mask)[row],
+            )
+        )
+    return out
+
+
+def run_sample(
+    run: TrainedRun,
+    out: pathlib.Path,
+    *,
+    directory: str | None,
+    limit: int | None,
+    show: int,
+    draws: int,
+    seed: int,
+    command: str,
+) -> dict[str, Any]:
+    """Measure, write the page and the numbers beside it (same name, .json)."""
+    import dataclasses
+
+    config = dataclasses.replace(
+        run.config.data, part="heldout", dir=directory or run.config.data.dir
+    )
+    windows = Windows(config, run.statistics, read_episodes(config))
+    predict = predictor(run, draws)
+    key = jax.random.key(seed)
+    mean = np.asarray(run.action_normaliser.apply(padded(run, windows)), np.float32)
+    total = min(len(windows), limit) if limit else len(windows)
+    with Progress("sample", total, "windows") as progress:
+        errors = open_loop(
+            predict,
+            held_out(windows, limit),
+            mean_action=mean,
+            history=run.config.system.history,
+            key=key,
+            advance=progress.advance,
+        )
+    errors |= {"draws": draws, "step": run.step, "seed": seed}
+    pages = samples(run, windows, predict, show, jax.random.fold_in(key, 1))
+    title = f"{run.config.name}, step {run.step}"
+    write_sample_report(out, errors, pages, title=title, command=command)
+    write_json(out.with_suffix(".json"), errors)
+    return errors
+
+
+def padded(run: TrainedRun, windows: Windows) -> np.ndarray:
+    """The mean training action, raw units, as wide as the system's actions."""
+    mean = np.asarray(run.statistics.action.mean, np.float32)
+    return np.pad(mean, (0, windows.actions.shape[-1] - len(mean)))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the verb."""
+    trained = open_run(args.workdir, args.step)
+    out = args.out or args.workdir / "sample.html"
+    errors = run_sample(
+        trained,
+        out,
+        directory=args.dir,
+        limit=args.limit,
+        show=args.show,
+        draws=max(1, args.draws),
+        seed=args.seed,
+        command=f"wamjax sample --workdir {args.workdir} --out {out}",
+    )
+    if args.json:
+        json.dump(errors, sys.stdout, indent=2)
+        print()
+        return
+    for name in ("action", "mean_action", "last_action", "frame", "repeat_frame"):
+        value = errors[f"{name}_error"]
+        if value is not None:
+            low, high = errors["intervals"][f"{name}_error"]
+            print(f"{name}_error {value:.4f} (95 % interval {low:.4f} to {high:.4f})")
+    print(f"{errors['windows']} windows of {errors['episodes']} held-out episodes; page: {out}")

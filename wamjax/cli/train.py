@@ -1,0 +1,81 @@
+"""`wamjax train`: a config on an RLDS data set."""
+
+import argparse
+import json
+import pathlib
+import sys
+from typing import Any
+
+from wamjax.cli import config_file
+from wamjax.core.errors import UserError
+from wamjax.data import Windows, make_loader, read_episodes, statistics_for
+from wamjax.parallel.start import start_hosts
+from wamjax.recipes.system import System
+from wamjax.train.loop import train
+from wamjax.train.run_config import RunConfig
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    parser.epilog = (
+        "Example:\n  wamjax train --config configs/bridge_tiny.py --config.data.dir=DIR "
+        "--workdir runs/bridge"
+    )
+    config_file.arguments(parser)
+    parser.add_argument(
+        "--workdir", required=True, type=pathlib.Path, help="all outputs; an old run is resumed"
+    )
+    parser.add_argument("--json", action="store_true", help="print final.json at the end")
+
+
+def run_training(config: RunConfig, workdir: pathlib.Path) -> dict[str, Any]:
+    """Scan the data, compute or load their statistics, train.
+
+    Returns:
+        What `wamjax.train.loop.train` returns.
+    """
+    hosts = start_hosts()
+    episodes = read_episodes(config.data)
+    statistics = statistics_for(config.data, episodes)
+    loader = make_loader(
+        config.data,
+        config.train.batch,
+        statistics,
+        host_index=hosts.index,
+        host_count=hosts.count,
+        episodes=episodes,
+    )
+    check_widths(config, loader.source)
+    return train(
+        config,
+        workdir,
+        system=System(config.system),
+        loader=loader,
+        statistics=statistics.to_json(),
+    )
+
+
+def check_widths(config: RunConfig, windows: Windows) -> None:
+    """Refuse data whose actions or proprio are not as wide as the system expects.
+
+    Raises:
+        UserError: they differ.
+    """
+    for label, got, wanted in (
+        ("action_dim", windows.actions.shape[-1], config.system.action_dim),
+        ("proprio_dim", windows.proprio.shape[-1], config.system.proprio_dim),
+    ):
+        if got != wanted:
+            raise UserError(
+                f"the data have {got} numbers where system.{label} is {wanted}; "
+                f"set --config.system.{label}={got}."
+            )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the verb; a run that SIGTERM ended has saved and counts as done."""
+    config = config_file.load(args.config, args.overrides)
+    final = run_training(config, args.workdir)
+    if args.json:
+        json.dump(final, sys.stdout, indent=2)
+        print()

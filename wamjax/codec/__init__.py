@@ -1,0 +1,7 @@
+"""Codecs: frames to latents and back, instructions and frames to tokens."""
+
+from wamjax.codec.base import VideoCodec as VideoCodec
+from wamjax.codec.keypoints import KeypointEncoder as KeypointEncoder
+from wamjax.codec.keypoints import Localiser as Localiser
+from wamjax.codec.patch import PatchCodec as PatchCodec
+from wamjax.codec.text import TextEncoder as TextEncoder

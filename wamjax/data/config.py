@@ -1,0 +1,91 @@
+"""Which data, which windows, which normalisation: values only."""
+
+import dataclasses
+from typing import Literal
+
+Norm = Literal["quantile", "zscore", "identity"]
+Part = Literal["train", "heldout", "all"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """One data set and how windows are cut from it.
+
+    Keys name step features and are looked up as steps/KEY, then steps/observation/KEY.
+
+    Attributes:
+        dir: the version directory (it holds dataset_info.json).
+        split: the TFDS split.
+        cameras: image keys, in the order of the views.
+        proprio_key, action_key, instruction_key: None where the data have none; then the width
+            must be given, the numbers are zero and the mask is False.
+        image_size: side of the square frames, pixels; others are resized (aspect not kept).
+        history: frames up to now, the newest last.
+        future: frames after now.
+        frame_stride: control steps from one frame to the next.
+        chunk: consecutive actions, one a control step.
+        text_length: UTF-8 bytes of the instruction.
+        action_norm, proprio_norm: how the Normaliser is fitted.
+        gripper_dim: the action dimension that is 0..1 and goes to -1..1 whatever the statistics.
+        action_width, proprio_width: pad to this many dimensions (mask False); None: as recorded.
+        holdout: fraction of episodes, by a hash of their content, that is never trained on.
+        part: which episodes.
+        seed: of the shuffle.
+        bad_budget: fraction of episodes (and of images) that may be bad and is passed over.
+        cache_bytes: memory for decoded frames; frames beyond it are decoded at each use.
+        prefetch: batches made ahead by one thread; 0 makes each when it is asked for.
+    """
+
+    dir: str
+    split: str = "train"
+    cameras: tuple[str, ...] = ("image", "wrist_image")
+    proprio_key: str | None = "state"
+    action_key: str | None = "action"
+    instruction_key: str | None = "language_instruction"
+    image_size: int = 48
+    history: int = 1
+    future: int = 2
+    frame_stride: int = 4
+    chunk: int = 8
+    text_length: int = 64
+    action_norm: Norm = "quantile"
+    proprio_norm: Norm = "quantile"
+    gripper_dim: int | None = 6
+    action_width: int | None = None
+    proprio_width: int | None = None
+    holdout: float = 0.1
+    part: Part = "train"
+    seed: int = 0
+    bad_budget: float = 0.0
+    cache_bytes: int = 2**30
+    prefetch: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "history", "frame_stride", "chunk", "text_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("future", "seed", "cache_bytes", "prefetch"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("holdout", "bad_budget"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
+            raise ValueError(f"cameras must be different image keys, got {self.cameras}")
+        if self.part == "heldout" and self.holdout == 0.0:
+            raise ValueError("part 'heldout' needs a holdout above 0")
+        for key, width in (
+            ("action_key", self.action_width),
+            ("proprio_key", self.proprio_width),
+        ):
+            if getattr(self, key) is None and width is None:
+                raise ValueError(f"without {key} its width must be given")
+            if width is not None and width < 1:
+                raise ValueError(f"a width must be at least 1, got {width}")
+        if self.gripper_dim is not None and self.gripper_dim < 0:
+            raise ValueError(f"gripper_dim counts from 0, got {self.gripper_dim}")
+
+    @property
+    def frames(self) -> int:
+        """T: frames a window."""
+        return self.history + self.future

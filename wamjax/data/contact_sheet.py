@@ -1,0 +1,144 @@
+"""A data set at a glance: a few episodes, every camera, frames across time, the instruction."""
+
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from wamjax.core.errors import UserError
+from wamjax.data.faults import BadRecord
+from wamjax.data.images import decode, is_black
+from wamjax.data.rlds import RawEpisode, RldsSource
+from wamjax.data.schema import split_names
+
+TILE = 112  # pixels; small frames are enlarged by whole factors
+GAP = 4
+GUTTER = 128
+CAPTION = 30
+INK, FAINT, PAPER, MISSING = (20, 20, 24), (110, 110, 118), (255, 255, 255), (205, 205, 210)
+
+
+def contact_sheet(
+    directory: str | os.PathLike,
+    path: str | os.PathLike,
+    *,
+    split: str | None = None,
+    episodes: int = 6,
+    frames: int = 8,
+) -> pathlib.Path:
+    """Draw a PNG: one block an episode, one strip a camera, time to the right.
+
+    Args:
+        directory: the RLDS version directory.
+        path: the PNG.
+        split: by default "train" if there is one, else the first.
+        episodes: how many, spread over the split.
+        frames: how many of each, from the first to the last step.
+
+    Raises:
+        UserError: not an RLDS directory, or nothing in it can be read.
+    """
+    names = split_names(pathlib.Path(directory))
+    source = RldsSource(directory, split or ("train" if "train" in names else names[0]))
+    cameras = sorted(
+        name.removeprefix("steps/")
+        for name, feature in source.features.items()
+        if feature.kind == "image" and name.startswith("steps/")
+    )
+    chosen = _readable(source, episodes)
+    if not chosen or not cameras:
+        raise UserError(f"{directory} has no readable episode with images: inspect the data.")
+    width = GUTTER + frames * (TILE + GAP) + GAP
+    block = CAPTION + len(cameras) * (TILE + GAP) + 3 * GAP
+    sheet = Image.new("RGB", (width, CAPTION + len(chosen) * block), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    big, small = ImageFont.load_default(size=17), ImageFont.load_default(size=13)
+    title = f"{source.description.name} {source.description.version}, split {source.split}"
+    draw.text((GAP, 7), f"{title}: {len(source)} episodes", INK, big)
+    for place, (number, episode) in enumerate(chosen):
+        top = CAPTION + place * block
+        _caption(draw, (GAP, top + 6), number, episode, width, big)
+        steps = np.linspace(0, episode.length - 1, frames).round().astype(int)
+        for strip, camera in enumerate(cameras):
+            y = top + CAPTION + strip * (TILE + GAP)
+            _strip(sheet, draw, episode, camera, steps, y, small)
+    target = pathlib.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.incomplete")
+    sheet.save(temporary, "PNG")
+    os.replace(temporary, target)
+    return target
+
+
+def _readable(source: RldsSource, wanted: int) -> list[tuple[int, RawEpisode]]:
+    numbers = np.unique(np.linspace(0, len(source) - 1, wanted).round().astype(int))
+    found = []
+    for number in numbers.tolist():
+        try:
+            found.append((number, source.episode(number)))
+        except (BadRecord, ValueError, IndexError):
+            continue
+    return found
+
+
+def _caption(
+    draw: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    number: int,
+    episode: RawEpisode,
+    width: int,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+) -> None:
+    texts = [
+        bytes(value[0]).decode("utf-8", errors="replace")
+        for name, value in sorted(episode.steps.items())
+        if "instruction" in name and isinstance(value, list)
+    ]
+    said = f"“{texts[0]}”" if texts and texts[0] else "no instruction"
+    line = f"episode {number}   {said}   {episode.length} steps"
+    if "success" in episode.metadata:
+        line += "   solved" if episode.metadata["success"] else "   not solved"
+    while draw.textlength(line, font) > width - 2 * GAP:
+        line = line[:-2] + "…"
+    draw.text(at, line, INK, font)
+
+
+def _strip(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    episode: RawEpisode,
+    camera: str,
+    steps: np.ndarray,
+    y: int,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+) -> None:
+    draw.text((GAP, y + TILE // 2 - 16), camera.split("/")[-1], INK, font)
+    black = True
+    for column, step in enumerate(steps.tolist()):
+        x = GUTTER + column * (TILE + GAP)
+        data = bytes(episode.steps[camera][step])
+        try:
+            frame = decode(data) if data else np.zeros((TILE, TILE, 3), np.uint8)
+        except ValueError:
+            draw.rectangle((x, y, x + TILE - 1, y + TILE - 1), MISSING)
+            draw.text((x + 8, y + TILE // 2 - 8), "unreadable", INK, font)
+            black = False
+            continue
+        black &= is_black(frame)
+        sheet.paste(_tile(frame), (x, y))
+        draw.rectangle((x, y, x + 9 + 8 * len(str(step)), y + 16), PAPER)
+        draw.text((x + 3, y), str(step), INK, font)
+    if black:
+        draw.text((GAP, y + TILE // 2), "(black)", FAINT, font)
+
+
+def _tile(frame: np.ndarray) -> Image.Image:
+    """The frame, aspect kept, on a square of TILE pixels."""
+    picture = Image.fromarray(frame)
+    scale = TILE / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    how = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BICUBIC
+    tile = Image.new("RGB", (TILE, TILE), MISSING)
+    tile.paste(picture.resize(size, how), ((TILE - size[0]) // 2, (TILE - size[1]) // 2))
+    return tile

@@ -1,0 +1,64 @@
+"""Bad data: every fault has a file and an offset, and all of them share one stated budget."""
+
+import dataclasses
+
+from wamjax.core.errors import UserError
+
+
+class BadRecord(Exception):  # noqa: N818  (it also travels as a value)
+    """A record that cannot be used.
+
+    Attributes:
+        file, offset: where its frame starts.
+        problem: what is wrong, without a full stop.
+        lost: the framing is broken, so the rest of the file cannot be read.
+    """
+
+    def __init__(self, file: str, offset: int, problem: str, *, lost: bool = False):
+        super().__init__(f"{file} at byte {offset}: {problem}")
+        self.file, self.offset, self.problem, self.lost = file, offset, problem, lost
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Fault:
+    """One thing that was passed over."""
+
+    file: str
+    offset: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.file} at byte {self.offset}: {self.problem}"
+
+
+class Ledger:
+    """Faults found so far, each once, held against a budget.
+
+    Args:
+        what: the data and the unit counted, for the message, for example "episodes of DIR".
+        total: how many units there are.
+        budget: the fraction of `total` that may be bad, in [0, 1].
+    """
+
+    def __init__(self, what: str, total: int, budget: float):
+        self.what, self.total, self.budget = what, total, budget
+        self.faults: dict[Fault, int] = {}
+
+    @property
+    def count(self) -> int:
+        """Units lost."""
+        return sum(self.faults.values())
+
+    def add(self, fault: Fault, units: int = 1) -> None:
+        """Note a fault that cost `units`; the same fault counts once.
+
+        Raises:
+            UserError: more than the budget is bad.
+        """
+        self.faults[fault] = units
+        if self.count > self.budget * self.total:
+            raise UserError(
+                f"{self.count} of {self.total} {self.what} cannot be used (first: "
+                f"{next(iter(self.faults))}), which is more than data.bad_budget = "
+                f"{self.budget:g} allows: repair the data or raise the budget."
+            )

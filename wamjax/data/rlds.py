@@ -1,0 +1,234 @@
+"""RLDS episodes as TFDS left them on disk, without TensorFlow; images stay encoded.
+
+One record is one episode is one tf.train.Example: numbers of all steps in one flat list, texts
+and encoded images one entry a step. An episode is addressed by its number or by its place (shard
+and offset); there is no addressing of single steps inside a record.
+"""
+
+import bisect
+import dataclasses
+import hashlib
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from wamjax.core.errors import UserError
+from wamjax.data import example, tfrecord
+from wamjax.data.array_record import read_array_record, scan_array_record
+from wamjax.data.faults import BadRecord, Fault
+from wamjax.data.schema import Description, Feature, describe
+
+StepValue = np.ndarray | list[bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where an episode's record starts: shard number, byte offset (or record number)."""
+
+    shard: int
+    offset: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """Episodes that could not be read."""
+
+    fault: Fault
+    episodes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RawEpisode:
+    """One record, parsed.
+
+    Attributes:
+        place: where it stands.
+        length: T steps.
+        steps: feature name (without "steps/") -> array [T, ...] or T byte strings (texts, and
+            encoded images; b"" where a camera is missing).
+        metadata: feature name (without "episode_metadata/") -> value.
+    """
+
+    place: Place
+    length: int
+    steps: dict[str, StepValue]
+    metadata: dict[str, Any]
+
+    def content(self) -> str:
+        """A hash of the recorded numbers, texts and first images: equal for copies only."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name in sorted(self.steps):
+            value = self.steps[name]
+            digest.update(name.encode())
+            if isinstance(value, np.ndarray):
+                digest.update(np.ascontiguousarray(value).tobytes())
+            else:
+                digest.update(value[0])
+        return digest.hexdigest()
+
+
+def parse(payload: bytes, features: dict[str, Feature], place: Place) -> RawEpisode:
+    """The episode in `payload`.
+
+    Raises:
+        ValueError: not an Example, no steps, or features that disagree about their number.
+    """
+    flat = example.decode(payload)
+    steps: dict[str, StepValue] = {}
+    metadata: dict[str, Any] = {}
+    lengths: dict[str, int] = {}
+    missing = []
+    for path, feature in features.items():
+        group, _, name = path.partition("/")
+        if group != "steps":
+            if path in flat:
+                metadata[name or group] = _scalar(flat[path], feature)
+            continue
+        if feature.kind == "other":
+            continue
+        if path not in flat:
+            missing.append((name, feature))
+            continue
+        value = flat[path]
+        if feature.kind == "number":
+            if not isinstance(value, np.ndarray) or value.size % max(feature.width, 1):
+                raise ValueError(f"{path} does not fit its shape {feature.shape}")
+            shape = (-1, *[axis for axis in feature.shape if axis is not None])
+            value = value.astype(feature.dtype).reshape(shape)
+        elif isinstance(value, np.ndarray):
+            raise ValueError(f"{path} holds numbers instead of bytes")
+        steps[name] = value
+        lengths[name] = len(value)
+    if not lengths:
+        raise ValueError("the episode has no steps")
+    numbers = {n: count for n, count in lengths.items() if isinstance(steps[n], np.ndarray)}
+    length = next(iter((numbers or lengths).values()))
+    for name, count in lengths.items():
+        if count != length:
+            raise ValueError(f"steps/{name} has {count} entries for {length} steps")
+    for name, feature in missing:
+        if feature.kind == "number":
+            raise ValueError(f"steps/{name} is missing")
+        steps[name] = [b""] * length
+    return RawEpisode(place, length, steps, metadata)
+
+
+def _scalar(value: StepValue, feature: Feature) -> Any:
+    if isinstance(value, np.ndarray):
+        typed = value.astype(feature.dtype if feature.kind == "number" else value.dtype)
+        return typed[0].item() if typed.size == 1 else typed
+    texts = [item.decode("utf-8", errors="replace") for item in value]
+    return texts[0] if len(texts) == 1 else texts
+
+
+class RldsSource:
+    """One split of an RLDS directory.
+
+    Args:
+        directory: the version directory with dataset_info.json and features.json.
+        split: for example "train".
+
+    Raises:
+        UserError: missing, not RLDS, no such split, a missing shard, or a format other than
+            TFRecord and ArrayRecord.
+    """
+
+    def __init__(self, directory: str | os.PathLike, split: str):
+        self.directory = pathlib.Path(directory)
+        self.split = split
+        self.description: Description = describe(self.directory, split)
+        if self.description.file_format not in ("tfrecord", "array_record"):
+            raise UserError(
+                f"{self.directory} stores {self.description.file_format} files: convert them to "
+                "tfrecord or array_record."
+            )
+        self._ends = list(itertools.accumulate(s.episodes for s in self.description.shards))
+        self._offsets: dict[int, list[int]] = {}
+
+    @property
+    def features(self) -> dict[str, Feature]:
+        """The schema: full feature name -> Feature."""
+        return self.description.features
+
+    def __len__(self) -> int:
+        """Episodes promised by dataset_info.json."""
+        return self._ends[-1] if self._ends else 0
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What names these files: names, sizes, episodes a shard and the schema's hash."""
+        schema = (self.directory / "features.json").read_bytes()
+        return {
+            "name": self.description.name,
+            "version": self.description.version,
+            "split": self.split,
+            "files": {
+                shard.path.name: [shard.path.stat().st_size, shard.episodes]
+                for shard in self.description.shards
+            },
+            "features": hashlib.sha256(schema).hexdigest()[:16],
+        }
+
+    def scan(self) -> Iterator[RawEpisode | Skipped]:
+        """Every episode in order, or what had to be skipped in its place."""
+        for number, shard in enumerate(self.description.shards):
+            found = 0
+            size = shard.path.stat().st_size
+            for record in self._records(shard.path):
+                if found == shard.episodes:
+                    offset = record.offset
+                    yield Skipped(Fault(str(shard.path), offset, "more episodes than promised"), 1)
+                    break
+                if isinstance(record, BadRecord):
+                    lost = shard.episodes - found if record.lost else 1
+                    found += lost
+                    yield Skipped(Fault(record.file, record.offset, record.problem), lost)
+                    continue
+                found += 1
+                place = Place(number, record.offset)
+                try:
+                    yield parse(record.payload, self.features, place)
+                except ValueError as error:
+                    yield Skipped(Fault(str(shard.path), record.offset, str(error)), 1)
+            if found < shard.episodes:
+                problem = f"the shard ends after {found} of {shard.episodes} episodes"
+                yield Skipped(Fault(str(shard.path), size, problem), shard.episodes - found)
+
+    def _records(self, path: pathlib.Path) -> Iterator[tfrecord.Record | BadRecord]:
+        if self.description.file_format == "array_record":
+            return scan_array_record(path)
+        return tfrecord.scan(path)
+
+    def payload(self, place: Place) -> bytes:
+        """The record at `place`.
+
+        Raises:
+            BadRecord: cut off or a wrong checksum.
+        """
+        path = self.description.shards[place.shard].path
+        if self.description.file_format == "array_record":
+            return read_array_record(path, place.offset)
+        return tfrecord.read_at(path, place.offset)
+
+    def episode(self, number: int) -> RawEpisode:
+        """Episode `number` of the split, in shard order.
+
+        Raises:
+            IndexError: no such episode.
+            BadRecord: it cannot be read.
+            ValueError: it is not a whole episode.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"episode {number} of {len(self)}")
+        shard = bisect.bisect_right(self._ends, number)
+        within = number - (self._ends[shard - 1] if shard else 0)
+        if self.description.file_format == "array_record":
+            place = Place(shard, within)
+        else:
+            if shard not in self._offsets:
+                self._offsets[shard] = tfrecord.index(self.description.shards[shard].path)
+            place = Place(shard, self._offsets[shard][within])
+        return parse(self.payload(place), self.features, place)

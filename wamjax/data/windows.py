@@ -1,0 +1,99 @@
+"""Windows: the slice of an episode that becomes one example.
+
+For a window at step t of an episode of T steps, with a stride of s control steps:
+
+    frames   t + s j,   j = -(history - 1) .. future     clamped into 0 .. T - 1
+    actions  t + k,     k = 0 .. K - 1                   clamped to the last recorded action
+    masks    True where nothing was clamped
+
+A window is kept if at least one action or one future frame of it is real. The last step of an
+RLDS episode has neither, so it starts no window.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from wamjax.core.typing import Bool, Int, typed
+from wamjax.data.config import DataConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The four numbers that decide which rows a window reads."""
+
+    history: int
+    future: int
+    stride: int
+    chunk: int
+
+    @classmethod
+    def of(cls, config: DataConfig) -> "Plan":
+        return cls(config.history, config.future, config.frame_stride, config.chunk)
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowIndex:
+    """W windows over N steps.
+
+    Attributes:
+        row: int64 [W], the row of step t.
+        episode: int64 [W].
+        first, last: int64 [W], first and last row of the window's episode.
+        last_action: int64 [W], row of the episode's last recorded action; `first` - 1 if none.
+    """
+
+    row: np.ndarray
+    episode: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    last_action: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def make_index(
+    starts: np.ndarray, action_ok: np.ndarray, chosen: np.ndarray, plan: Plan
+) -> WindowIndex:
+    """All windows of the chosen episodes.
+
+    Args:
+        starts: int64 [E + 1].
+        action_ok: bool [N].
+        chosen: bool [E].
+        plan: the window.
+    """
+    steps = int(starts[-1])
+    episode = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    row = np.arange(steps)
+    first, last = starts[episode], starts[episode + 1] - 1
+    # Row of the last recorded action: a running maximum over each episode, read at its end.
+    marked = np.where(action_ok, row, -1)
+    best = np.maximum.reduceat(marked, starts[:-1]) if steps else marked
+    last_action = np.maximum(best[episode], first - 1)
+    has_future = (row + plan.stride <= last) & (plan.future > 0)
+    keep = chosen[episode] & ((row <= last_action) | has_future)
+    return WindowIndex(row[keep], episode[keep], first[keep], last[keep], last_action[keep])
+
+
+@typed
+def frame_rows(
+    index: WindowIndex, windows: Int[np.ndarray, "B"], plan: Plan
+) -> tuple[Int[np.ndarray, "B T"], Bool[np.ndarray, "B T"]]:
+    """Rows of the frames and whether they lie inside the episode."""
+    offsets = plan.stride * np.arange(-(plan.history - 1), plan.future + 1)
+    wanted = index.row[windows, None] + offsets
+    first, last = index.first[windows, None], index.last[windows, None]
+    return np.clip(wanted, first, last), (wanted >= first) & (wanted <= last)
+
+
+@typed
+def action_rows(
+    index: WindowIndex, windows: Int[np.ndarray, "B"], plan: Plan, action_ok: np.ndarray
+) -> tuple[Int[np.ndarray, "B K"], Bool[np.ndarray, "B K"]]:
+    """Rows of the actions and whether they were recorded."""
+    wanted = index.row[windows, None] + np.arange(plan.chunk)
+    first, last = index.first[windows, None], index.last_action[windows, None]
+    rows = np.clip(wanted, first, np.maximum(last, first))
+    return rows, (wanted <= last) & action_ok[rows]

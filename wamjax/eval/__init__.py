@@ -1,0 +1,16 @@
+"""Worlds -> scores -> report: rollouts, statistics, latency, open-loop errors, pages."""
+
+from wamjax.eval.evaluate import Facts as Facts
+from wamjax.eval.evaluate import evaluate as evaluate
+from wamjax.eval.latency import chunk_latency as chunk_latency
+from wamjax.eval.latency import latency as latency
+from wamjax.eval.openloop import HeldOut as HeldOut
+from wamjax.eval.openloop import open_loop as open_loop
+from wamjax.eval.record import Recording as Recording
+from wamjax.eval.record import record as record
+from wamjax.eval.rollout import Outcome as Outcome
+from wamjax.eval.rollout import rollout as rollout
+from wamjax.eval.worlds import AXES as AXES
+from wamjax.eval.worlds import CLEAN as CLEAN
+from wamjax.eval.worlds import Env as Env
+from wamjax.eval.worlds import Worlds as Worlds

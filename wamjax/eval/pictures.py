@@ -1,0 +1,33 @@
+"""Arrays as pictures inside a page: PNG bytes in a data URI, nothing to load from elsewhere."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from wamjax.core.typing import UInt8, typed
+
+
+@typed
+def data_uri(picture: UInt8[np.ndarray, "H W 3"], colours: int | None = None) -> str:
+    """A PNG as `data:image/png;base64,...`.
+
+    Args:
+        picture: what to store.
+        colours: palette size, 2 ... 256, which makes large pictures about three times smaller;
+            None keeps every pixel exactly.
+    """
+    image = Image.fromarray(picture)
+    if colours is not None:
+        image = image.quantize(colours, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@typed
+def moments(pictures: UInt8[np.ndarray, "T H W 3"], count: int) -> UInt8[np.ndarray, "N H W 3"]:
+    """`count` pictures spread evenly over time, the first and the last among them."""
+    places = np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int)
+    return pictures[places]

@@ -1,0 +1,89 @@
+"""Episode records -> rates with intervals, means over axes, paired comparisons.
+
+    mean_without_clean = mean over the seven axes of the axis' success rate
+    mean_with_clean    = mean over the same seven and clean
+
+Means weigh axes equally, whatever their episode counts. Comparisons are exact McNemar tests on
+the worlds shared by two policies, Holm-corrected over clean and the axes of a task.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from wamjax.eval.statistics import holm, mcnemar, separate, wilson
+from wamjax.eval.worlds import AXES, CLEAN
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def rate(successes: int, episodes: int) -> dict[str, Any]:
+    """{successes, episodes, rate, wilson95}; rate and interval as fractions."""
+    return {
+        "successes": successes,
+        "episodes": episodes,
+        "rate": successes / episodes,
+        "wilson95": list(wilson(successes, episodes)),
+    }
+
+
+def summary(rows: Rows) -> dict[str, Any]:
+    """One policy on one task: clean, each axis that was tried, and the two means.
+
+    Where no clean world (or no perturbed one) was tried, the entry and the mean are null.
+    """
+    cells: dict[str, dict[str, Any]] = {}
+    for axis in (CLEAN, *AXES):
+        found = [row["success"] for row in rows if row["axis"] == axis]
+        if found:
+            cells[axis] = rate(sum(found), len(found))
+    clean = cells.pop(CLEAN) if CLEAN in cells else None
+    perturbed = [cell["rate"] for cell in cells.values()]
+    return {
+        "clean": clean,
+        "axes": cells,
+        "mean_with_clean": (
+            float(np.mean([clean["rate"], *perturbed])) if clean and perturbed else None
+        ),
+        "mean_without_clean": float(np.mean(perturbed)) if perturbed else None,
+    }
+
+
+def comparisons(
+    episodes: Mapping[str, Mapping[str, Rows]], main: str
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """`main` against every other policy: other -> task -> clean or axis -> the paired test.
+
+    Each entry has `difference` (rate of main minus rate of the other), `p_mcnemar`, `p_holm` and
+    `separate` (the Wilson 95 % intervals have no point in common).
+    """
+    out: dict[str, dict[str, dict[str, Any]]] = {}
+    for other in episodes:
+        if other != main:
+            out[other] = {
+                task: _compare(rows, episodes[other][task]) for task, rows in episodes[main].items()
+            }
+    return out
+
+
+def _compare(ours: Rows, theirs: Rows) -> dict[str, Any]:
+    axes = [axis for axis in (CLEAN, *AXES) if any(row["axis"] == axis for row in ours)]
+    pairs = {}
+    for axis in axes:
+        first = np.array([row["success"] for row in ours if row["axis"] == axis])
+        second = np.array([row["success"] for row in theirs if row["axis"] == axis])
+        pairs[axis] = (first, second)
+    raw = {axis: mcnemar(*pair) for axis, pair in pairs.items()}
+    corrected = holm(raw)
+    return {
+        axis: {
+            "difference": float(first.mean() - second.mean()),
+            "p_mcnemar": raw[axis],
+            "p_holm": corrected[axis],
+            "separate": separate(
+                wilson(int(first.sum()), first.size), wilson(int(second.sum()), second.size)
+            ),
+        }
+        for axis, (first, second) in pairs.items()
+    }

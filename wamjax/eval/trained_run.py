@@ -1,0 +1,99 @@
+"""A finished or half-finished training run, opened for evaluation."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+from wamjax.core.config import from_json
+from wamjax.core.files import read_json
+from wamjax.core.tree import count_parameters
+from wamjax.core.typing import Params
+from wamjax.data.normalise import Normaliser, action_normaliser, proprio_normaliser
+from wamjax.data.statistics import Statistics
+from wamjax.policy.base import Needs, Policy
+from wamjax.policy.trained import trained_policy
+from wamjax.recipes.system import System
+from wamjax.train.checkpoint import load_for_inference
+from wamjax.train.run_config import RunConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """Config, statistics and averaged weights of one checkpoint.
+
+    Attributes:
+        step: of the checkpoint.
+        final: the content of final.json, or None while the run is not finished.
+    """
+
+    config: RunConfig
+    statistics: Statistics
+    weights: Params
+    step: int
+    final: dict[str, Any] | None
+
+    @property
+    def system(self) -> System:
+        return System(self.config.system)
+
+    @property
+    def parameters(self) -> int:
+        """Number of scalars in the weights."""
+        return count_parameters(self.weights)
+
+    @property
+    def action_normaliser(self) -> Normaliser:
+        return action_normaliser(self.statistics, self.config.data)
+
+    @property
+    def proprio_normaliser(self) -> Normaliser:
+        return proprio_normaliser(self.statistics, self.config.data)
+
+    def policy(self, cameras: tuple[str, ...], replan: int | None = None) -> Policy:
+        """The policy of these weights.
+
+        Args:
+            cameras: names, in the environment, of the cameras that the data call
+                `config.data.cameras`, in the same order.
+            replan: actions executed before predicting again; by default half a chunk.
+        """
+        c = self.config.system
+        system = self.system
+        return trained_policy(
+            system.sample_actions,
+            action_normaliser=self.action_normaliser,
+            proprio_normaliser=self.proprio_normaliser,
+            needs=Needs(
+                cameras=cameras,
+                history=c.history,
+                image_size=c.image_size,
+                proprio=c.proprio_dim,
+                text=c.text_length,
+            ),
+            chunk=c.chunk,
+            replan=max(1, c.chunk // 2) if replan is None else replan,
+            sample_future=system.sample_future if system.predicts_video else None,
+            frame_stride=c.frame_stride,
+            settings=f"{c.solver} {c.solver_steps}",
+        )
+
+
+def open_run(workdir: str | pathlib.Path, step: int | None = None) -> TrainedRun:
+    """Load a checkpoint.
+
+    Args:
+        workdir: of `wamjax train`.
+        step: which checkpoint; the newest by default.
+
+    Raises:
+        UserError: there is none, or it has no statistics.
+    """
+    config, statistics, weights, found = load_for_inference(workdir, step)
+    final = pathlib.Path(workdir) / "final.json"
+    return TrainedRun(
+        config=from_json(RunConfig, config),
+        statistics=Statistics.from_json(statistics),
+        weights=weights,
+        step=found,
+        final=read_json(final) if final.is_file() else None,
+    )

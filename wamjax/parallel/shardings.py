@@ -1,0 +1,90 @@
+"""Shardings of weights and batches; weights come boxed with the logical axes they declare."""
+
+from typing import Any
+
+import jax
+from flax.core import meta
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from wamjax.core.errors import UserError
+from wamjax.core.typing import PyTree
+from wamjax.parallel.rules import spec_of
+
+BATCH_AXES = ("data", "fsdp")
+
+
+def is_boxed(leaf: Any) -> bool:
+    """Whether `leaf` carries logical axes (`nn.LogicallyPartitioned`)."""
+    return isinstance(leaf, meta.Partitioned)
+
+
+def unbox(boxed: PyTree) -> PyTree:
+    """The plain tree of arrays; unlike flax's own, it never adds a sharding constraint."""
+    return jax.tree.map(
+        lambda leaf: leaf.value if is_boxed(leaf) else leaf, boxed, is_leaf=is_boxed
+    )
+
+
+def logical_axes(boxed: PyTree) -> PyTree:
+    """The unboxed tree's structure with a tuple of logical axes (or Nones) at every leaf."""
+
+    def names(leaf: Any) -> tuple[str | None, ...]:
+        return tuple(leaf.names) if is_boxed(leaf) else (None,) * len(leaf.shape)
+
+    return jax.tree.map(names, boxed, is_leaf=is_boxed)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """A whole copy on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def param_shardings(boxed: PyTree, mesh: Mesh) -> PyTree:
+    """A NamedSharding per weight, in the structure of `unbox(boxed)`.
+
+    Args:
+        boxed: weights or their `jax.eval_shape`; leaves may be `nn.LogicallyPartitioned`.
+        mesh: the device mesh.
+
+    Raises:
+        ValueError, UserError: see `wamjax.parallel.rules.spec_of`.
+    """
+
+    def one(path: Any, leaf: Any) -> NamedSharding:
+        if not is_boxed(leaf):
+            return replicated(mesh)
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        return NamedSharding(mesh, spec_of(leaf.names, leaf.value.shape, mesh, path=name))
+
+    return jax.tree_util.tree_map_with_path(one, boxed, is_leaf=is_boxed)
+
+
+def batch_sharding(mesh: Mesh, batch: int) -> NamedSharding:
+    """Examples split over `data` and `fsdp`.
+
+    Raises:
+        UserError: the batch does not divide.
+    """
+    parts = mesh.shape["data"] * mesh.shape["fsdp"]
+    if batch % parts != 0:
+        raise UserError(
+            f"A batch of {batch} examples cannot be split over {parts} devices "
+            f"(mesh data x fsdp); set train.batch to a multiple of {parts}."
+        )
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def put_batch(batch: PyTree, sharding: NamedSharding) -> PyTree:
+    """Host arrays of the global batch [B, ...] to the devices, starting the copy.
+
+    Every host holds the same global batch (that makes batches independent of the number of hosts)
+    and copies only the rows of its own devices.
+    """
+    if sharding.is_fully_addressable:
+        return jax.device_put(batch, sharding)
+    return jax.tree.map(
+        lambda array: jax.make_array_from_callback(
+            array.shape, sharding, lambda index, array=array: array[index]
+        ),
+        batch,
+    )

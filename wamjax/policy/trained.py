@@ -1,0 +1,91 @@
+"""A trained system as a policy: the loader's transforms inverted.
+
+    loader:  proprio -> (proprio - shift) * scale          actions -> (actions - shift) * scale
+    policy:  the same proprio map, then                    actions = sampled / scale + shift
+
+Nothing is clipped here: a policy that asks for too much shows up as such in the worlds' scores.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax.numpy as jnp
+
+from wamjax.core.errors import UserError
+from wamjax.core.records import Observation
+from wamjax.core.typing import AnyArray, Array, Key, Params
+from wamjax.policy.base import Needs, Policy
+
+SampleActions = Callable[[Params, AnyArray, AnyArray, AnyArray, AnyArray, Key], Array]
+
+
+class Normaliser(Protocol):
+    """An affine map per dimension and its inverse."""
+
+    def apply(self, x: Any) -> Any: ...
+    def invert(self, x: Any) -> Any: ...
+
+
+def trained_policy(
+    sample_actions: SampleActions,
+    *,
+    action_normaliser: Normaliser | None,
+    proprio_normaliser: Normaliser | None,
+    needs: Needs,
+    chunk: int,
+    replan: int,
+    sample_future: Callable[..., tuple[Array, Array]] | None = None,
+    frame_stride: int = 1,
+    settings: str = "",
+    name: str = "trained",
+) -> Policy:
+    """The policy that samples from a system and undoes the loader's normalisation.
+
+    Args:
+        sample_actions: (weights, frames uint8 [E, V, T, H, W, 3], camera_mask bool [E, V],
+            proprio float32 [E, P] normalised, text uint8 [E, X], key) -> normalised float32
+            [E, K, A]; sampler settings are already bound.
+        action_normaliser: fitted on the training data.
+        proprio_normaliser: fitted on the training data.
+        needs: what the system was trained to see.
+        chunk: K.
+        replan: actions executed per call.
+        sample_future: like `sample_actions`, but returns also predicted frames uint8
+            [E, V, F, H, W, 3]; None when the system predicts none.
+        frame_stride: control steps between predicted frames.
+        settings: the sampler's settings in words, for example "euler 8".
+        name: what reports call it.
+
+    Raises:
+        UserError: a normaliser is missing, or replan is outside 1 ... K.
+    """
+    if action_normaliser is None or proprio_normaliser is None:
+        missing = "action" if action_normaliser is None else "proprio"
+        raise UserError(
+            f"there are no {missing} statistics beside these weights; evaluate a checkpoint that "
+            f"was saved with its statistics."
+        )
+
+    def act(weights: Params, observation: Observation, key: Key) -> Array:
+        actions = sample_actions(weights, *seen(observation), key)
+        return jnp.asarray(action_normaliser.invert(actions), jnp.float32)
+
+    def imagine(weights: Params, observation: Observation, key: Key) -> tuple[Array, Array]:
+        assert sample_future is not None
+        actions, frames = sample_future(weights, *seen(observation), key)
+        return jnp.asarray(action_normaliser.invert(actions), jnp.float32), frames
+
+    def seen(observation: Observation) -> tuple[AnyArray, AnyArray, Array, AnyArray]:
+        proprio = jnp.asarray(proprio_normaliser.apply(observation.proprio), jnp.float32)
+        return observation.frames, observation.camera_mask, proprio, observation.text
+
+    return Policy(
+        name=name,
+        chunk=chunk,
+        replan=replan,
+        act=act,
+        needs=needs,
+        imagine=None if sample_future is None else imagine,
+        frame_stride=frame_stride,
+        settings=settings,
+    )

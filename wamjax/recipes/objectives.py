@@ -1,0 +1,125 @@
+"""What is learned: one row per objective, over the same transformer.
+
+    direct      p(a | h)                       no video tokens at all
+    cotrain     p(a | h), p(h' | h)            video is a loss only; actions never see it
+    joint       p(h', a | h)                   both are denoised in one sequence that sees itself
+    world       p(h' | h)                      first stage of two_stage
+    behaviour   p(a | h, h'), h' ~ world       second stage: the world model is frozen, and the
+                                               actions see the future that it predicts
+    codec       decode(encode(h)) = h          a trainable codec, before anything is built on it
+
+A stage names an objective; `two_stage` is the stages world, behaviour. Sources: UWM 2504.02792
+(joint, independent levels), FastWAM (cotrain), mimic-video and UniPi 2302.00111 (two stages).
+"""
+
+import dataclasses
+from typing import Literal
+
+from wamjax.flow.sampler import Program
+from wamjax.model.visibility import Visibility
+
+Objective = Literal["direct", "cotrain", "joint", "world", "behaviour", "codec"]
+Training = Literal["direct", "cotrain", "joint", "two_stage"]
+
+CONTEXT = ("text/clean", "feature/clean", "proprio/clean", "video/clean")
+CONTEXT_SEES: Visibility = tuple((query, key, "all") for query in CONTEXT for key in CONTEXT)
+
+
+def sees_context(*targets: str) -> Visibility:
+    """Rows that let each target see all context and its own kind."""
+    rows = [(target, key, "all") for target in targets for key in (*CONTEXT, target)]
+    return tuple(rows)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One way to train and to sample.
+
+    Attributes:
+        targets: streams that are denoised.
+        table: the visibility of all tokens.
+        losses: streams whose velocity is scored.
+        imagined: the video that actions see while training is sampled from the frozen world model.
+        program: the sampler program that yields actions.
+        action_targets: the streams needed to sample actions alone.
+    """
+
+    targets: tuple[str, ...]
+    table: Visibility
+    losses: tuple[str, ...]
+    imagined: bool
+    program: Program
+    action_targets: tuple[str, ...]
+
+
+MUTUAL: Visibility = (
+    ("action/noisy", "video/noisy", "all"),
+    ("video/noisy", "action/noisy", "all"),
+)
+VIDEO_TO_ACTION: Visibility = (("action/noisy", "video/noisy", "all"),)
+
+PLANS: dict[Objective, Plan] = {
+    "direct": Plan(
+        targets=("action",),
+        table=CONTEXT_SEES + sees_context("action/noisy"),
+        losses=("action",),
+        imagined=False,
+        program="action_only",
+        action_targets=("action",),
+    ),
+    "cotrain": Plan(
+        targets=("video", "action"),
+        table=CONTEXT_SEES + sees_context("video/noisy", "action/noisy"),
+        losses=("video", "action"),
+        imagined=False,
+        program="joint",
+        action_targets=("action",),
+    ),
+    "joint": Plan(
+        targets=("video", "action"),
+        table=CONTEXT_SEES + sees_context("video/noisy", "action/noisy") + MUTUAL,
+        losses=("video", "action"),
+        imagined=False,
+        program="joint",
+        action_targets=("video", "action"),
+    ),
+    "world": Plan(
+        targets=("video",),
+        table=CONTEXT_SEES + sees_context("video/noisy"),
+        losses=("video",),
+        imagined=False,
+        program="video_only",
+        action_targets=("video",),
+    ),
+    "behaviour": Plan(
+        targets=("video", "action"),
+        table=CONTEXT_SEES + sees_context("video/noisy", "action/noisy") + VIDEO_TO_ACTION,
+        losses=("action",),
+        imagined=True,
+        program="video_then_action",
+        action_targets=("video", "action"),
+    ),
+}
+
+# Training -> (stage name, objective, share of the steps, patterns of the weights that learn).
+# A trained codec stays as it is: latents that move under the flow would be a moving target.
+ALL_WEIGHTS = ("(?!codec/).*",)
+WORLD_WEIGHTS = ("text/.*", "context/.*", "model/(?!.*action).*")
+BEHAVIOUR_WEIGHTS = ("model/.*action.*",)
+STAGES: dict[Training, tuple[tuple[str, Objective, float, tuple[str, ...]], ...]] = {
+    "direct": (("direct", "direct", 1.0, ALL_WEIGHTS),),
+    "cotrain": (("cotrain", "cotrain", 1.0, ALL_WEIGHTS),),
+    "joint": (("joint", "joint", 1.0, ALL_WEIGHTS),),
+    "two_stage": (
+        ("world", "world", 0.5, WORLD_WEIGHTS),
+        ("behaviour", "behaviour", 0.5, BEHAVIOUR_WEIGHTS),
+    ),
+}
+
+# The objective whose plan samples actions after all stages.
+FINAL: dict[Training, Objective] = {
+    "direct": "direct",
+    "cotrain": "cotrain",
+    "joint": "joint",
+    "two_stage": "behaviour",
+}

@@ -1,0 +1,161 @@
+"""Colour of the visible points: ambient + Lambert + Blinn-Phong, with hard shadows.
+
+    rgb = albedo (ambient + sum_l seen_l diffuse_l max(n.l, 0))
+          + specular sum_l seen_l specular_l max(n.h, 0)^shininess,    h = (l - d) / |l - d|
+
+(Blinn, SIGGRAPH 1977.) What a pixel needs to know about its geom is fetched for the winner only.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from wamjax.core.typing import Array
+from wamjax.sim.render.scene import GEOM_KINDS, POINT, GeomKind, Scene
+from wamjax.sim.render.textures import darkness
+from wamjax.sim.render.trace import occluded
+from wamjax.sim.render.vector import (
+    Vector,
+    add,
+    components,
+    dot,
+    normalise,
+    rotate,
+    scale,
+    subtract,
+    unrotate,
+)
+
+
+def surface_table(kinds: tuple[GeomKind, ...], scene: Scene) -> Array:
+    """[29, G]: position 3, rotation 9, size 3, rgb 3, texture 4, family, specular, shininess, kind."""
+    materials = scene.materials
+    count = len(kinds)
+    kind = jnp.array([GEOM_KINDS.index(kind) for kind in kinds], jnp.float32)
+    columns = [
+        scene.position,
+        scene.rotation.reshape(count, 9),
+        scene.size,
+        materials.rgb,
+        materials.texture,
+        materials.family.astype(jnp.float32)[:, None],
+        materials.specular[:, None],
+        materials.shininess[:, None],
+        kind[:, None],
+    ]
+    return jnp.concatenate(columns, axis=1).T
+
+
+def of_winner(table: Array, geom: Array) -> Array:
+    """table[:, geom] as [rows, rays], by a contraction with the one-hot geom; 0 for geom -1."""
+    chosen = geom[None, :] == jnp.arange(table.shape[1], dtype=jnp.int32)[:, None]
+    return jnp.dot(table, chosen.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+
+
+def local_normal(kind: Array, p: Vector, size: Vector) -> Vector:
+    """Outward direction at the surface point p of the local frame, not normalised.
+
+    Args:
+        kind: index into GEOM_KINDS, as a float.
+        p: surface point.
+        size: half sizes.
+    """
+    is_kind = {name: kind == GEOM_KINDS.index(name) for name in GEOM_KINDS}
+    ax, ay, az = jnp.abs(p[0]) - size[0], jnp.abs(p[1]) - size[1], jnp.abs(p[2]) - size[2]
+    on_x, on_y = (ax >= ay) & (ax >= az), (ay > ax) & (ay >= az)
+    sign = tuple(jnp.where(c < 0, -1.0, 1.0) for c in p)
+    box = (
+        jnp.where(on_x, sign[0], 0.0),
+        jnp.where(on_y, sign[1], 0.0),
+        jnp.where(on_x | on_y, 0.0, sign[2]),
+    )
+    radius, half = size[0], size[1]
+    over = jnp.abs(p[2]) - half
+    on_lid = over > jnp.sqrt(p[0] * p[0] + p[1] * p[1]) - radius
+    middle = jnp.where(is_kind["capsule"], jnp.clip(p[2], -half, half), 0.0)
+    middle = jnp.where(is_kind["cylinder"], p[2], middle)
+    flat = (is_kind["cylinder"] & on_lid) | is_kind["plane"]
+    squash = tuple(jnp.where(is_kind["ellipsoid"], 1.0 / (s * s + 1e-12), 1.0) for s in size)
+    curved = (
+        jnp.where(flat, 0.0, p[0] * squash[0]),
+        jnp.where(flat, 0.0, p[1] * squash[1]),
+        jnp.where(flat, jnp.where(is_kind["plane"], 1.0, sign[2]), (p[2] - middle) * squash[2]),
+    )
+    x, y, z = (jnp.where(is_kind["box"], b, c) for b, c in zip(box, curved, strict=True))
+    return x, y, z
+
+
+def shade(
+    kinds: tuple[GeomKind, ...],
+    casters: tuple[int, ...],
+    shadow_lights: int,
+    scene: Scene,
+    origin: Vector,
+    direction: Vector,
+    distance: Array,
+    geom: Array,
+    pixel_width: Array,
+) -> Vector:
+    """Red, green and blue in 0..1, each [R].
+
+    Args:
+        kinds: the kind of each geom, static.
+        casters: indices of the solids that cast shadows, static.
+        shadow_lights: how many of the leading lights may cast shadows, static.
+        scene: geoms, materials and lights.
+        origin: the eye.
+        direction: unit rays.
+        distance: to the first hit (m).
+        geom: index of the geom hit, -1 for none.
+        pixel_width: width of a pixel at one metre (m).
+    """
+    row = of_winner(surface_table(kinds, scene), geom)
+    centre, size, rgb = (row[0], row[1], row[2]), (row[12], row[13], row[14]), row[15:18]
+    rows = ((row[3], row[4], row[5]), (row[6], row[7], row[8]), (row[9], row[10], row[11]))
+    cycles, contrast, phase, warp = row[18], row[19], row[20], row[21]
+    family, specular, shininess, kind = row[22], row[23], row[24], row[25]
+
+    point = add(origin, scale(jnp.where(geom >= 0, distance, 0.0), direction))
+    p = unrotate(rows, subtract(point, centre))
+    local = local_normal(kind, p, size)
+    normal = normalise(rotate(rows, local))
+    facing = -dot(normal, direction)
+    normal = scale(jnp.where(facing < 0, -1.0, 1.0), normal)
+
+    ax, ay, az = jnp.abs(local[0]), jnp.abs(local[1]), jnp.abs(local[2])
+    on_z = (az >= ax) & (az >= ay)
+    u = jnp.where(on_z | (ay > ax), p[0], p[1])
+    v = jnp.where(on_z, p[1], p[2])
+    footprint = cycles * pixel_width * distance / jnp.maximum(jnp.abs(facing), 0.1)
+    m = darkness(family, cycles * u, cycles * v, phase, warp, footprint)
+    tone = 1.0 - contrast * m
+
+    lights = scene.lights
+    diffuse = [scene.ambient[i] + jnp.zeros_like(tone) for i in range(3)]
+    shine = [jnp.zeros_like(tone) for _ in range(3)]
+    for index in range(lights.kind.shape[0]):
+        is_point = lights.kind[index] == POINT
+        to_light = subtract(components(lights.position[index]), point)
+        reach = jnp.where(is_point, jnp.sqrt(dot(to_light, to_light)), jnp.inf)
+        away = components(lights.direction[index])
+        towards = tuple(jnp.where(is_point, a, -b) for a, b in zip(to_light, away, strict=True))
+        towards = normalise((towards[0], towards[1], towards[2]))
+        cosine = dot(normal, towards)
+        seen = (cosine > 0) & lights.active[index]
+        if index < shadow_lights and casters:
+            dark = occluded(kinds, casters, scene, point, towards, reach)
+            seen = seen & ~(dark & lights.shadow[index])
+        lit = jnp.where(seen, cosine, 0.0)
+        half = normalise(subtract(towards, direction))
+        glint = jnp.maximum(dot(normal, half), 1e-6)
+        gloss = jnp.where(seen, specular * jnp.exp(shininess * jnp.log(glint)), 0.0)
+        for i in range(3):
+            diffuse[i] += lights.diffuse[index, i] * lit
+            shine[i] += lights.specular[index, i] * gloss
+    hit = geom >= 0
+    red, green, blue = (
+        jnp.clip(
+            jnp.where(hit, rgb[i] * tone * diffuse[i] + shine[i], scene.background[i]), 0.0, 1.0
+        )
+        for i in range(3)
+    )
+    return red, green, blue

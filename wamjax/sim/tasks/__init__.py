@@ -1,0 +1,9 @@
+"""The tasks, by name."""
+
+from wamjax.sim.tasks.push import PUSH as PUSH
+from wamjax.sim.tasks.reach import REACH as REACH
+from wamjax.sim.tasks.record import Layout as Layout
+from wamjax.sim.tasks.record import Situation as Situation
+from wamjax.sim.tasks.record import Task as Task
+from wamjax.sim.tasks.registry import TASKS as TASKS
+from wamjax.sim.tasks.registry import find_task as find_task

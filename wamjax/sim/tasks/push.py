@@ -1,0 +1,100 @@
+"""push: move the named cube onto the marked spot with the closed gripper.
+
+With u the unit vector from the cube to the spot, the expert goes to the point behind the cube
+(cube - BEHIND u) from above, descends, and pushes along u while it corrects its sideways offset
+from the line; a pushed cube that turns away is followed because u is taken anew at every tick.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from wamjax.core.keys import named_keys
+from wamjax.core.typing import Array, Key
+from wamjax.sim.tasks.record import (
+    Layout,
+    Situation,
+    Task,
+    action_towards,
+    first_valid,
+    uniform_candidates,
+)
+
+BEHIND = 0.068
+HOVER = 0.105
+LOW = 0.028
+APART = 0.13
+REACH_DISTANCE = (0.10, 0.15)
+ANGLE = 0.5
+
+
+def _segment_distance(points: Array, start: Array, end: Array) -> Array:
+    along = end - start
+    t = jnp.clip((points - start) @ along / jnp.sum(along**2), 0.0, 1.0)
+    return jnp.linalg.norm(points - start - t[:, None] * along, axis=1)
+
+
+def _sample(key: Key) -> Layout:
+    keys = named_keys(key, "named", "other", "yaw", "tip", "angle", "distance")
+    named = uniform_candidates(keys["named"], (0.41, -0.10), (0.48, 0.10))[0]
+    angle = jax.random.uniform(keys["angle"], (), minval=-ANGLE, maxval=ANGLE)
+    low, high = REACH_DISTANCE
+    distance = jax.random.uniform(keys["distance"], (), minval=low, maxval=high)
+    spot = named + distance * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+    others = uniform_candidates(keys["other"], (0.40, -0.22), (0.62, 0.22))
+    other = first_valid(others, _segment_distance(others, named, spot) > APART)
+    yaw = jax.random.uniform(keys["yaw"], (2, 1), minval=-0.25, maxval=0.25)
+    tip = jax.random.uniform(
+        keys["tip"],
+        (3,),
+        minval=jnp.array([0.34, -0.05, 0.14]),
+        maxval=jnp.array([0.39, 0.05, 0.17]),
+    )
+    cubes = jnp.concatenate([jnp.stack([named, other]), yaw], axis=1)
+    return Layout(cubes=cubes, spot=spot, tip=tip)
+
+
+def _distance(situation: Situation) -> Array:
+    return jnp.linalg.norm(situation.cubes[0, :2] - situation.spot)
+
+
+def _expert(situation: Situation) -> Array:
+    tip, cube = situation.tip.position, situation.cubes[0, :2]
+    gap = situation.spot - cube
+    distance = jnp.sqrt(jnp.sum(gap**2) + 1e-12)
+    u = gap / distance
+    offset = tip[:2] - cube
+    along = jnp.dot(offset, u)
+    sideways = offset - along * u
+    aside = jnp.sqrt(jnp.sum(sideways**2) + 1e-12)
+
+    start = cube - BEHIND * u
+    above = jnp.concatenate([start, jnp.array([HOVER])])
+    up = jnp.concatenate([tip[:2], jnp.array([HOVER + 0.01])])
+    down = jnp.concatenate([start, jnp.array([LOW])])
+    ahead = cube - 0.04 * u + u * jnp.minimum(0.025, 0.6 * distance)
+    push = jnp.concatenate([ahead, jnp.array([LOW])])
+    push = jnp.where(jnp.arange(3) < 2, push - jnp.pad(0.3 * sideways, (0, 1)), push)
+    stay = jnp.concatenate([tip[:2], jnp.array([LOW])])
+
+    behind = (along < -0.03) & (aside < 0.022)
+    low = tip[2] < LOW + 0.02
+    over_start = (along < -0.05) & (along > -0.095) & (aside < 0.018)
+    must_rise = (tip[2] < HOVER - 0.025) & (jnp.linalg.norm(offset) < 0.085)
+    goal = jnp.where(must_rise, up, above)
+    goal = jnp.where(over_start & ~low, down, goal)
+    goal = jnp.where(behind & low, push, goal)
+    goal = jnp.where(distance < 0.012, stay, goal)
+    return action_towards(situation, goal, 0.0)
+
+
+PUSH = Task(
+    name="push",
+    horizon=32,
+    wordings=("push {cube} to the spot", "move {cube} to the spot", "slide {cube} onto the spot"),
+    sample=_sample,
+    distance=_distance,
+    radius=0.045,
+    hold=2,
+    expert=_expert,
+    spot=True,
+)

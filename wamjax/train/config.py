@@ -1,0 +1,83 @@
+"""How long, how fast, which weights: the training half of a run's config."""
+
+import dataclasses
+import math
+from typing import Literal
+
+Objective = Literal["direct", "cotrain", "joint", "world", "behaviour", "codec"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """One stage of training; stages follow one another and share the run's steps.
+
+    Attributes:
+        name: shown in progress and messages.
+        fraction: share of `TrainConfig.steps`; the fractions of all stages sum to 1.
+        objective: what the system's loss is asked for.
+        train: regular expressions over whole weight paths ("model/.*action.*"). A weight that
+            none matches is frozen: it gets no gradient and no optimizer state and stays equal bit
+            for bit.
+    """
+
+    name: str = "main"
+    fraction: float = 1.0
+    objective: Objective = "joint"
+    train: tuple[str, ...] = (".*",)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The optimizer and the loop.
+
+    Attributes:
+        steps: optimizer steps over all stages.
+        batch: examples in the global batch.
+        save_every: steps between checkpoints; the last step is always saved.
+        keep: newest checkpoints kept on disk.
+        log_every: steps between rows of `metrics.jsonl`; a row is a mean over that interval.
+        learning_rate: peak of the warm-up and cosine schedule; every stage has its own.
+        warmup: share of a stage's steps with linearly growing learning rate.
+        end_fraction: learning rate at a stage's end as a share of the peak.
+        clip: largest global norm of the gradient of the trained weights.
+        weight_decay: decoupled (AdamW); for matrices only, see `optimizer.decay_mask`.
+        beta2: decay of AdamW's second moment.
+        ema: decay of the averaged weights, in [0, 1); 0 keeps the newest weights.
+        seed: of the initial weights and of every draw in the loss.
+        stages: in order; empty means those that belong to the system's objective.
+    """
+
+    steps: int = 1000
+    batch: int = 64
+    save_every: int = 500
+    keep: int = 2
+    log_every: int = 50
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    end_fraction: float = 0.01
+    clip: float = 1.0
+    weight_decay: float = 0.01
+    beta2: float = 0.99
+    ema: float = 0.999
+    seed: int = 0
+    stages: tuple[StageConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "save_every", "keep", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("warmup", "end_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        for name in ("beta2", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        total = math.fsum(stage.fraction for stage in self.stages)
+        if self.stages and not math.isclose(total, 1.0, abs_tol=1e-6):
+            raise ValueError(f"the fractions of the stages must sum to 1, got {total:g}")
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) != len(names):
+            raise ValueError(f"stages must have different names, got {names}")

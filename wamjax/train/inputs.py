@@ -1,0 +1,103 @@
+"""Nothing is ignored in silence: which declared inputs does the loss truly depend on?
+
+An input is changed, everything else (weights, key, the other inputs) stays; if the loss does not
+change by a single bit, the input is unused. Fresh networks end in zeros (AdaLN, output layers) and
+would look blind, so the weights are first moved a little.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wamjax.core.errors import UserError
+from wamjax.core.keys import named_keys
+from wamjax.core.records import Batch
+from wamjax.core.typing import Array, Key, Params
+from wamjax.train.protocols import System
+from wamjax.train.stages import Stage
+
+MOVE = 0.02
+
+
+def unused_inputs(
+    system: System, params: Params, batch: Batch, objective: Any, key: Key
+) -> list[str]:
+    """Names of declared inputs without effect on the loss: "camera 1", "proprio", "text".
+
+    Only the first frame of a camera is changed: it is always history, later ones may be targets.
+
+    Args:
+        system: gives the loss.
+        params: unboxed weights.
+        batch: one batch; an input that is masked or empty throughout it counts as unused.
+        objective: what the loss is asked for.
+        key: of the move and of the loss's draws.
+    """
+    keys = named_keys(key, "move", "loss")
+
+    def moved_loss(params: Params, batch: Batch) -> Array:
+        leaves, structure = jax.tree.flatten(params)
+        draws = jax.random.split(keys["move"], len(leaves))
+        moved = [
+            leaf + MOVE * jax.random.normal(draw, leaf.shape, leaf.dtype)
+            for leaf, draw in zip(leaves, draws, strict=True)
+        ]
+        return system.loss(jax.tree.unflatten(structure, moved), batch, keys["loss"], objective)[0]
+
+    loss = jax.jit(moved_loss)
+    before = float(loss(params, batch))
+    changed: dict[str, Batch] = {}
+    for view in range(batch.frames.shape[1]):
+        frames = jnp.asarray(batch.frames)
+        frames = frames.at[:, view, 0].set(255 - frames[:, view, 0])
+        changed[f"camera {view}"] = batch.replace(frames=frames)  # type: ignore[attr-defined]
+    changed["proprio"] = batch.replace(proprio=batch.proprio + 1.0)  # type: ignore[attr-defined]
+    text = jnp.asarray(batch.text)
+    other = jnp.where(text > 0, 255 - text, text).astype(text.dtype)
+    changed["text"] = batch.replace(text=other)  # type: ignore[attr-defined]
+    return [
+        name
+        for name, other in changed.items()
+        if float(loss(params, jax.device_put(other, jax.tree.map(_place, batch)))) == before
+    ]
+
+
+def _place(array: Any) -> Any:
+    return array.sharding if isinstance(array, jax.Array) else None
+
+
+def inspect_inputs(
+    system: System,
+    params: Params,
+    batch: Batch,
+    stage: Stage,
+    key: Key,
+    say: Callable[[str], None],
+) -> None:
+    """What a stage needs to be told before its first step; raises like `refuse_empty_masks`."""
+    refuse_empty_masks(batch)
+    unused = unused_inputs(system, params, batch, stage.objective, key)
+    if unused:
+        say(f"stage {stage.name} does not depend on: {', '.join(unused)}.")
+
+
+def refuse_empty_masks(batch: Batch) -> None:
+    """Refuse a batch from which nothing could be learnt.
+
+    Raises:
+        UserError: a mask hides every frame, camera or action, or an array is not finite.
+    """
+    for name in ("camera_mask", "frame_mask", "action_mask"):
+        if not bool(np.asarray(jnp.any(getattr(batch, name)))):
+            raise UserError(
+                f"{name} hides everything in the first batch; check the cameras, keys and "
+                "lengths in config.data."
+            )
+    for name in ("actions", "proprio"):
+        if not bool(np.asarray(jnp.all(jnp.isfinite(getattr(batch, name))))):
+            raise UserError(
+                f"{name} in the first batch are not finite; check the data and their statistics."
+            )

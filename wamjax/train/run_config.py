@@ -1,0 +1,50 @@
+"""A run: which system, which data, how it is trained, on which mesh."""
+
+import dataclasses
+
+from wamjax.data.config import DataConfig
+from wamjax.parallel.mesh import MeshConfig
+from wamjax.recipes.config import SystemConfig
+from wamjax.recipes.objectives import STAGES, Training
+from wamjax.train.config import StageConfig, TrainConfig
+
+# What the data deliver and what the system expects, field by field.
+SAME = ("image_size", "history", "future", "frame_stride", "chunk", "text_length")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The whole of an experiment, as values.
+
+    Raises:
+        ValueError: the system and the data disagree about a shape.
+    """
+
+    name: str
+    system: SystemConfig
+    data: DataConfig
+    train: TrainConfig = TrainConfig()
+    mesh: MeshConfig = MeshConfig()
+
+    def __post_init__(self) -> None:
+        for name in SAME:
+            ours, theirs = getattr(self.system, name), getattr(self.data, name)
+            if ours != theirs:
+                raise ValueError(f"system.{name} is {ours} but data.{name} is {theirs}")
+        if self.system.views != len(self.data.cameras):
+            raise ValueError(
+                f"system.views is {self.system.views} but data.cameras names {self.data.cameras}"
+            )
+
+    @property
+    def stages(self) -> tuple[StageConfig, ...]:
+        """The stages given, or those of the system's objective."""
+        return self.train.stages or stages_for(self.system.training)
+
+
+def stages_for(training: Training) -> tuple[StageConfig, ...]:
+    """The usual stages of an objective."""
+    return tuple(
+        StageConfig(name=name, objective=objective, fraction=fraction, train=patterns)
+        for name, objective, fraction, patterns in STAGES[training]
+    )

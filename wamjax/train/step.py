@@ -1,0 +1,76 @@
+"""One optimizer step as one jitted program.
+
+key = fold_in(run_key, step)      so a resumed run draws what the uninterrupted one draws
+gradient of the loss with respect to the trained weights only; frozen ones pass through
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import NamedSharding
+
+from wamjax.core.records import Batch
+from wamjax.core.typing import Array, Key, Params
+from wamjax.parallel.shardings import replicated
+from wamjax.train.optimizer import ema_update
+from wamjax.train.protocols import System
+from wamjax.train.selection import join, part
+from wamjax.train.state import Plan, TrainState
+
+Step = Callable[[TrainState, Batch, Key], tuple[TrainState, dict[str, Array]]]
+
+
+def make_step(system: System, plan: Plan, ema: float, rows: NamedSharding) -> Any:
+    """The jitted step (state, batch, run_key) -> (state, metrics); the state is donated.
+
+    Args:
+        system: gives the loss.
+        plan: the stage, its mask, optimizer and shardings.
+        ema: decay of the averaged weights.
+        rows: sharding of every array of the batch.
+
+    Returns:
+        A `jax.jit` function. Metrics are float32 []: "loss", the loss's parts, "grad_norm"
+        (before clipping), "learning_rate".
+    """
+    stage = plan.stage
+
+    def train_step(
+        state: TrainState, batch: Batch, run_key: Key
+    ) -> tuple[TrainState, dict[str, Array]]:
+        key = jax.random.fold_in(run_key, state.step)
+        trained = part(state.params, plan.mask, keep=True)
+        frozen = part(state.params, plan.mask, keep=False)
+
+        def loss_of(trained: Params) -> tuple[Array, Any]:
+            return system.loss(join(trained, frozen), batch, key, stage.objective)
+
+        (loss, parts), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
+        updates, opt_state = plan.optimizer.update(gradient, state.opt_state, trained)
+        trained = optax.apply_updates(trained, updates)
+        count = state.step - stage.start
+        average = ema_update(part(state.ema, plan.mask, keep=True), trained, ema, count)
+        metrics = {
+            "loss": loss,
+            **parts,
+            "grad_norm": optax.tree.norm(gradient),
+            "learning_rate": plan.schedule(count),
+        }
+        after = TrainState(
+            step=state.step + 1,
+            params=join(trained, frozen),
+            ema=join(average, part(state.ema, plan.mask, keep=False)),
+            opt_state=opt_state,
+        )
+        return after, {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
+
+    whole = replicated(plan.mesh)
+    return jax.jit(
+        train_step,
+        in_shardings=(plan.shardings, rows, whole),
+        out_shardings=(plan.shardings, whole),
+        donate_argnums=0,
+    )
