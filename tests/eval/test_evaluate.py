@@ -8,7 +8,7 @@ import pytest
 
 from tests.eval.point_world import POLICY, WEIGHTS, PointEnv, variants, worlds
 from wamjax.core.errors import UserError
-from wamjax.eval.evaluate import Facts, evaluate
+from wamjax.eval.evaluate import Facts, episodes_of, evaluate
 from wamjax.eval.latency import latency
 from wamjax.eval.statistics import mcnemar, wilson
 from wamjax.eval.tally import summary
@@ -69,6 +69,10 @@ def test_the_counts_are_those_of_the_episode_log(done):
     assert len({(r["policy"], r["task"], r["axis"], r["seed"]) for r in rows}) == len(rows)
     for name, tasks in results["policies"].items():
         for task, table in tasks.items():
+            records = episodes_of(folder, name, task)
+            assert [{"policy": name, "task": task, **r} for r in records] == [
+                r for r in rows if (r["policy"], r["task"]) == (name, task)
+            ]
             for axis, cell in (("clean", table["clean"]), *table["axes"].items()):
                 mine = [
                     r for r in rows if (r["policy"], r["task"], r["axis"]) == (name, task, axis)

@@ -8,7 +8,7 @@ import pytest
 
 from wamjax.core.errors import UserError
 from wamjax.core.records import Batch
-from wamjax.eval.openloop import HeldOut, open_loop
+from wamjax.eval.openloop import PADDING, HeldOut, open_loop
 
 B, V, T, K, A, H = 5, 2, 3, 4, 3, 6
 HISTORY = 1
@@ -17,8 +17,8 @@ HISTORY = 1
 def held_out(seed):
     rng = np.random.default_rng(seed)
     batch = Batch(
-        frames=rng.integers(0, 256, (B, V, T, H, H, 3)).astype(np.uint8),
-        camera_mask=rng.random((B, V)) > 0.3,
+        frames=rng.integers(0, 256, (B, V + 1, T, H, H, 3)).astype(np.uint8),
+        camera_mask=rng.random((B, V + 1)) > 0.3,
         frame_mask=rng.random((B, T)) > 0.3,
         actions=rng.normal(size=(B, K, A)).astype(np.float32),
         action_mask=rng.random((B, K, A)) > 0.3,
@@ -41,7 +41,7 @@ MEAN = np.array([0.5, -0.5, 0.0], np.float32)
 
 def predict(batch, key):
     noise = np.asarray(jax.random.normal(key, (B, K, A)))
-    return batch.actions + 0.1 * noise, batch.frames[:, :, HISTORY:] // 2
+    return batch.actions + 0.1 * noise, batch.frames[:, :V, HISTORY:] // 2
 
 
 def errors():
@@ -97,6 +97,27 @@ def test_a_perfect_prediction_has_no_error_and_no_frames_give_null():
     assert found["action_error"] == 0
     assert found["frame_error"] is None
     assert found["repeat_frame_error"] is None
+
+
+def test_padding_is_no_window():
+    padded = HeldOut(
+        batch=WINDOWS[0].batch.replace(action_mask=np.zeros((B, K, A), bool)),
+        previous=WINDOWS[0].previous,
+        has_previous=WINDOWS[0].has_previous,
+        episode=np.full(B, PADDING),
+    )
+    told = []
+    found = open_loop(
+        lambda batch, key: (batch.actions + 0.5, None),
+        [*WINDOWS, padded],
+        mean_action=MEAN,
+        history=HISTORY,
+        key=jax.random.key(0),
+        advance=told.append,
+    )
+    assert (found["windows"], found["episodes"]) == (15, 4)
+    assert found["mean_action_error"] == errors()["mean_action_error"]
+    assert told == [5, 5, 5, 0]
 
 
 def test_nothing_held_out_is_refused():

@@ -6,7 +6,7 @@ from wamjax.core.config import from_flags, to_flags
 from wamjax.core.errors import UserError
 from wamjax.parallel.mesh import MESH_AXES, MeshConfig, make_mesh
 from wamjax.parallel.rules import RULES, SMALL, spec_of
-from wamjax.parallel.shardings import batch_sharding
+from wamjax.parallel.shardings import batch_sharding, host_share
 
 
 def test_minus_one_takes_the_devices_that_are_left():
@@ -68,3 +68,8 @@ def test_a_small_array_that_does_not_divide_stays_whole_and_a_large_one_is_refus
 
 def test_every_mesh_axis_of_the_table_exists():
     assert {axis for axis in RULES.values() if axis is not None} <= set(MESH_AXES)
+
+
+def test_one_host_loads_the_whole_batch():
+    mesh = make_mesh(MeshConfig(data=4, tensor=2))
+    assert host_share(batch_sharding(mesh, 8), 8) == (0, 1)

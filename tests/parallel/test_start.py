@@ -1,11 +1,7 @@
-import pathlib
-
 import pytest
 
 from wamjax.core.errors import UserError
 from wamjax.parallel.start import Hosts, start_hosts
-
-TWO_HOSTS = pathlib.Path(__file__).with_name("two_hosts.py")
 
 
 def test_without_others_there_is_one_host():

@@ -199,8 +199,8 @@ def test_checkpoints_without_a_config_are_refused(tmp_path: pathlib.Path):
 
 def test_a_loss_that_is_not_finite_is_refused_by_step_and_never_saved(tmp_path: pathlib.Path):
     # Example 52 is in the seventh batch of eight.
-    with pytest.raises(UserError, match="^loss became nan at step 7; lower"):
-        go(run(), tmp_path, loader=ToyLoader(8, poison=52))
+    with pytest.raises(UserError, match=r"^loss became nan at step 7; lower"):
+        go(run(log_every=100), tmp_path, loader=ToyLoader(8, poison=52))
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["5"]
 
 

@@ -86,6 +86,30 @@ def test_the_step_counts_and_the_weights_move():
     assert weights_sha256(state.params) != weights_sha256(state.ema)
 
 
+def test_draws_depend_on_the_step_and_the_average_starts_at_its_ramp():
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    boxed = jax.eval_shape(SYSTEM.init, KEYS["init"])
+    plan = plan_stage(stages_of((StageConfig(),), 20)[0], boxed, RUN.train, mesh)
+    rows = batch_sharding(mesh, 8)
+    step, batch = make_step(SYSTEM, plan, RUN.train.ema, rows), ToyLoader(8).make(0)
+
+    def moved_at(count: int) -> Any:
+        state = init_state(SYSTEM, plan, KEYS["init"]).replace(step=jnp.int32(count))
+        state, _ = step(state, put_batch(batch, rows), KEYS["step"])
+        return jax.device_get(state)
+
+    first, again, other = moved_at(0), moved_at(0), moved_at(5)
+    assert weights_sha256(first) == weights_sha256(again)
+    # The heads start at zero, so the noise shows in their gradients.
+    moments = [state.opt_state[1][0].mu["model"] for state in (first, other)]
+    assert weights_sha256(moments[0]) != weights_sha256(moments[1])
+    before = leaves_by_path(jax.device_get(init_state(SYSTEM, plan, KEYS["init"]).params))
+    after, average = leaves_by_path(first.params), leaves_by_path(first.ema)
+    for path, start in before.items():
+        expected = start + (1 - 1 / 10) * (after[path] - start)
+        np.testing.assert_allclose(average[path], expected, rtol=1e-6, atol=1e-8)
+
+
 def test_frozen_weights_stay_equal_bit_for_bit_and_have_no_optimizer_state():
     first, second = stages_of(TWO_STAGES, 20)
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from absl import logging
+
 import wamjax
 from wamjax.core.errors import UserError
 
@@ -62,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when the work was done, 2 when the user has to change something, 130 when interrupted.
     """
-    # XLA's notes about cached programs are no news for a user.
+    # XLA's notes about cached programs and grain's about its profiler are no news for a user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.set_verbosity(logging.ERROR)
     argv = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in argv if word in VERBS), None)
     plain, overrides = split_overrides(argv)
@@ -86,14 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def prepare() -> None:
-    """Settings of the process: the persistent compile cache, quiet third parties."""
-    import logging
-    import warnings
-
+    """Settings of the process: the persistent compile cache is on."""
     from wamjax.core.runtime import enable_compile_cache
 
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".*Grain multiprocess worker profiling.*")
     enable_compile_cache()
 
 

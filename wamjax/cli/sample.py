@@ -68,19 +68,26 @@ def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, 
 
         others = jax.lax.map(one, jax.random.split(keys["others"], draws - 1))
         total = first["action"] + others.sum(0)
-        return total / draws, first["frames"] if "frames" in first else None
+        return {**first, "action": total / draws}
 
     def call(batch: Batch, key: Key):
-        actions, frames = predict(run.weights, batch, key)
-        return np.asarray(actions), None if frames is None else np.asarray(frames)
+        count = len(batch.index)
+        # One shape, one compilation: the last batch is filled up with its last row.
+        rows = np.minimum(np.arange(BATCH), count - 1)
+        filled = jax.tree.map(lambda leaf: np.asarray(leaf)[rows], batch)
+        out = jax.device_get(predict(run.weights, filled, key))
+        frames = out["frames"][:count] if system.predicts_video else None
+        return out["action"][:count], frames
 
     return call
 
 
 def held_out(windows: Windows, limit: int | None) -> Iterator[HeldOut]:
-    """Held-out windows in fixed batches; filling rows have empty masks."""
-    for batch in ordered_batches(windows, BATCH, limit):
-        places = np.maximum(np.asarray(batch.index), 0).astype(np.int64)
+    """Held-out windows in batches of at most BATCH."""
+    for filled in ordered_batches(windows, BATCH, limit):
+        real = np.asarray(filled.index) >= 0
+        batch = jax.tree.map(lambda leaf, real=real: np.asarray(leaf)[real], filled)
+        places = np.asarray(batch.index).astype(np.int64)
         previous, exists = windows.previous_actions(places)
         yield HeldOut(
             batch=batch,
@@ -95,7 +102,7 @@ def samples(
 ) -> list[Sample]:
     """`count` windows spread over the held-out part, for the page."""
     history = run.config.system.history
-    batch = next(iter(ordered_batches(windows, count, count)))
+    batch = next(iter(ordered_batches(windows, min(count, BATCH), min(count, BATCH))))
     actions, frames = predict(batch, key)
     invert = run.action_normaliser.invert
     out = []

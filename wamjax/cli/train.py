@@ -8,7 +8,8 @@ from typing import Any
 
 from wamjax.cli import config_file
 from wamjax.core.errors import UserError
-from wamjax.data import Windows, make_loader, read_episodes, statistics_for
+from wamjax.data import Episodes, Windows, make_loader, read_episodes, statistics_for
+from wamjax.data.statistics import data_fingerprint, default_path
 from wamjax.parallel.start import start_hosts
 from wamjax.recipes.system import System
 from wamjax.train.loop import train
@@ -36,7 +37,7 @@ def run_training(config: RunConfig, workdir: pathlib.Path) -> dict[str, Any]:
     """
     hosts = start_hosts()
     episodes = read_episodes(config.data)
-    statistics = statistics_for(config.data, episodes)
+    statistics = statistics_for(config.data, episodes, statistics_place(config, episodes, workdir))
     loader = make_loader(
         config.data,
         config.train.batch,
@@ -53,6 +54,14 @@ def run_training(config: RunConfig, workdir: pathlib.Path) -> dict[str, Any]:
         loader=loader,
         statistics=statistics.to_json(),
     )
+
+
+def statistics_place(
+    config: RunConfig, episodes: Episodes, workdir: pathlib.Path
+) -> pathlib.Path | None:
+    """Beside the data if they stand there already, else the workdir."""
+    beside = default_path(config.data, data_fingerprint(episodes, config.data))
+    return None if beside.is_file() else workdir
 
 
 def check_widths(config: RunConfig, windows: Windows) -> None:

@@ -1,4 +1,7 @@
-"""A data set at a glance: a few episodes, every camera, frames across time, the instruction."""
+"""A data set at a glance: a few episodes, every camera, frames across time, the instruction.
+
+A camera that shows nothing in any of the episodes drawn is named in the title and not drawn.
+"""
 
 import os
 import pathlib
@@ -16,7 +19,7 @@ TILE = 112  # pixels; small frames are enlarged by whole factors
 GAP = 4
 GUTTER = 128
 CAPTION = 30
-INK, FAINT, PAPER, MISSING = (20, 20, 24), (110, 110, 118), (255, 255, 255), (205, 205, 210)
+INK, PAPER, MISSING = (20, 20, 24), (255, 255, 255), (205, 205, 210)
 
 
 def contact_sheet(
@@ -49,13 +52,19 @@ def contact_sheet(
     chosen = _readable(source, episodes)
     if not chosen or not cameras:
         raise UserError(f"{directory} has no readable episode with images: inspect the data.")
+    missing = [camera for camera in cameras if not any(_shows(e, camera) for _, e in chosen)]
+    if len(missing) < len(cameras):
+        cameras = [camera for camera in cameras if camera not in missing]
     width = GUTTER + frames * (TILE + GAP) + GAP
     block = CAPTION + len(cameras) * (TILE + GAP) + 3 * GAP
     sheet = Image.new("RGB", (width, CAPTION + len(chosen) * block), PAPER)
     draw = ImageDraw.Draw(sheet)
     big, small = ImageFont.load_default(size=17), ImageFont.load_default(size=13)
     title = f"{source.description.name} {source.description.version}, split {source.split}"
-    draw.text((GAP, 7), f"{title}: {len(source)} episodes", INK, big)
+    title += f": {len(source)} episodes"
+    if missing:
+        title += f"   (black: {', '.join(camera.split('/')[-1] for camera in missing)})"
+    draw.text((GAP, 7), title, INK, big)
     for place, (number, episode) in enumerate(chosen):
         top = CAPTION + place * block
         _caption(draw, (GAP, top + 6), number, episode, width, big)
@@ -80,6 +89,15 @@ def _readable(source: RldsSource, wanted: int) -> list[tuple[int, RawEpisode]]:
         except (BadRecord, ValueError, IndexError):
             continue
     return found
+
+
+def _shows(episode: RawEpisode, camera: str) -> bool:
+    """Whether the first frame is a picture, or at least not known to be black."""
+    data = bytes(episode.steps[camera][0])
+    try:
+        return bool(data) and not is_black(decode(data))
+    except ValueError:
+        return True
 
 
 def _caption(
@@ -114,7 +132,6 @@ def _strip(
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
     draw.text((GAP, y + TILE // 2 - 16), camera.split("/")[-1], INK, font)
-    black = True
     for column, step in enumerate(steps.tolist()):
         x = GUTTER + column * (TILE + GAP)
         data = bytes(episode.steps[camera][step])
@@ -123,14 +140,10 @@ def _strip(
         except ValueError:
             draw.rectangle((x, y, x + TILE - 1, y + TILE - 1), MISSING)
             draw.text((x + 8, y + TILE // 2 - 8), "unreadable", INK, font)
-            black = False
             continue
-        black &= is_black(frame)
         sheet.paste(_tile(frame), (x, y))
         draw.rectangle((x, y, x + 9 + 8 * len(str(step)), y + 16), PAPER)
         draw.text((x + 3, y), str(step), INK, font)
-    if black:
-        draw.text((GAP, y + TILE // 2), "(black)", FAINT, font)
 
 
 def _tile(frame: np.ndarray) -> Image.Image:

@@ -109,9 +109,6 @@ def read_episodes(config: DataConfig) -> Episodes:
     proprio = _optional(source, config.proprio_key, "number", "proprio_key")
     instruction = _optional(source, config.instruction_key, "text", "instruction_key")
     ledger = Ledger(f"episodes of {source.directory}", len(source), config.bad_budget)
-    pictures = Ledger(
-        f"first images of {source.directory}", len(source) * len(cameras), config.bad_budget
-    )
     columns = _Columns()
     for item in source.scan():
         if isinstance(item, Skipped):
@@ -123,7 +120,7 @@ def read_episodes(config: DataConfig) -> Episodes:
             ledger.add(Fault(file, item.place.offset, problem))
             continue
         _append(columns, item, action, proprio, instruction)
-        columns.camera_ok.append([_has_picture(item, camera, file, pictures) for camera in cameras])
+        columns.camera_ok.append([_has_picture(item, camera) for camera in cameras])
     if not columns.places:
         raise UserError(f"{source.directory} has no usable episode in split {config.split!r}.")
     return Episodes(
@@ -186,16 +183,18 @@ def _append(
     columns.text.append(np.array(rows, np.int32))
 
 
-def _has_picture(episode: RawEpisode, camera: str, file: str, ledger: Ledger) -> bool:
-    """Whether the camera's first readable frame shows anything."""
-    for t, data in enumerate(episode.steps[camera]):
-        if not data:
-            continue
+def _has_picture(episode: RawEpisode, camera: str) -> bool:
+    """Whether the camera's first readable frame shows anything.
+
+    If none is readable the camera counts as present, so that its frames are counted as bad.
+    """
+    recorded = [bytes(data) for data in episode.steps[camera] if len(data)]
+    for data in recorded:
         try:
-            return not is_black(decode(bytes(data)))
+            return not is_black(decode(data))
         except ValueError:
-            ledger.add(image_fault(pathlib.Path(file), episode.place, camera, t))
-    return False
+            continue
+    return bool(recorded)
 
 
 def image_fault(path: pathlib.Path, place: Place, camera: str, t: int) -> Fault:

@@ -231,6 +231,11 @@ def check_statistics(statistics: Statistics, expected: dict[str, Any], where: st
         )
 
 
+def _writable(directory: pathlib.Path) -> bool:
+    """Whether the directory is meant to be written to; the superuser may, but should not."""
+    return bool(directory.stat().st_mode & 0o222) and os.access(directory, os.W_OK)
+
+
 def statistics_for(
     config: DataConfig,
     episodes: Episodes | None = None,
@@ -251,6 +256,6 @@ def statistics_for(
     if path.is_file():
         return load_statistics(path, expected)
     statistics = compute_statistics(config, table)
-    if directory is not None or os.access(path.parent, os.W_OK):
+    if directory is not None or _writable(path.parent):
         save_statistics(path, statistics)
     return statistics

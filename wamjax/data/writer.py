@@ -8,6 +8,7 @@ beside its place and renamed at the end. The same episodes give the same bytes.
 """
 
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -93,22 +94,24 @@ def _write_split(
     payload_bytes = 0
     schema: dict[str, Any] | None = None
     features = None
-    writer: tfrecord.Writer | None = None
-    for number, episode in enumerate(episodes):
-        _check(episode)
-        found = _schema(episode)
-        if schema is None:
-            schema, features = found, _features(episode)
-        elif found != schema:
-            raise ValueError(f"episode {number} has the form {found}, the first one {schema}")
-        if writer is None:
-            writer = tfrecord.Writer(work / f"shard-{len(lengths):05d}")
-        writer.write(example.encode(_flat(episode, number)))
-        if writer.count == shard_episodes:
-            payload_bytes += _finish(writer, lengths)
-            writer = None
-    if writer is not None:
-        payload_bytes += _finish(writer, lengths)
+    rest = iter(enumerate(episodes))
+    for first in rest:
+        with tfrecord.Writer(work / f"shard-{len(lengths):05d}") as writer:
+            # A shard is opened by its first episode, so that none is ever empty.
+            for number, episode in itertools.chain(
+                [first], itertools.islice(rest, shard_episodes - 1)
+            ):
+                _check(episode)
+                found = _schema(episode)
+                if schema is None:
+                    schema, features = found, _features(episode)
+                elif found != schema:
+                    raise ValueError(
+                        f"episode {number} has the form {found}, the first one {schema}"
+                    )
+                writer.write(example.encode(_flat(episode, number)))
+        lengths.append(writer.count)
+        payload_bytes += writer.payload_bytes
     if features is None:
         raise UserError("There is no episode to write: ask for at least one.")
     for shard in range(len(lengths)):
@@ -133,12 +136,6 @@ def _write_split(
     )
     text = json.dumps(json.loads(get_dataset_info_json(info)), indent=2, sort_keys=True)
     (work / "dataset_info.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _finish(writer: tfrecord.Writer, lengths: list[int]) -> int:
-    writer.close()
-    lengths.append(writer.count)
-    return writer.payload_bytes
 
 
 def _check(episode: Episode) -> None:

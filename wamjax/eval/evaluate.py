@@ -195,6 +195,16 @@ def _finished(path: pathlib.Path, identity: str) -> dict[str, Any] | None:
     return part if part["identity"] == identity else None
 
 
+def episodes_of(directory: str | os.PathLike, policy: str, task: str) -> list[dict[str, Any]]:
+    """Episode records of a policy on a task that `evaluate` left in `directory`, in world order.
+
+    Raises:
+        UserError: that evaluation has not been done there.
+    """
+    part = read_json(pathlib.Path(directory) / "parts" / f"{policy}.{task}.json")
+    return part["episodes"]
+
+
 def _results(
     policies: Contestants,
     worlds: Mapping[str, Worlds],

@@ -1,8 +1,8 @@
 """Curves as inline SVG that takes its colours and its type from the page.
 
 Matplotlib draws with sentinel colours, which are then replaced by the page's CSS variables, so
-that one picture serves light, dark and print. Figures are 340 px wide: a phone shows one beside
-nothing, a desk several in a row, and neither scales the lettering.
+that one picture serves light, dark and print. Figures are as narrow as a phone's column: a desk
+shows several in a row, and neither has to shrink the lettering.
 """
 
 import io
@@ -14,10 +14,11 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 INK, FAINT = "#010203", "#040506"
 SERIES = ("#070809", "#0a0b0c")
+SPAN = 0.02
 VARIABLES = {
     INK: "var(--soft)",
     FAINT: "var(--line)",
@@ -45,7 +46,7 @@ STYLE: Any = {
 
 
 def _svg(figure: Figure, salt: str) -> str:
-    """The figure as an SVG element without prolog, namespaces, metadata or fixed colours."""
+    """The figure as an SVG element that brings neither colours, fonts nor names of its own."""
     buffer = io.StringIO()
     # Without a date and with fixed ids the same numbers give the same file.
     options: dict[str, Any] = {"format": "svg", "transparent": True, "metadata": {"Date": None}}
@@ -56,20 +57,16 @@ def _svg(figure: Figure, salt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
     text = text.replace("xlink:href", "href")
-    text = re.sub(r"font: [\d.]+px [^;\"]*", _font, text)
+    text = re.sub(r"font-family: [^;\"]*;?", "", text)
+    used = set(re.findall(r"#([\w.]+)[\")]", text))
+    text = re.sub(r'\sid="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, variable)
     return text.replace("<svg ", '<svg class="figure" role="img" ', 1)
 
 
-def _font(found: re.Match[str]) -> str:
-    """Keep the size, leave the family to the page."""
-    size = found.group(0).split()[1]
-    return f"font-size: {size}"
-
-
-def _axes(title: str, height: float = 2.2) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(340 / 72, height), layout="constrained")
+def _axes(title: str, width: int, height: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title)
     return figure, axes
@@ -99,12 +96,16 @@ def learning_curves(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if len(losses) == 0:
             continue
         with matplotlib.rc_context(STYLE):
-            figure, axes = _axes(name.replace("/", ": "))
+            figure, axes = _axes(name.replace("/", ": "), 340, 160)
             axes.plot(steps, losses, color=SERIES[0], alpha=0.3, linewidth=1)
             axes.plot(steps, smooth(losses, max(1, len(losses) // 25)), color=SERIES[0])
             axes.set_xlabel("training step")
             if (losses > 0).all() and losses.max() > 5 * losses.min():
                 axes.set_yscale("log")
+                axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+                axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.xaxis.set_major_locator(MaxNLocator(5))
             axes.margins(x=0.02)
             out.append(_svg(figure, f"curve {name}"))
     return out
@@ -132,17 +133,19 @@ def action_panels(
         real = mask[:, dim]
         if not real.any():
             continue
-        with matplotlib.rc_context(STYLE):
-            figure, axes = _axes(name, 1.55)
-            axes.plot(steps[real], logged[real, dim], color=SERIES[0], marker="o", markersize=3)
-            axes.plot(
-                steps[real],
-                predicted[real, dim],
-                color=SERIES[1],
-                marker="s",
-                markersize=3,
-                linestyle="--",
-            )
-            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        with matplotlib.rc_context({**STYLE, "font.size": 9.0, "axes.titlesize": 9.5}):
+            figure, axes = _axes(name, 150, 105)
+            for values, colour, line in (
+                (logged, SERIES[0], "-"),
+                (predicted, SERIES[1], "--"),
+            ):
+                axes.plot(steps[real], values[real, dim], line, color=colour, marker=".")
+            low, high = axes.get_ylim()
+            if high - low < SPAN:
+                # Differences far below what a robot can execute should not look like errors.
+                middle = (low + high) / 2
+                axes.set_ylim(middle - SPAN / 2, middle + SPAN / 2)
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.yaxis.set_major_locator(MaxNLocator(3))
             out.append(_svg(figure, f"{salt} {name}"))
     return out

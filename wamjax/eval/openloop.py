@@ -21,6 +21,7 @@ from wamjax.core.records import Batch
 from wamjax.core.typing import AnyArray, Bool, Float, Key, Shaped, UInt8, typed
 from wamjax.eval.statistics import bootstrap_mean
 
+PADDING = -1
 Predict = Callable[[Batch, Key], tuple[AnyArray, AnyArray | None]]
 
 NOTE = (
@@ -37,7 +38,7 @@ class HeldOut:
         batch: the windows, as the loss would get them.
         previous: float32 [B, A], normalised, the action of the step before each window.
         has_previous: bool [B], that step exists.
-        episode: int [B], which episode the window comes from.
+        episode: int [B], which episode the window comes from; PADDING where there is no window.
     """
 
     batch: Batch
@@ -95,7 +96,7 @@ def open_loop(
 
     Args:
         predict: (batch, key) -> (normalised actions [B, K, A], future frames uint8
-            [B, V, F, H, W, 3] or None).
+            [B, V, F, H, W, 3] of the first V views, or None).
         windows: held-out windows.
         mean_action: float32 [A], the mean of the training actions, normalised.
         history: frames of a window that lie in the past or now.
@@ -124,7 +125,7 @@ def open_loop(
                 parts.setdefault(name, []).append(pair)
         groups.append(np.asarray(held.episode))
         if advance is not None:
-            advance(len(groups[-1]))
+            advance(int(np.sum(groups[-1] != PADDING)))
     if not groups:
         raise UserError("there are no held-out windows; raise data.holdout or check data.part.")
     return _table(parts, np.concatenate(groups))
@@ -133,10 +134,11 @@ def open_loop(
 def _frame_parts(
     batch: Batch, predicted: np.ndarray, history: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    frames = np.asarray(batch.frames)
-    future = frames[:, :, history : history + predicted.shape[2]]
-    inside = np.asarray(batch.frame_mask)[:, history : history + predicted.shape[2]]
-    mask = np.asarray(batch.camera_mask)[:, :, None] & inside[:, None, :]
+    views, ahead = predicted.shape[1:3]
+    frames = np.asarray(batch.frames)[:, :views]
+    future = frames[:, :, history : history + ahead]
+    inside = np.asarray(batch.frame_mask)[:, history : history + ahead]
+    mask = np.asarray(batch.camera_mask)[:, :views, None] & inside[:, None, :]
     now = np.broadcast_to(frames[:, :, history - 1 : history], future.shape)
     return {
         "frame": frame_errors(predicted, future, mask),
@@ -152,8 +154,10 @@ def _table(
         for name in ("action", "mean_action", "last_action", "frame", "repeat_frame")
     }
     intervals = {}
+    real = groups != PADDING
+    groups = groups[real]
     for name, pairs in parts.items():
-        totals, counts = (np.concatenate(column) for column in zip(*pairs))
+        totals, counts = (np.concatenate(column)[real] for column in zip(*pairs))
         if counts.sum() == 0:
             raise UserError(f"no held-out window has a real {name.split('_')[-1]} to compare with.")
         if totals.ndim == 2:

@@ -5,19 +5,21 @@ from typing import Any
 
 from wamjax.core.progress import seconds as spell_seconds
 
+NBSP = "\N{NO-BREAK SPACE}"
+
 Cell = Mapping[str, Any]
 
 
 def percent(rate: float, episodes: int) -> str:
     """ "92 %"; one decimal where the count supports it (1,000 episodes or more)."""
-    return f"{100 * rate:.{1 if episodes >= 1000 else 0}f} %"
+    return f"{100 * rate:.{1 if episodes >= 1000 else 0}f}{NBSP}%"
 
 
 def interval(cell: Cell) -> str:
     """ "87–95 %"."""
     digits = 1 if cell["episodes"] >= 1000 else 0
     low, high = (f"{100 * end:.{digits}f}" for end in cell["wilson95"])
-    return f"{low}–{high} %"
+    return f"{low}–{high}{NBSP}%"
 
 
 def count(cell: Cell) -> str:
@@ -54,7 +56,7 @@ def verdict(task: str, policies: Mapping[str, Mapping[str, Any]], main: str) -> 
         against = f", against {listed(rivals)}" if rivals else ""
         parts.append(
             f"On {task}, the {main} policy solves {_rate(clean)} of {clean['episodes']:,} clean "
-            f"worlds (95 % interval {interval(clean)}){against}."
+            f"worlds (95{NBSP}% interval {interval(clean)}){against}."
         )
     if mine["axes"]:
         axes = mine["axes"]

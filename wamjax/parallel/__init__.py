@@ -6,6 +6,7 @@ from wamjax.parallel.mesh import make_mesh as make_mesh
 from wamjax.parallel.rules import RULES as RULES
 from wamjax.parallel.rules import spec_of as spec_of
 from wamjax.parallel.shardings import batch_sharding as batch_sharding
+from wamjax.parallel.shardings import host_share as host_share
 from wamjax.parallel.shardings import param_shardings as param_shardings
 from wamjax.parallel.shardings import put_batch as put_batch
 from wamjax.parallel.shardings import replicated as replicated

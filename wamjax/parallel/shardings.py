@@ -74,17 +74,34 @@ def batch_sharding(mesh: Mesh, batch: int) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
-def put_batch(batch: PyTree, sharding: NamedSharding) -> PyTree:
-    """Host arrays of the global batch [B, ...] to the devices, starting the copy.
+def host_share(sharding: NamedSharding, batch: int) -> tuple[int, int]:
+    """(index, count): this process loads rows [index B / count, (index + 1) B / count).
 
-    Every host holds the same global batch (that makes batches independent of the number of hosts)
-    and copies only the rows of its own devices.
+    Processes whose devices hold the same rows (they split weights, not examples) get the same
+    index.
+
+    Raises:
+        UserError: the devices of this process do not hold one contiguous, equal share.
+    """
+    places = sharding.addressable_devices_indices_map((batch,)).values()
+    ranges = sorted({index[0].indices(batch)[:2] for index in places if index is not None})
+    start, end = ranges[0][0], ranges[-1][1]
+    rows = sum(after - before for before, after in ranges)
+    if rows != end - start or batch % rows != 0 or start % rows != 0:
+        raise UserError(
+            "The mesh gives this host scattered rows of the batch; order mesh.data and mesh.fsdp "
+            "so that each host's devices are neighbours."
+        )
+    return start // rows, batch // rows
+
+
+def put_batch(batch: PyTree, sharding: NamedSharding) -> PyTree:
+    """This host's rows (see `host_share`; all rows if there is one host) to its devices.
+
+    The copy is started, not waited for; the result is the global batch [B, ...].
     """
     if sharding.is_fully_addressable:
         return jax.device_put(batch, sharding)
     return jax.tree.map(
-        lambda array: jax.make_array_from_callback(
-            array.shape, sharding, lambda index, array=array: array[index]
-        ),
-        batch,
+        lambda array: jax.make_array_from_process_local_data(sharding, array), batch
     )

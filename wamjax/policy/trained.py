@@ -16,14 +16,14 @@ from wamjax.core.records import Observation
 from wamjax.core.typing import AnyArray, Array, Key, Params
 from wamjax.policy.base import Needs, Policy
 
-SampleActions = Callable[[Params, AnyArray, AnyArray, AnyArray, AnyArray, Key], Array]
+SampleActions = Callable[..., Array]
 
 
 class Normaliser(Protocol):
     """An affine map per dimension and its inverse."""
 
-    def apply(self, x: Any) -> Any: ...
-    def invert(self, x: Any) -> Any: ...
+    def apply(self, values: Any, /) -> Any: ...
+    def invert(self, values: Any, /) -> Any: ...
 
 
 def trained_policy(

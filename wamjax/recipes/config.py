@@ -68,6 +68,9 @@ class SystemConfig:
         action_dim, proprio_dim, text_length: widths of the streams.
         training: which objective, see recipes.objectives.
         levels: noise levels while training.
+        video_target: what is denoised: future latents ("frame"), or their difference to the newest
+            one ("change"), which is mostly zero in a scene where little moves.
+        video_scale: the target is multiplied by it, to bring it near the noise's unit variance.
         video_prediction, action_prediction: what the heads predict.
         video_weight, action_weight: weights of the losses.
         imagined_steps: solver steps for the future that the second stage of two_stage sees.
@@ -90,6 +93,8 @@ class SystemConfig:
     model: WamConfig = WamConfig(width=96, depth=3, heads=4, head_dim=24)
     training: Training = "joint"
     levels: LevelsConfig = LevelsConfig(video=LevelLaw(shift=3.0))
+    video_target: Literal["frame", "change"] = "change"
+    video_scale: float = 3.0
     video_prediction: Prediction = "clean"
     action_prediction: Prediction = "velocity"
     video_weight: float = 1.0

@@ -237,7 +237,11 @@ class System:
 
         clean = {
             "video": jnp.concatenate(
-                [tokens_from_latents(latent[:, past:], c.model.patch) for latent in latents], axis=1
+                [
+                    tokens_from_latents(self._target(latent, past), c.model.patch)
+                    for latent in latents
+                ],
+                axis=1,
             ),
             "action": jnp.where(batch.action_mask, batch.actions, 0.0),
         }
@@ -259,6 +263,20 @@ class System:
         }
         total = sum((weight[name] * parts[f"loss/{name}"] for name in plan.losses), jnp.zeros(()))
         return total, parts
+
+    def _newest(self, latents: Float[Array, "B L h w c"]) -> Float[Array, "B 1 h w c"]:
+        """What the video target is counted from; `latents` are the history."""
+        match self.config.video_target:
+            case "frame":
+                return jnp.zeros_like(latents[:, -1:])
+            case "change":
+                return latents[:, -1:]
+            case _:
+                assert_never(self.config.video_target)
+
+    def _target(self, latents: Float[Array, "B L h w c"], past: int) -> Float[Array, "B F h w c"]:
+        """The future latents as the flow sees them."""
+        return (latents[:, past:] - self._newest(latents[:, :past])) * self.config.video_scale
 
     def _codec_loss(
         self, params: Params, frames: Array, batch: Batch
@@ -444,7 +462,8 @@ class System:
         views = []
         for view, before in enumerate(past):
             share = tokens[:, view * count : (view + 1) * count]
-            latents = latents_from_tokens(share, (ahead, rows, columns), self.config.model.patch)
+            target = latents_from_tokens(share, (ahead, rows, columns), self.config.model.patch)
+            latents = target / self.config.video_scale + self._newest(before)
             # The decoder is causal in time: it needs what came before.
             whole = jnp.concatenate([before, latents], axis=1)
             frames = self.codec.apply(self._codec_weights(params), whole, method="decode")

@@ -121,9 +121,7 @@ class TabletopEnv(Env):
         near = self.task.distance(_situation(body, setting)) < self.task.radius
         held = jnp.where(near & sound, world.held + 1, 0)
         succeeded = world.succeeded | (held >= self.task.hold)
-        world = World(
-            body=body, tick=world.tick + 1, held=held, succeeded=succeeded, failed=~sound
-        )
+        world = World(body=body, tick=world.tick + 1, held=held, succeeded=succeeded, failed=~sound)
         return self._state(world, setting, state.info, state.metrics)
 
     def situation(self, state: State) -> Situation:
@@ -222,4 +220,3 @@ def _sound(body: Body) -> Array:
     cubes = physics.cube_centres(body.position)
     on_table = jnp.all(cubes[:, 2] > -0.05) & jnp.all(jnp.abs(cubes) < TABLE_EDGE)
     return finite & on_table
-

@@ -70,7 +70,10 @@ def sentences(task: int, colour: int) -> tuple[str, ...]:
 def table() -> np.ndarray:
     """uint8 [tasks, colours, wordings, TEXT_LENGTH]."""
     rows = [
-        [[encode_text(text, TEXT_LENGTH) for text in sentences(task, colour)] for colour in range(4)]
+        [
+            [encode_text(text, TEXT_LENGTH) for text in sentences(task, colour)]
+            for colour in range(4)
+        ]
         for task in range(len(TASKS))
     ]
     return np.array(rows, np.uint8)

@@ -140,9 +140,7 @@ def advance(body: Body, action: Float[Array, "7"]) -> Body:
         ramp = body.joints + (share + lead) * (joints - body.joints)
         return mjx.step(model, data.replace(ctrl=jnp.append(ramp, jnp.array([grip, grip])))), None
 
-    data = blank.replace(
-        qpos=body.position, qvel=body.velocity, qacc_warmstart=body.warmstart
-    )
+    data = blank.replace(qpos=body.position, qvel=body.velocity, qacc_warmstart=body.warmstart)
     shares = jnp.arange(1, scene.SUBSTEPS + 1, dtype=jnp.float32) / scene.SUBSTEPS
     data, _ = jax.lax.scan(substep, data, shares)
     return Body(
@@ -152,5 +150,3 @@ def advance(body: Body, action: Float[Array, "7"]) -> Body:
         target=target,
         joints=joints,
     )
-
-

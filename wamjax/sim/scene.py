@@ -28,8 +28,8 @@ CONTROL_HZ = 10.0
 SUBSTEPS = round(1 / (CONTROL_HZ * TIMESTEP))
 
 CAMERA_POSITION = np.array([1.04, 0.16, 0.62])
-CAMERA_TARGET = np.array([0.49, 0.0, 0.06])
-CAMERA_FOVY = 42.0
+CAMERA_TARGET = np.array([0.48, 0.0, 0.07])
+CAMERA_FOVY = 37.0
 WRIST_FOVY = 80.0
 
 TABLE_COLOUR = (0.62, 0.5, 0.38)
@@ -78,7 +78,7 @@ def _pairs() -> str:
     rows = [("top", f"{cube}_hull", 0.5) for cube in CUBES]
     rows += [("cube_a_core", "cube_b_hull", 0.4), ("cube_b_core", "cube_a_hull", 0.4)]
     for side in ("left", "right"):
-        rows += [(f"pad_{side}", f"{cube}_hull", 0.8) for cube in CUBES]
+        rows += [(f"pad_{side}", f"{cube}_hull", 0.5) for cube in CUBES]
         rows.append(("top", f"pad_{side}", 0.5))
     return "".join(
         f'<pair geom1="{one}" geom2="{two}" condim="3" friction="{slide} {slide} 0.005 1e-4 1e-4" '
@@ -91,8 +91,7 @@ def scene_xml() -> str:
     """The whole model as MJCF text."""
     axes = look_at(CAMERA_POSITION, CAMERA_TARGET)
     wrist = (
-        f'<camera name="wrist" pos="0.075 0 0.02" xyaxes="0 -1 0 0.94 0 0.34" '
-        f'fovy="{WRIST_FOVY}"/>'
+        f'<camera name="wrist" pos="0.075 0 0.02" xyaxes="0 1 0 0.94 0 0.34" fovy="{WRIST_FOVY}"/>'
     )
     return f"""
 <mujoco model="tabletop">

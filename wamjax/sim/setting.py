@@ -83,9 +83,7 @@ def _shifted(layout: Layout, variant: Variant) -> Layout:
     inside = (moved > jnp.array(SHIFT_LOW)) & (moved < jnp.array(SHIFT_HIGH))
     best = jnp.argmax(jnp.sum(inside, axis=(1, 2)))
     move = jnp.where(active, amount, 0.0) * moves[best]
-    return layout.replace(
-        cubes=layout.cubes + jnp.pad(move, (0, 1)), spot=layout.spot + move
-    )
+    return layout.replace(cubes=layout.cubes + jnp.pad(move, (0, 1)), spot=layout.spot + move)
 
 
 def _start_joints(layout: Layout, variant: Variant) -> Array:
@@ -125,4 +123,3 @@ def _props(layout: Layout, variant: Variant) -> tuple[Array, Array]:
 
 PROP_HEIGHTS = np.array([0.03, 0.04, 0.05, 0.015, 0.022], np.float32)
 """Centres of the props when they stand on the table (m), in the order of scene.PROPS."""
-

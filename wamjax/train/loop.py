@@ -6,6 +6,7 @@ for bit. SIGTERM saves and returns; the caller exits 0.
 """
 
 import contextlib
+import io
 import itertools
 import pathlib
 import sys
@@ -74,21 +75,21 @@ def train(
     rows = batch_sharding(mesh, settings.batch)
     main = jax.process_index() == 0
     stream = sys.stderr if stream is None else stream
+    if not main:
+        stream = io.StringIO()
 
     def say(text: str) -> None:
-        if main:
-            print(f"train: {text}", file=stream, flush=True)
+        print(f"train: {text}", file=stream, flush=True)
 
     # Whose workdir it is; a run that is done is left alone.
     meta = run_meta(to_json(config), statistics)
-    if main:
-        claim(workdir, meta["config"])
+    claim(workdir, meta["config"], write=main)
 
     # Shapes -> shardings.
     keys = named_keys(jax.random.key(settings.seed), "init", "step", "inputs")
     boxed = jax.eval_shape(system.init, keys["init"])
     plans = [plan_stage(stage, boxed, settings, mesh) for stage in stages]
-    run_key = jax.device_put(keys["step"], replicated(mesh))
+    run_key = jax.jit(lambda key: key, out_shardings=replicated(mesh))(keys["step"])
 
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(workdir, settings.keep))

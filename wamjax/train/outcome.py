@@ -54,13 +54,15 @@ def run_final(
         plans: of all stages.
         rows: of the metrics; the last one with a loss is told.
     """
-    row = next(row for row in reversed(rows) if "loss" in row)
+    told = [row for row in rows if "loss" in row][-1:]
     whole = gathered(state)
     return {
         "finished": True,
         "name": name,
         "step": step,
-        "losses": {key: value for key, value in row.items() if key.startswith("loss")},
+        "losses": {
+            key: value for row in told for key, value in row.items() if key.startswith("loss")
+        },
         "seconds": meta["seconds"],
         "compile_seconds": meta["compile_seconds"],
         "train_flops": meta["flops"],

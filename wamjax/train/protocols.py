@@ -27,7 +27,8 @@ class Loader(Protocol):
     """Batches of NumPy arrays without end, with an exact state.
 
     `state()` after the n-th batch is what `restore` needs to continue with batch n + 1. Arrays
-    already handed out are never written again: the device may read them in place.
+    already handed out are never written again: the device may read them in place. On several hosts
+    each yields its own rows of the global batch, see `wamjax.parallel.shardings.host_share`.
     """
 
     def __iter__(self) -> Iterator[Batch]: ...

@@ -16,12 +16,13 @@ from wamjax.core.files import read_json, write_json
 FREE = ("train.save_every", "train.keep", "train.log_every", "mesh.")
 
 
-def claim(workdir: pathlib.Path, config: dict[str, Any]) -> None:
+def claim(workdir: pathlib.Path, config: dict[str, Any], *, write: bool) -> None:
     """Make `workdir` this run's, or recognise it as such.
 
     Args:
         workdir: is made if missing.
         config: the run's config as JSON.
+        write: leave `config.json` there; one of several hosts does, all of them check.
 
     Raises:
         UserError: it belongs to another config (the sentence says which settings differ), or
@@ -42,7 +43,8 @@ def claim(workdir: pathlib.Path, config: dict[str, Any]) -> None:
         raise UserError(
             f"{workdir} holds checkpoints but no config.json; choose another --workdir."
         )
-    write_json(file, config)
+    if write:
+        write_json(file, config)
 
 
 def same_statistics(workdir: pathlib.Path, saved: Any, given: Any) -> None:

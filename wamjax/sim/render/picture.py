@@ -1,5 +1,6 @@
 """A picture of one world from one camera; `jax.vmap` draws many worlds or cameras at once."""
 
+import jax
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array, Float, UInt8, typed
@@ -7,7 +8,6 @@ from wamjax.sim.render.camera import pixel_rays
 from wamjax.sim.render.scene import Camera, GeomKind, Image, Scene, kind_names
 from wamjax.sim.render.shading import shade
 from wamjax.sim.render.trace import first_hit
-from wamjax.sim.render.vector import components
 
 
 def render(
@@ -49,14 +49,11 @@ def render(
     casting = tuple(index for index in casting if names[index] != "plane")
 
     rows, columns = height * supersample, width * supersample
-    origin = components(camera.position)
-    direction, cosine = pixel_rays(camera, rows, columns)
+    origin = camera.position
+    direction, cosine = jax.lax.optimization_barrier(pixel_rays(camera, rows, columns))
     distance, geom = first_hit(names, scene, origin, direction)
     pixel_width = 2 * jnp.tan(jnp.deg2rad(camera.fovy) / 2) / rows
-    channels = shade(
-        names, casting, int(shadows), scene, origin, direction, distance, geom, pixel_width
-    )
-    rgb = jnp.stack(channels, axis=-1)
+    rgb = shade(names, casting, int(shadows), scene, origin, direction, distance, geom, pixel_width)
     depth = jnp.where(geom >= 0, distance * cosine, 0.0)
     if supersample == 1:
         rgb, depth, geom = (a.reshape(height, width, *a.shape[1:]) for a in (rgb, depth, geom))

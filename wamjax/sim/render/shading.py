@@ -4,6 +4,9 @@
           + specular sum_l seen_l specular_l max(n.h, 0)^shininess,    h = (l - d) / |l - d|
 
 (Blinn, SIGGRAPH 1977.) What a pixel needs to know about its geom is fetched for the winner only.
+
+`settle` ends a stage: without it XLA fuses the whole file into each of its outputs and computes
+the early stages again for every use (measured on CPU: 30 times slower).
 """
 
 import jax
@@ -18,6 +21,7 @@ from wamjax.sim.render.vector import (
     add,
     components,
     dot,
+    larger,
     normalise,
     rotate,
     scale,
@@ -26,8 +30,11 @@ from wamjax.sim.render.vector import (
 )
 
 
+settle = jax.lax.optimization_barrier
+
+
 def surface_table(kinds: tuple[GeomKind, ...], scene: Scene) -> Array:
-    """[29, G]: position 3, rotation 9, size 3, rgb 3, texture 4, family, specular, shininess, kind."""
+    """[26, G]: position 3, rotation 9, size 3, rgb 3, texture 4, family, specular, shininess, kind."""
     materials = scene.materials
     count = len(kinds)
     kind = jnp.array([GEOM_KINDS.index(kind) for kind in kinds], jnp.float32)
@@ -46,9 +53,20 @@ def surface_table(kinds: tuple[GeomKind, ...], scene: Scene) -> Array:
 
 
 def of_winner(table: Array, geom: Array) -> Array:
-    """table[:, geom] as [rows, rays], by a contraction with the one-hot geom; 0 for geom -1."""
-    chosen = geom[None, :] == jnp.arange(table.shape[1], dtype=jnp.int32)[:, None]
-    return jnp.dot(table, chosen.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+    """table[:, geom] as [rows, rays]; arbitrary where geom is -1.
+
+    A gather is cheap on CPU and slow on accelerators; there a product with the one-hot geom, exact
+    at the highest precision, does the same.
+    """
+
+    def gathered(table: Array, geom: Array) -> Array:
+        return jnp.take(table, geom, axis=1, mode="clip")
+
+    def contracted(table: Array, geom: Array) -> Array:
+        chosen = geom[None, :] == jnp.arange(table.shape[1], dtype=jnp.int32)[:, None]
+        return jnp.dot(table, chosen.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+
+    return jax.lax.platform_dependent(table, geom, cpu=gathered, default=contracted)
 
 
 def local_normal(kind: Array, p: Vector, size: Vector) -> Vector:
@@ -89,73 +107,67 @@ def shade(
     casters: tuple[int, ...],
     shadow_lights: int,
     scene: Scene,
-    origin: Vector,
+    origin: Array,
     direction: Vector,
     distance: Array,
     geom: Array,
     pixel_width: Array,
-) -> Vector:
-    """Red, green and blue in 0..1, each [R].
+) -> Array:
+    """rgb in 0..1, [R, 3].
 
     Args:
         kinds: the kind of each geom, static.
         casters: indices of the solids that cast shadows, static.
         shadow_lights: how many of the leading lights may cast shadows, static.
         scene: geoms, materials and lights.
-        origin: the eye.
+        origin: the eye, [3].
         direction: unit rays.
         distance: to the first hit (m).
         geom: index of the geom hit, -1 for none.
         pixel_width: width of a pixel at one metre (m).
     """
-    row = of_winner(surface_table(kinds, scene), geom)
+    row = settle(of_winner(surface_table(kinds, scene), geom))
     centre, size, rgb = (row[0], row[1], row[2]), (row[12], row[13], row[14]), row[15:18]
     rows = ((row[3], row[4], row[5]), (row[6], row[7], row[8]), (row[9], row[10], row[11]))
     cycles, contrast, phase, warp = row[18], row[19], row[20], row[21]
     family, specular, shininess, kind = row[22], row[23], row[24], row[25]
 
-    point = add(origin, scale(jnp.where(geom >= 0, distance, 0.0), direction))
-    p = unrotate(rows, subtract(point, centre))
-    local = local_normal(kind, p, size)
-    normal = normalise(rotate(rows, local))
+    hit = geom >= 0
+    point = settle(add(components(origin), scale(jnp.where(hit, distance, 0.0), direction)))
+    p = settle(unrotate(rows, subtract(point, centre)))
+    local = settle(local_normal(kind, p, size))
+    normal = settle(normalise(rotate(rows, local)))
     facing = -dot(normal, direction)
     normal = scale(jnp.where(facing < 0, -1.0, 1.0), normal)
 
     ax, ay, az = jnp.abs(local[0]), jnp.abs(local[1]), jnp.abs(local[2])
     on_z = (az >= ax) & (az >= ay)
-    u = jnp.where(on_z | (ay > ax), p[0], p[1])
-    v = jnp.where(on_z, p[1], p[2])
-    footprint = cycles * pixel_width * distance / jnp.maximum(jnp.abs(facing), 0.1)
-    m = darkness(family, cycles * u, cycles * v, phase, warp, footprint)
-    tone = 1.0 - contrast * m
+    u = cycles * jnp.where(on_z | (ay > ax), p[0], p[1])
+    v = cycles * jnp.where(on_z, p[1], p[2])
+    footprint = cycles * pixel_width * distance / larger(jnp.abs(facing), jnp.float32(0.1))
+    normal, u, v, footprint = settle((normal, u, v, footprint))
+    tone = settle(1.0 - contrast * darkness(family, u, v, phase, warp, footprint))
 
     lights = scene.lights
-    diffuse = [scene.ambient[i] + jnp.zeros_like(tone) for i in range(3)]
-    shine = [jnp.zeros_like(tone) for _ in range(3)]
+    diffuse = scene.ambient[:, None] + jnp.zeros_like(rgb)
+    shine = jnp.zeros_like(rgb)
     for index in range(lights.kind.shape[0]):
         is_point = lights.kind[index] == POINT
         to_light = subtract(components(lights.position[index]), point)
         reach = jnp.where(is_point, jnp.sqrt(dot(to_light, to_light)), jnp.inf)
         away = components(lights.direction[index])
         towards = tuple(jnp.where(is_point, a, -b) for a, b in zip(to_light, away, strict=True))
-        towards = normalise((towards[0], towards[1], towards[2]))
+        towards = settle(normalise((towards[0], towards[1], towards[2])))
         cosine = dot(normal, towards)
         seen = (cosine > 0) & lights.active[index]
         if index < shadow_lights and casters:
-            dark = occluded(kinds, casters, scene, point, towards, reach)
+            dark = occluded(kinds, casters, scene, point, towards, settle(reach))
             seen = seen & ~(dark & lights.shadow[index])
-        lit = jnp.where(seen, cosine, 0.0)
-        half = normalise(subtract(towards, direction))
-        glint = jnp.maximum(dot(normal, half), 1e-6)
+        half = settle(normalise(subtract(towards, direction)))
+        glint = larger(dot(normal, half), jnp.float32(1e-6))
         gloss = jnp.where(seen, specular * jnp.exp(shininess * jnp.log(glint)), 0.0)
-        for i in range(3):
-            diffuse[i] += lights.diffuse[index, i] * lit
-            shine[i] += lights.specular[index, i] * gloss
-    hit = geom >= 0
-    red, green, blue = (
-        jnp.clip(
-            jnp.where(hit, rgb[i] * tone * diffuse[i] + shine[i], scene.background[i]), 0.0, 1.0
-        )
-        for i in range(3)
-    )
-    return red, green, blue
+        lit, gloss = settle((jnp.where(seen, cosine, 0.0), gloss))
+        diffuse += lights.diffuse[index][:, None] * lit
+        shine += lights.specular[index][:, None] * gloss
+    seen_rgb = jnp.where(hit, rgb * tone * diffuse + shine, scene.background[:, None])
+    return jnp.clip(seen_rgb, 0.0, 1.0).T

@@ -21,7 +21,9 @@ _MEANS = (0.0, 0.5, 0.5, 0.5, 0.5, 0.45, 0.3, 0.4)
 
 def lattice_hash(x: Array, y: Array) -> Array:
     """A number in [0, 1) for each pair of int32 lattice coordinates (murmur3's finaliser)."""
-    h = x.astype(jnp.uint32) * jnp.uint32(0x9E3779B1) ^ y.astype(jnp.uint32) * jnp.uint32(0x85EBCA77)
+    h = x.astype(jnp.uint32) * jnp.uint32(0x9E3779B1) ^ y.astype(jnp.uint32) * jnp.uint32(
+        0x85EBCA77
+    )
     h = (h ^ (h >> 16)) * jnp.uint32(0x7FEB352D)
     h = (h ^ (h >> 15)) * jnp.uint32(0x846CA68B)
     h = h ^ (h >> 16)

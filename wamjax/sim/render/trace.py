@@ -1,55 +1,75 @@
 """Rays against all geoms of a scene: the first hit, and whether anything stands before a light.
 
-The loop over geoms is unrolled and keeps the best distance and index per ray; an array of rays x
-geoms never exists. Distances first; what else is wanted of the winner is looked up afterwards.
+A `lax.scan` over the geoms of each kind keeps the best distance and index per ray; an array of
+rays x geoms never exists. Unrolling the same loop lets XLA fuse and recompute the chain of
+comparisons: measured on CPU, 7 times slower to run and 4 times slower to compile with four geoms
+per turn, and worse beyond. What else is wanted of the winner is looked up afterwards.
 """
 
+import functools
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wamjax.core.typing import Array, Float, Int32, typed
 from wamjax.sim.render.intersections import FAR, interval, plane_distance
 from wamjax.sim.render.scene import GeomKind, Scene, kind_names
-from wamjax.sim.render.vector import (
-    Vector,
-    components,
-    matrix_rows,
-    subtract,
-    unrotate,
-)
+from wamjax.sim.render.vector import Vector, components, matrix_rows, subtract, unrotate
 
 # A shadow ray ignores what it meets closer than this (m): the surface that it starts from.
 SHADOW_GAP = 5e-4
 
 
+def _by_kind(kinds: tuple[GeomKind, ...], members: tuple[int, ...]) -> dict[GeomKind, np.ndarray]:
+    """Indices of the members of each kind, in ascending order."""
+    groups: dict[GeomKind, list[int]] = {}
+    for index in members:
+        groups.setdefault(kinds[index], []).append(index)
+    return {kind: np.array(places, np.int32) for kind, places in groups.items()}
+
+
 def first_hit(
-    kinds: tuple[GeomKind, ...], scene: Scene, origin: Vector, direction: Vector
+    kinds: tuple[GeomKind, ...], scene: Scene, origin: Float[Array, "3"], direction: Vector
 ) -> tuple[Array, Array]:
     """(distance, geom) per ray; FAR and -1 where nothing is hit.
 
     Args:
         kinds: the kind of each geom, static.
         scene: the geoms.
-        origin: world frame; scalars if all rays share it.
-        direction: world frame; distances are in units of its length.
+        origin: of all rays, world frame.
+        direction: world frame, [R] each; distances are in units of its length.
     """
-    best = jnp.full(direction[0].shape, FAR, jnp.float32)
-    geom = jnp.full(direction[0].shape, -1, jnp.int32)
-    for index, kind in enumerate(kinds):
-        rows = matrix_rows(scene.rotation[index])
-        size = components(scene.size[index])
-        o = unrotate(rows, subtract(origin, components(scene.position[index])))
-        d = unrotate(rows, direction)
+    # The origin in each geom's frame, once: only directions differ from ray to ray.
+    offset = origin - scene.position
+    local = jnp.sum(scene.rotation * offset[:, :, None], axis=1)
+
+    def turn(kind, carry, geom):
+        best, winner = carry
+        index, rotation, o, size, visible = geom
+        d = unrotate(matrix_rows(rotation), direction)
         if kind == "plane":
-            t = plane_distance(o, d, size)
+            t = plane_distance(components(o), d, components(size))
             hit = t < best
         else:
-            near, far = interval(kind, o, d, size)
+            near, far = interval(kind, components(o), d, components(size))
             t = jnp.where(near >= 0, near, far)
             hit = (near <= far) & (far >= 0) & (t < best)
-        hit = hit & scene.materials.visible[index]
-        best = jnp.where(hit, t, best)
-        geom = jnp.where(hit, index, geom)
-    return best, geom
+        hit = hit & visible
+        return (jnp.where(hit, t, best), jnp.where(hit, index, winner)), None
+
+    best = jnp.full(direction[0].shape, FAR, jnp.float32)
+    winner = jnp.full(direction[0].shape, -1, jnp.int32)
+    for kind, members in _by_kind(kinds, tuple(range(len(kinds)))).items():
+        geoms = (
+            jnp.asarray(members),
+            scene.rotation[members],
+            local[members],
+            scene.size[members],
+            scene.materials.visible[members],
+        )
+        (best, winner), _ = jax.lax.scan(functools.partial(turn, kind), (best, winner), geoms)
+    return best, winner
 
 
 def occluded(
@@ -69,22 +89,29 @@ def occluded(
         kinds: the kind of each geom, static.
         casters: indices of the solids that cast shadows, static.
         scene: the geoms.
-        point: world frame, on a visible surface.
-        towards: unit vectors to the light.
-        reach: distance to the light (m).
+        point: world frame, on a visible surface, [R] each.
+        towards: unit vectors to the light, [R] each.
+        reach: distance to the light (m), [R].
     """
-    dark = jnp.zeros(point[0].shape, bool)
-    for index in casters:
-        rows = matrix_rows(scene.rotation[index])
-        o = unrotate(rows, subtract(point, components(scene.position[index])))
+
+    def turn(kind, dark, geom):
+        position, rotation, size, visible = geom
+        rows = matrix_rows(rotation)
+        o = unrotate(rows, subtract(point, components(position)))
         d = unrotate(rows, towards)
-        near, far = interval(kinds[index], o, d, components(scene.size[index]))
-        dark = dark | (
-            (near <= far)
-            & (near > SHADOW_GAP)
-            & (near < reach)
-            & scene.materials.visible[index]
+        near, far = interval(kind, o, d, components(size))
+        inside = (near <= far) & (near > SHADOW_GAP) & (near < reach)
+        return dark | (inside & visible), None
+
+    dark = jnp.zeros(point[0].shape, bool)
+    for kind, members in _by_kind(kinds, casters).items():
+        geoms = (
+            scene.position[members],
+            scene.rotation[members],
+            scene.size[members],
+            scene.materials.visible[members],
         )
+        dark, _ = jax.lax.scan(functools.partial(turn, kind), dark, geoms)
     return dark
 
 
@@ -109,7 +136,5 @@ def cast(
     Raises:
         ValueError: a kind that cannot be drawn.
     """
-    distance, geom = first_hit(
-        kind_names(kinds), scene, components(origin), components(directions)
-    )
+    distance, geom = first_hit(kind_names(kinds), scene, origin, components(directions))
     return jnp.where(geom >= 0, distance, -1.0), geom

@@ -53,7 +53,11 @@ def unrotate(rows: tuple[Vector, Vector, Vector], a: Vector) -> Vector:
 
 def matrix_rows(matrix: Array) -> tuple[Vector, Vector, Vector]:
     """Rows of [..., 3, 3] as vectors."""
-    return components(matrix[..., 0, :]), components(matrix[..., 1, :]), components(matrix[..., 2, :])
+    return (
+        components(matrix[..., 0, :]),
+        components(matrix[..., 1, :]),
+        components(matrix[..., 2, :]),
+    )
 
 
 def smaller(a: Array, b: Array) -> Array:

@@ -2,7 +2,8 @@
 
 With u the unit vector from the cube to the spot, the expert goes to the point behind the cube
 (cube - BEHIND u) from above, descends, and pushes along u while it corrects its sideways offset
-from the line; a pushed cube that turns away is followed because u is taken anew at every tick.
+from the line; a pushed cube that turns away is followed because u is taken anew at every tick. Off
+the line it backs out and comes in again; beside or in front of the cube it rises first.
 """
 
 import jax
@@ -68,22 +69,24 @@ def _expert(situation: Situation) -> Array:
     aside = jnp.sqrt(jnp.sum(sideways**2) + 1e-12)
 
     start = cube - BEHIND * u
-    above = jnp.concatenate([start, jnp.array([HOVER])])
-    up = jnp.concatenate([tip[:2], jnp.array([HOVER + 0.01])])
-    down = jnp.concatenate([start, jnp.array([LOW])])
-    ahead = cube - 0.04 * u + u * jnp.minimum(0.025, 0.6 * distance)
-    push = jnp.concatenate([ahead, jnp.array([LOW])])
-    push = jnp.where(jnp.arange(3) < 2, push - jnp.pad(0.3 * sideways, (0, 1)), push)
-    stay = jnp.concatenate([tip[:2], jnp.array([LOW])])
+    onward = tip[:2] + jnp.minimum(0.025, 0.5 * distance) * u - 0.4 * sideways
+    above = jnp.append(start, HOVER)
+    rise = jnp.append(tip[:2], HOVER + 0.01)
+    beside = jnp.append(start, LOW)
+    push = jnp.append(onward, LOW)
+    retreat = jnp.append(tip[:2] - 0.03 * u, LOW)
+    stay = jnp.append(tip[:2], LOW)
 
-    behind = (along < -0.03) & (aside < 0.022)
-    low = tip[2] < LOW + 0.02
-    over_start = (along < -0.05) & (along > -0.095) & (aside < 0.018)
+    low = tip[2] < LOW + 0.022
+    clear = along < -0.052
+    over_start = (along < -0.05) & (along > -0.1) & (aside < 0.018)
     must_rise = (tip[2] < HOVER - 0.025) & (jnp.linalg.norm(offset) < 0.085)
-    goal = jnp.where(must_rise, up, above)
-    goal = jnp.where(over_start & ~low, down, goal)
-    goal = jnp.where(behind & low, push, goal)
-    goal = jnp.where(distance < 0.012, stay, goal)
+    goal = jnp.where(must_rise, rise, above)
+    goal = jnp.where(over_start & ~low, beside, goal)
+    goal = jnp.where(low & (along < -0.02) & (aside < 0.045), retreat, goal)
+    goal = jnp.where(low & clear & (along > -0.12) & (aside < 0.045), beside, goal)
+    goal = jnp.where(low & (along < -0.02) & (aside < 0.02), push, goal)
+    goal = jnp.where((distance < 0.02) & low, stay, goal)
     return action_towards(situation, goal, 0.0)
 
 

@@ -31,7 +31,10 @@ def _sample(key: Key) -> Layout:
     other = first_valid(others, jnp.sum((others - named) ** 2, axis=1) > APART**2)
     yaw = jax.random.uniform(keys["yaw"], (2, 1), minval=-0.6, maxval=0.6)
     tip = jax.random.uniform(
-        keys["tip"], (3,), minval=jnp.array([0.42, -0.06, 0.19]), maxval=jnp.array([0.5, 0.06, 0.23])
+        keys["tip"],
+        (3,),
+        minval=jnp.array([0.42, -0.06, 0.19]),
+        maxval=jnp.array([0.5, 0.06, 0.23]),
     )
     cubes = jnp.concatenate([jnp.stack([named, other]), yaw], axis=1)
     return Layout(cubes=cubes, spot=jnp.array([0.5, 0.0]), tip=tip)

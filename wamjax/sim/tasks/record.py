@@ -108,9 +108,7 @@ def action_towards(
     length = jnp.sqrt(jnp.sum(move**2) + 1e-12)
     move = move * jnp.minimum(1.0, STEP / length)
     down = jnp.array(DOWN)
-    turn = rotations.to_vector(
-        rotations.multiply(down, rotations.conjugate(situation.tip.turn))
-    )
+    turn = rotations.to_vector(rotations.multiply(down, rotations.conjugate(situation.tip.turn)))
     angle = jnp.sqrt(jnp.sum(turn**2) + 1e-12)
     turn = turn * jnp.minimum(1.0, 0.15 / angle)
     return jnp.concatenate([move, turn, jnp.array([gripper])])

@@ -1,0 +1,78 @@
+"""Windows against the definition, step by step, on episodes of 1 to 20 steps."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from wamjax.data.windows import Plan, action_rows, frame_rows, make_index
+
+LENGTHS = list(range(1, 21))
+STARTS = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
+
+
+def _brute(plan: Plan, ok: np.ndarray, chosen: np.ndarray) -> list[tuple]:
+    """(t's row, frame rows, frame mask, action rows, action mask) of every window."""
+    out = []
+    for episode, length in enumerate(LENGTHS):
+        if not chosen[episode]:
+            continue
+        start = int(STARTS[episode])
+        recorded = [t for t in range(length) if ok[start + t]]
+        for t in range(length):
+            frames, seen = [], []
+            for j in range(-(plan.history - 1), plan.future + 1):
+                u = t + plan.stride * j
+                frames.append(start + min(max(u, 0), length - 1))
+                seen.append(0 <= u < length)
+            actions, real = [], []
+            for k in range(plan.chunk):
+                u = min(t + k, recorded[-1]) if recorded else 0
+                actions.append(start + u)
+                real.append(u == t + k and bool(recorded) and bool(ok[start + u]))
+            if any(real) or any(seen[plan.history :]):
+                out.append((start + t, frames, seen, actions, real))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("history", "future", "stride", "chunk", "ended"),
+    [*itertools.product((1, 3), (0, 2), (1, 4), (1, 8), (False, True)), (2, 5, 3, 16, True)],
+)
+def test_windows_are_the_definition(
+    history: int, future: int, stride: int, chunk: int, ended: bool
+) -> None:
+    plan = Plan(history, future, stride, chunk)
+    ok = np.ones(STARTS[-1], bool)
+    if ended:
+        ok[STARTS[1:] - 1] = False
+    chosen = np.arange(len(LENGTHS)) % 3 != 1
+    index = make_index(STARTS, ok, chosen, plan)
+    everything = np.arange(len(index))
+    frames, seen = frame_rows(index, everything, plan)
+    actions, real = action_rows(index, everything, plan, ok)
+    expected = _brute(plan, ok, chosen)
+    assert len(expected) == len(index) > 0
+    for place, (row, *rest) in enumerate(expected):
+        found = [frames[place], seen[place], actions[place], real[place]]
+        assert row == index.row[place]
+        for ours, theirs in zip(found, rest, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_video_without_actions_has_windows_for_its_future_frames() -> None:
+    plan = Plan(history=1, future=1, stride=2, chunk=4)
+    ok = np.zeros(STARTS[-1], bool)
+    index = make_index(STARTS, ok, np.ones(len(LENGTHS), bool), plan)
+    assert len(index) == sum(max(length - 2, 0) for length in LENGTHS)
+    _, real = action_rows(index, np.arange(len(index)), plan, ok)
+    assert not real.any()
+
+
+def test_the_last_step_of_an_ended_episode_starts_no_window() -> None:
+    ok = np.ones(STARTS[-1], bool)
+    ok[STARTS[1:] - 1] = False
+    chosen = np.ones(len(LENGTHS), bool)
+    index = make_index(STARTS, ok, chosen, Plan(1, 3, 1, 8))
+    assert not np.isin(index.row, STARTS[1:] - 1).any()
+    assert len(index) == sum(length - 1 for length in LENGTHS)
