@@ -88,7 +88,7 @@ def imagine(weights, observation, key):
 
 
 POLICY = Policy(
-    name="trained", chunk=4, replan=3, act=noisy_act, needs=NEEDS, imagine=imagine, frame_stride=2
+    name="trained", chunk=4, replan=3, act=noisy_act, needs=NEEDS, imagine=imagine, frame_stride=3
 )
 WEIGHTS = {"gain": jnp.float32(0.6), "noise": jnp.float32(0.8)}
 HORIZON = 16

@@ -10,6 +10,7 @@ from tests.eval.point_world import POLICY, WEIGHTS, PointEnv, variants, worlds
 from wamjax.core.errors import UserError
 from wamjax.eval.evaluate import Facts, episodes_of, evaluate
 from wamjax.eval.latency import latency
+from wamjax.eval.programs import Programs
 from wamjax.eval.statistics import mcnemar, wilson
 from wamjax.eval.tally import summary
 from wamjax.eval.worlds import AXES, Worlds
@@ -19,8 +20,8 @@ FACTS = Facts(parameters=12, train_seconds=3.5, train_flops=1e9, manifest_sha256
 LIMIT = np.ones(2, np.float32)
 POLICIES = {
     "trained": (POLICY, WEIGHTS),
-    "random": random_policy(-LIMIT, LIMIT, chunk=4, replan=4),
-    "still": still_policy(width=2, gripper_dim=None, chunk=4, replan=4),
+    "random": random_policy(-LIMIT, LIMIT, chunk=4, replan=3),
+    "still": still_policy(width=2, gripper_dim=None, chunk=4, replan=3),
 }
 
 
@@ -117,6 +118,14 @@ def test_an_interrupted_evaluation_goes_on_and_other_weights_start_anew(done, mo
     assert worse["policies"]["random"] == results["policies"]["random"]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_axes_are_those_of_the_simulator():
+    # Imported here because brax, on its first import, uses packages that warn.
+    from wamjax.sim.variants import AXIS_NAMES
+
+    assert AXES == AXIS_NAMES
+
+
 def test_a_task_without_some_axis_says_so_by_leaving_it_out():
     rows = [{"axis": "clean", "success": True}, {"axis": "light", "success": False}]
     table = summary(rows)
@@ -132,6 +141,21 @@ def test_what_cannot_be_evaluated_is_refused(tmp_path):
         with pytest.raises(UserError):
             Worlds(env=PointEnv(), variants=variants([0]), axes=axes, rows=rows, horizon=3)
     assert not list(tmp_path.iterdir())
+
+
+def test_policies_share_programs_where_they_can():
+    programs = Programs(
+        {**POLICIES, "slow": still_policy(width=2, gripper_dim=None, chunk=4, replan=2)}, batch=16
+    )
+    place = worlds(1)
+    told = []
+    runners = {name: programs.find(name, "reach", place, told.append) for name in POLICIES}
+    assert len({id(runner.rollout) for runner in runners.values()}) == 1
+    assert [runner.blind for runner in runners.values()] == [False, True, True]
+    slow = programs.find("slow", "reach", place, told.append)
+    assert slow.rollout is not runners["still"].rollout
+    assert not slow.blind
+    assert len(told) == 4
 
 
 def test_latency_counts_calls_and_orders_quantiles():

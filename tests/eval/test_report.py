@@ -5,16 +5,18 @@ import html
 import io
 import re
 
+import jax
 import jinja2
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.eval.point_world import POLICY, WEIGHTS, worlds
+from tests.eval.point_world import HORIZON, POLICY, WEIGHTS, worlds
 from wamjax.eval import figures, wording
-from wamjax.eval.gallery import film, spread_failures
-from wamjax.eval.pictures import data_uri, moments
-from wamjax.eval.report import page, write_report
+from wamjax.eval.gallery import comparable, film, spread_failures
+from wamjax.eval.pictures import data_uri
+from wamjax.eval.report import page, where, write_report
+from wamjax.eval.rollout import rollout
 from wamjax.eval.sample_report import Sample, write_sample_report
 from wamjax.eval.tally import comparisons, summary
 from wamjax.eval.worlds import AXES, CLEAN
@@ -61,8 +63,18 @@ def made_up():
 @pytest.fixture(scope="module")
 def gallery():
     place = worlds(3)
-    episodes = [{"success": seed % 2 == 0} for seed in range(len(place.axes))]
-    return film("reach", place, POLICY, WEIGHTS, episodes=episodes, seed=1, worlds=8, size=16)
+    runner = rollout(POLICY, place.env, HORIZON, weights=WEIGHTS, variants=place.variants, batch=16)
+    outcome = runner(WEIGHTS, place.variants, jax.random.key(1))
+    return film(
+        "reach",
+        place,
+        POLICY,
+        WEIGHTS,
+        runner=runner,
+        episodes=[{"success": bool(success)} for success in outcome.success],
+        seed=1,
+        size=16,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -155,11 +167,23 @@ def test_the_gallery_shows_each_axis_once_and_failures_in_turn(gallery):
         assert strip.pictures.shape == (4, 16, 16, 3)
         assert ("solved" in strip.cause) == strip.success
     assert not any(strip.success for strip in gallery.failures)
-    assert len(gallery.foresight) == 3
+    assert len(gallery.foresight) == 2
     for item in gallery.foresight:
-        # Plans start every 3 steps and look 2 and 4 ahead: only the first is still played.
-        assert all(step % 3 == 2 for step in item.steps)
-        assert item.truth.shape == item.predicted.shape
+        assert item.steps == (3, 6, 9, 12, 15)
+        # The point world's policy expects the negative of what it sees when it plans.
+        np.testing.assert_array_equal(255 - item.predicted[1:], item.truth[:-1])
+
+
+def test_a_world_is_described_as_far_as_its_row_tells():
+    row = {"axis": "noise", "sub_axis": "gaussian_blur", "severity": 4, "seed": 17}
+    assert where(row) == "gaussian blur, severity 4, seed 17"
+    assert where({"axis": CLEAN, "sub_axis": "", "severity": 0, "seed": 0}) == "seed 0"
+
+
+def test_only_what_a_plan_itself_played_is_compared():
+    assert comparable(plans=3, replan=4, stride=2, ahead=3) == [(0, 1, 1), (1, 1, 2)]
+    assert comparable(plans=3, replan=4, stride=3, ahead=3) == []
+    assert comparable(plans=3, replan=4, stride=4, ahead=0) == []
 
 
 def test_failures_are_taken_from_the_axes_in_turn():
@@ -175,9 +199,6 @@ def test_pictures_survive_the_page_exactly_unless_told_otherwise():
     raw = base64.b64decode(data_uri(picture).split(",")[1])
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(raw))), picture)
     assert len(data_uri(picture, 4)) < len(data_uri(picture))
-    film = np.arange(11, dtype=np.uint8)[:, None, None, None].repeat(3, -1)
-    assert moments(film, 3)[:, 0, 0, 0].tolist() == [0, 5, 10]
-    assert len(moments(film[:2], 3)) == 2
 
 
 def test_the_verdict_names_weakest_and_best_axis():

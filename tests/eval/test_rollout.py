@@ -7,7 +7,6 @@ import pytest
 
 from tests.eval.point_world import HORIZON, NEEDS, POLICY, WEIGHTS, PointEnv, variants
 from wamjax.core.errors import UserError
-from wamjax.eval.record import record
 from wamjax.eval.rollout import NEVER, plan_key, rollout
 from wamjax.policy import Needs, Policy, random_policy, still_policy
 
@@ -16,15 +15,16 @@ KEY = jax.random.key(5)
 SEEDS = np.arange(20)
 
 
-def compiled(policy=POLICY, weights=WEIGHTS, batch=8, devices=1, horizon=HORIZON):
+def compiled(policy=POLICY, weights=WEIGHTS, batch=8, devices=1, **options):
     return rollout(
         policy,
         ENV,
-        horizon,
+        HORIZON,
         weights=weights,
         variants=variants([0]),
         batch=batch,
         devices=jax.devices()[:devices],
+        **options,
     )
 
 
@@ -33,8 +33,8 @@ def eight():
     return compiled()
 
 
-def same(one, other, exact=True):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+def same(first, other, exact=True):
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(other), strict=True):
         if exact:
             np.testing.assert_array_equal(a, b)
         else:
@@ -43,14 +43,14 @@ def same(one, other, exact=True):
 
 def by_hand(seed):
     """The episode as a plain loop, without scan, batch or latch."""
-    one = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), variants([seed]))
-    state = ENV.reset_variant(one)
+    variant = one(seed)
+    state = ENV.reset_variant(variant)
     step, plan, first, diverged = 0, 0, NEVER, False
     distance = closest = float(state.metrics["distance"])
     while step < HORIZON:
         seen = ENV.observe(state)
         batch = jax.tree.map(lambda leaf: leaf[None], seen)
-        actions = POLICY.act(WEIGHTS, batch, plan_key(KEY, one.seed, jnp.array(plan)))[0]
+        actions = POLICY.act(WEIGHTS, batch, plan_key(KEY, variant.seed, jnp.array(plan)))[0]
         plan += 1
         for action in actions[: POLICY.replan]:
             if step == HORIZON or diverged:
@@ -111,14 +111,15 @@ def test_another_batch_size_and_eight_devices_give_the_same_worlds(eight):
 def test_the_worlds_are_really_spread_over_the_devices():
     spread = compiled(batch=8, devices=8)
     chosen = jax.device_put(variants(np.arange(8)), spread.worlds)
-    weights, key = jax.device_put((WEIGHTS, KEY), spread.replicated)
-    assert len(spread.program(weights, chosen, key).success.sharding.device_set) == 8
+    inputs = jax.device_put((np.bool_(False), *spread.spare), spread.replicated)
+    outcome, _ = spread.program(*inputs, chosen, jax.device_put(KEY, spread.replicated))
+    assert len(outcome.success.sharding.device_set) == 8
 
 
 def test_noise_hangs_on_key_seed_and_plan(eight):
     worlds = variants(SEEDS[:8])
-    one = eight(WEIGHTS, worlds, KEY)
-    assert (one.distance != eight(WEIGHTS, worlds, jax.random.key(6)).distance).any()
+    once = eight(WEIGHTS, worlds, KEY)
+    assert (once.distance != eight(WEIGHTS, worlds, jax.random.key(6)).distance).any()
     keys = {
         np.asarray(jax.random.key_data(plan_key(KEY, s, p))).tobytes()
         for s in range(3)
@@ -127,39 +128,50 @@ def test_noise_hangs_on_key_seed_and_plan(eight):
     assert len(keys) == 9
 
 
-def test_random_and_still_share_a_program_and_see_nothing():
-    lower, upper = np.array([-1.0, -1.0], np.float32), np.array([1.0, 1.0], np.float32)
-    random, limits = random_policy(lower, upper, chunk=4, replan=4)
-    still, nothing = still_policy(width=2, gripper_dim=None, chunk=4, replan=4)
+LIMIT = np.ones(2, np.float32)
+
+
+def test_blind_policies_see_nothing_and_play_beside_a_seeing_one_as_alone(eight):
+    random, limits = random_policy(-LIMIT, LIMIT, chunk=4, replan=3)
+    still, nothing = still_policy(width=2, gripper_dim=None, chunk=4, replan=3)
     assert random.act is still.act
-    run = compiled(random, limits)
-    assert "exponential" not in run.program.as_text()  # the point world's drawing
-    moved = run(limits, variants(SEEDS[:8]), KEY)
-    rests = run(nothing, variants(SEEDS[:8]), KEY)
-    start = [float(ENV.reset_variant(v).metrics["distance"]) for v in map(_one, SEEDS[:8])]
+    alone = compiled(random, limits, keep=False)
+    assert "exponential" not in alone.program.as_text()  # the point world's drawing
+    beside = compiled(beside=(random, limits))
+    worlds = variants(SEEDS[:8])
+    for weights in (limits, nothing):
+        same(alone(weights, worlds, KEY), beside(weights, worlds, KEY, blind=True), exact=False)
+    same(eight(WEIGHTS, worlds, KEY), beside(WEIGHTS, worlds, KEY), exact=False)
+    assert not beside.trace(limits, worlds, KEY, blind=True)[1].seen.frames.any()
+    rests, moved = alone(nothing, worlds, KEY), alone(limits, worlds, KEY)
+    start = [float(ENV.reset_variant(v).metrics["distance"]) for v in map(one, SEEDS[:8])]
     np.testing.assert_allclose(rests.distance, start, atol=1e-6)
     assert (np.abs(moved.distance - start) > 0.01).any()
 
 
-def test_the_film_shows_the_episode_of_the_rollout(eight):
-    seeds = [0, 1, 2, 3]
-    film = record(POLICY, ENV, HORIZON, variants=variants([0]), worlds=4, size=16)(
-        WEIGHTS, variants(seeds), KEY
-    )
-    same(film.outcome, eight(WEIGHTS, variants(seeds), KEY), exact=False)
-    assert film.frames.shape == (4, HORIZON + 1, 8, 8, 3)
-    assert film.pictures.shape == (4, 7, 16, 16, 3)
-    assert film.actions.shape == (4, HORIZON, 2)
-    assert film.imagined.shape == (4, 6, 2, 8, 8, 3)
-    for place, seed in enumerate(seeds):
-        state = ENV.reset_variant(_one(seed))
-        for step in range(HORIZON + 1):
-            expected = np.asarray(ENV.render(state, "primary", 8), np.int32)
-            assert np.abs(film.frames[place, step].astype(np.int32) - expected).max() <= 1
-            if step < HORIZON:
-                state = ENV.step(state, film.actions[place, step])
-        # The policy of the point world expects the negative of what it sees.
-        np.testing.assert_array_equal(film.imagined[place, 0, 1], 255 - film.frames[place, 0])
+def test_beside_a_policy_only_a_blind_one_with_its_interval_may_play():
+    for other in (POLICY, random_policy(-LIMIT, LIMIT, chunk=4, replan=2)[0]):
+        with pytest.raises(UserError, match="cannot share"):
+            compiled(beside=(other, WEIGHTS))
+
+
+def test_the_trace_leads_from_the_start_to_the_outcome(eight):
+    worlds = variants(SEEDS[:11])
+    outcome, trace = eight.trace(WEIGHTS, worlds, KEY)
+    same(outcome, eight(WEIGHTS, worlds, KEY))
+    assert trace.actions.shape == (11, HORIZON, 2)
+    assert trace.seen.frames.shape == (11, 6, 1, 1, 8, 8, 3)
+    assert trace.states.at.shape == (11, HORIZON + 1, 2)
+    for place, seed in enumerate(SEEDS[:4]):
+        state = ENV.reset_variant(one(seed))
+        for step in range(HORIZON):
+            np.testing.assert_allclose(trace.states.at[place, step], state.at, atol=1e-5)
+            if step % POLICY.replan == 0:
+                seen = trace.seen.frames[place, step // POLICY.replan, 0, 0].astype(np.int32)
+                expected = np.asarray(ENV.render(state, "primary", 8), np.int32)
+                assert np.abs(seen - expected).max() <= 1
+            state = ENV.step(state, trace.actions[place, step])
+    assert compiled(keep=False).trace(WEIGHTS, worlds, KEY)[1] is None
 
 
 def test_what_does_not_fit_is_refused_before_compilation():
@@ -181,5 +193,5 @@ def test_what_does_not_fit_is_refused_before_compilation():
         Policy(name="odd", chunk=4, replan=5, act=POLICY.act)
 
 
-def _one(seed):
+def one(seed):
     return jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), variants([seed]))

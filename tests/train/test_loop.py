@@ -3,6 +3,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import signal
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_inference_gets_the_averaged_weights_with_config_and_statistics(finished
     workdir, final, _ = finished
     config, statistics, weights, step = load_for_inference(workdir)
     assert config == to_json(run(stages=TWO_STAGES))
-    assert statistics == STATISTICS
+    assert statistics == {"action": {"mean": [0.0, 0.5]}}
     assert step == 20
     assert weights_sha256(weights) == final["weights_sha256"]
     assert weights_sha256(load_for_inference(workdir, 15)[2]) != final["weights_sha256"]
@@ -185,7 +186,6 @@ def test_the_workdir_of_another_config_is_refused_with_the_difference(finished: 
         go(run(stages=TWO_STAGES, steps=30), workdir)
     with pytest.raises(UserError, match="trained with other statistics"):
         go(run(stages=TWO_STAGES), workdir, statistics={"action": {"mean": [0.0, 0.6]}})
-    (workdir / "config.json").stat()
     after = {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
     changed = {path.name for path, when in after.items() if before[path] != when}
     assert changed <= {"config.json", workdir.name}
@@ -195,6 +195,25 @@ def test_checkpoints_without_a_config_are_refused(tmp_path: pathlib.Path):
     (tmp_path / "checkpoints" / "5").mkdir(parents=True)
     with pytest.raises(UserError, match=r"no config\.json"):
         go(run(), tmp_path)
+
+
+def test_a_run_refused_before_its_first_step_leaves_the_workdir_free(tmp_path: pathlib.Path):
+    typo = (dataclasses.replace(TWO_STAGES[0], fraction=1.0, train=("contxt/.*",)),)
+    with pytest.raises(UserError, match="match no weight"):
+        go(run(stages=typo), tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="actions in the first batch are not finite"):
+        go(run(learning_rate=0.5), tmp_path, loader=ToyLoader(8, poison=3))
+    stopped, _ = go(run(stages=TWO_STAGES), tmp_path, loader=TerminatedLoader(8, at=1))
+    assert stopped["step"] >= 1
+
+
+def test_a_run_killed_before_its_last_word_says_it(finished: Any, tmp_path: pathlib.Path):
+    shutil.copytree(finished[0], tmp_path / "copy")
+    (tmp_path / "copy" / "final.json").unlink()
+    final, _ = go(run(stages=TWO_STAGES), tmp_path / "copy")
+    for name in ("step", "losses", "train_flops", "weights_sha256", "state_sha256"):
+        assert final[name] == finished[1][name]
 
 
 def test_a_loss_that_is_not_finite_is_refused_by_step_and_never_saved(tmp_path: pathlib.Path):

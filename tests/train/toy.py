@@ -122,4 +122,4 @@ TWO_STAGES = (
     StageConfig(name="world", fraction=0.6, objective="world", train=("context/.*", ".*video.*")),
     StageConfig(name="behaviour", fraction=0.4, objective="behaviour", train=(".*action.*",)),
 )
-STATISTICS = {"action": {"mean": [0.0, 0.5]}}
+STATISTICS = {"action": {"mean": (0.0, 0.5)}}

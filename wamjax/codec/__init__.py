@@ -1,5 +1,7 @@
 """Codecs: frames to latents and back, instructions and frames to tokens."""
 
+from wamjax.codec.autoencoder import Autoencoder as Autoencoder
+from wamjax.codec.autoencoder import reconstruction_loss as reconstruction_loss
 from wamjax.codec.base import VideoCodec as VideoCodec
 from wamjax.codec.keypoints import KeypointEncoder as KeypointEncoder
 from wamjax.codec.keypoints import Localiser as Localiser

@@ -43,7 +43,8 @@ def spatial_softmax(
     return moments[..., 1:] / total[..., None], strength
 
 
-TEMP = float(__import__("os").environ.get("TEMP0", "1"))
+# Sharp from the start: at 1 the fresh softmax is flat and every keypoint stands in the middle.
+TEMPERATURE = 5.0
 
 
 class Localiser(nn.Module):
@@ -52,7 +53,7 @@ class Localiser(nn.Module):
     Attributes:
         channels: output channels of the convolutions; the last number is that of the keypoints.
         kernels: their sizes, pixels or cells.
-        strides: their strides; a kernel as large as its stride cuts the frame into patches.
+        strides: their strides; fastest where the stride divides the kernel and the frame.
     """
 
     channels: tuple[int, ...]
@@ -86,7 +87,7 @@ class Localiser(nn.Module):
             x = convolve(x, weight, stride) * (1 + gain) + shift
             x = jax.nn.relu(x) if layer < last else x
             inputs = outputs
-        temperature = self.param("temperature", *scale((inputs,), (None,), TEMP))
+        temperature = self.param("temperature", *scale((inputs,), (None,), TEMPERATURE))
         points, strengths = spatial_softmax(x * temperature)
         # Strengths in the range of the positions, so that one projection suits both.
         return points.reshape(batch, views, inputs, 2), 0.1 * strengths.reshape(
@@ -106,8 +107,8 @@ class KeypointEncoder(nn.Module):
     width: int = 128
     tokens: int = 4
     channels: tuple[int, ...] = (16, 32, 32)
-    kernels: tuple[int, ...] = (5, 3, 3)
-    strides: tuple[int, ...] = (2, 1, 1)
+    kernels: tuple[int, ...] = (8, 3, 3)
+    strides: tuple[int, ...] = (4, 1, 1)
 
     @nn.compact
     @typed

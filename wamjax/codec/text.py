@@ -65,9 +65,9 @@ class TextEncoder(nn.Module):
             Tokens, which of them hold a word, and the pooled vector.
         """
         c, d = self.hidden, self.width
-        table = self.param("table", *kernel((SYMBOLS, c), ("vocab", None), fan_in=1))
-        # A one-hot product: its gradient is a product, too, not a scatter.
-        x = jax.nn.one_hot(text, SYMBOLS) @ table
+        table = self.param("table", *kernel((SYMBOLS, c), (None, None), fan_in=1))
+        # Replicated, since a gather from a table that is cut along its rows gathers all of it.
+        x = table[text]
         real = (text != 0)[..., None]
         for layer, step in enumerate((1, 3)):
             weight = self.param(f"convolution_{layer}", *kernel((5 * c, c), (None, None)))

@@ -48,6 +48,24 @@ def physics_jit(function: Callable[..., Any], **options: Any) -> Callable[..., A
     return jax.jit(function, **options)
 
 
+def once_jit(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """`jax.jit` for a program that runs once or twice: quick to compile, slow to run.
+
+    Optimising such a program costs more than it saves; on CPUs, where the compiler shares the
+    cores with everything else, it is left out.
+
+    Args:
+        function: what to compile; it must not be called under another jit.
+        **options: passed to `jax.jit`.
+    """
+    if jax.default_backend() == "cpu":
+        options["compiler_options"] = {
+            "xla_backend_optimization_level": 0,
+            "xla_llvm_disable_expensive_passes": True,
+        }
+    return jax.jit(function, **options)
+
+
 def enable_compile_cache(directory: str | os.PathLike | None = None) -> pathlib.Path:
     """Keep compiled programs on disk, small ones too; called by the command line and the tests.
 

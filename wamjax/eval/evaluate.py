@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -22,14 +22,12 @@ from wamjax.core.files import read_json, write_json, write_text
 from wamjax.core.progress import Progress
 from wamjax.core.runtime import device_name, versions
 from wamjax.core.tree import weights_sha256
-from wamjax.core.typing import Params
 from wamjax.eval.latency import Latency, chunk_latency
-from wamjax.eval.rollout import Outcome, Rollout, rollout
+from wamjax.eval.programs import Contestants, Programs, Runner
+from wamjax.eval.rollout import Outcome
 from wamjax.eval.tally import comparisons, summary
 from wamjax.eval.worlds import Worlds, take
-from wamjax.policy.base import Act, Policy
-
-Contestants = Mapping[str, tuple[Policy, Params]]
+from wamjax.policy.base import Policy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +56,7 @@ def evaluate(
     directory: str | os.PathLike,
     batch: int = 64,
     main: str = "trained",
-    devices: Sequence[Any] | None = None,
+    programs: Programs | None = None,
 ) -> dict[str, Any]:
     """Try every policy on every task; write results.json and episodes.jsonl into `directory`.
 
@@ -70,7 +68,8 @@ def evaluate(
         directory: where results are written, and where unfinished ones are found again.
         batch: worlds at once.
         main: the policy whose latency and speed are reported, and that others are compared with.
-        devices: where worlds are spread; all devices by default.
+        programs: compiled rollouts of these policies, to share them with `film`; made here
+            when not given.
 
     Returns:
         The content of results.json. Rates are fractions in 0 ... 1 with Wilson 95 % intervals.
@@ -80,24 +79,22 @@ def evaluate(
     """
     if main not in policies:
         raise UserError(f"there is no policy {main!r} to evaluate; got {', '.join(policies)}.")
+    programs = Programs(policies, batch=batch) if programs is None else programs
     folder = pathlib.Path(directory)
-    programs: dict[Any, Rollout] = {}
     hashes = {name: weights_sha256(weights) for name, (_, weights) in policies.items()}
     parts: dict[tuple[str, str], dict[str, Any]] = {}
     total = len(policies) * sum(len(task.axes) for task in worlds.values())
     with Progress("evaluate", total, "episodes") as progress:
         for task, place in worlds.items():
-            for name, (policy, weights) in policies.items():
-                identity = _identity(facts, task, place, seed, batch, policy, hashes[name])
+            for name, (policy, _) in policies.items():
+                identity = _identity(facts, task, place, seed, programs.batch, policy, hashes[name])
                 path = folder / "parts" / f"{name}.{task}.json"
                 part = _finished(path, identity)
                 if part is None:
-                    runner = _program(
-                        programs, policy, weights, task, place, batch, devices, progress
-                    )
+                    runner = programs.find(name, task, place, progress.say)
                     part = {
                         "identity": identity,
-                        **_run(runner, weights, place, seed, progress, f"{name} {task}"),
+                        **_run(runner, place, seed, progress, f"{name} {task}"),
                     }
                     write_json(path, part)
                 else:
@@ -121,49 +118,16 @@ def _identity(
     return fingerprint([where, weights, policy.chunk, policy.replan, policy.settings])
 
 
-def _program(
-    programs: dict[Any, Rollout],
-    policy: Policy,
-    weights: Params,
-    task: str,
-    place: Worlds,
-    batch: int,
-    devices: Sequence[Any] | None,
-    progress: Progress,
-) -> Rollout:
-    """Policies that differ in their weights only share a program."""
-    act: Act = policy.act
-    shapes = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), weights)
-    name = (task, act, policy.chunk, policy.replan, str(shapes))
-    if name not in programs:
-        progress.say(f"evaluate: compiling the rollout of {policy.name} in {task}")
-        programs[name] = rollout(
-            policy,
-            place.env,
-            place.horizon,
-            weights=weights,
-            variants=place.variants,
-            batch=min(batch, len(place.axes)),
-            devices=devices,
-        )
-        progress.say(f"evaluate: compiled in {programs[name].compile_seconds:.1f} s")
-    return programs[name]
-
-
-def _run(
-    runner: Rollout, weights: Params, place: Worlds, seed: int, progress: Progress, note: str
-) -> dict[str, Any]:
+def _run(runner: Runner, place: Worlds, seed: int, progress: Progress, note: str) -> dict[str, Any]:
     started = time.monotonic()
-    outcome = runner(
-        weights, place.variants, jax.random.key(seed), lambda done: progress.advance(done, note)
-    )
+    outcome = runner(place, jax.random.key(seed), lambda done: progress.advance(done, note))
     seconds = time.monotonic() - started
-    batches = -(-len(place.axes) // runner.batch)
+    batch = runner.rollout.batch
     return {
         "seconds": seconds,
-        "compile_seconds": runner.compile_seconds,
+        "compile_seconds": runner.rollout.compile_seconds,
         # Steps that were computed, those of repeats and of finished worlds too.
-        "env_steps": batches * runner.batch * place.horizon,
+        "env_steps": -(-len(place.axes) // batch) * batch * place.horizon,
         "episodes": _episodes(outcome, place),
     }
 

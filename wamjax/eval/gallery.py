@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from wamjax.core.records import Observation
+from wamjax.core.runtime import physics_jit
 from wamjax.core.text import decode_text
-from wamjax.core.typing import Params
-from wamjax.eval.pictures import moments
-from wamjax.eval.record import Recorder, Recording, record
-from wamjax.eval.rollout import NEVER
+from wamjax.core.typing import Array, Params
+from wamjax.eval.rollout import NEVER, Outcome, Rollout, Trace, plan_key, rollout
 from wamjax.eval.worlds import AXES, CLEAN, Worlds, take
 from wamjax.policy.base import Policy
 
@@ -77,10 +77,11 @@ def film(
     *,
     episodes: Sequence[Mapping[str, Any]],
     seed: int,
-    worlds: int = 8,
+    runner: Rollout | None = None,
+    failures: int = 6,
     size: int = 160,
 ) -> Gallery:
-    """Play again one world per axis and some of the failures, and keep the pictures.
+    """Play one world per axis and some of the failures again, and draw them.
 
     Args:
         task: which task.
@@ -89,26 +90,55 @@ def film(
         weights: its weights.
         episodes: the policy's episode records on this task, in the order of the worlds.
         seed: of the evaluation that made those records.
-        worlds: how many episodes per program call; at most this many failures are shown.
+        runner: the rollout that made the records; compiled anew when it is not at hand.
+        failures: at most this many are shown.
         size: side of the pictures, pixels.
     """
-    recorder = record(
-        policy, place.env, place.horizon, variants=place.variants, worlds=worlds, size=size
-    )
     shown = [place.axes.index(axis) for axis in (CLEAN, *AXES) if axis in place.axes]
-    failed = spread_failures(place.axes, [bool(row["success"]) for row in episodes], worlds)
-    axes = _strips(task, place, recorder, weights, shown, seed)
-    failures = _strips(task, place, recorder, weights, failed, seed)
-    foresight = [
-        _foresight(task, place.axes[world], recording, slot, policy)
-        for world, recording, slot, _ in axes[:3]
-        if recording.imagined.shape[2] > 0
+    failed = spread_failures(place.axes, [bool(row["success"]) for row in episodes], failures)
+    # Always as many, so that one compilation draws any task of an environment.
+    chosen = np.resize([*shown, *failed], 1 + len(AXES) + failures)
+    if runner is None:
+        runner = rollout(
+            policy,
+            place.env,
+            place.horizon,
+            weights=weights,
+            variants=place.variants,
+            batch=len(chosen),
+            devices=jax.devices()[:1],
+        )
+    outcome, trace = runner.trace(weights, take(place.variants, chosen), jax.random.key(seed))
+    pictures = _draw(place, outcome, trace, size)
+    strips = [
+        Strip(
+            task=task,
+            axis=place.axes[world],
+            row=place.rows[world],
+            instruction=decode_text(np.asarray(trace.seen.text[slot, 0])),
+            pictures=pictures[slot],
+            success=bool(outcome.success[slot]),
+            cause=cause(outcome, slot),
+        )
+        for slot, world in enumerate([*shown, *failed])
     ]
+    axes = strips[: len(shown)]
     return Gallery(
-        axes=tuple(strip for *_, strip in axes),
-        failures=tuple(strip for *_, strip in failures if not strip.success),
-        foresight=tuple(foresight),
+        axes=tuple(axes),
+        failures=tuple(strip for strip in strips[len(shown) :] if not strip.success),
+        foresight=tuple(_foresight(policy, weights, trace, axes, seed, place, chosen)),
     )
+
+
+def _draw(place: Worlds, outcome: Outcome, trace: Trace, size: int, count: int = 4) -> np.ndarray:
+    """uint8 [E, count, size, size, 3]: from the start to success, or to the end of the episode."""
+    last = np.where(outcome.success, outcome.steps_to_success, place.horizon)
+    steps = np.linspace(0, last, count).round().astype(int).T
+    rows = np.arange(len(steps))[:, None]
+    states = jax.tree.map(lambda leaf: leaf[rows, steps], trace.states)
+    camera = place.env.cameras[0]
+    draw = physics_jit(jax.vmap(jax.vmap(lambda state: place.env.render(state, camera, size))))
+    return np.asarray(jax.device_get(draw(states)))
 
 
 def spread_failures(axes: Sequence[str], success: Sequence[bool], count: int) -> list[int]:
@@ -125,31 +155,8 @@ def spread_failures(axes: Sequence[str], success: Sequence[bool], count: int) ->
     return chosen
 
 
-def _strips(
-    task: str, place: Worlds, recorder: Recorder, weights: Params, chosen: list[int], seed: int
-) -> list[tuple[int, Recording, int, Strip]]:
-    """(world, its recording, its slot there, its strip) for each chosen world."""
-    out = []
-    for start in range(0, len(chosen), recorder.worlds):
-        group = chosen[start : start + recorder.worlds]
-        recording = recorder(weights, take(place.variants, np.array(group)), jax.random.key(seed))
-        for slot, world in enumerate(group):
-            strip = Strip(
-                task=task,
-                axis=place.axes[world],
-                row=place.rows[world],
-                instruction=decode_text(np.asarray(recording.text[slot])),
-                pictures=moments(np.asarray(recording.pictures[slot]), 4),
-                success=bool(recording.outcome.success[slot]),
-                cause=cause(recording, slot),
-            )
-            out.append((world, recording, slot, strip))
-    return out
-
-
-def cause(recording: Recording, slot: int) -> str:
+def cause(outcome: Outcome, slot: int) -> str:
     """How an episode ended, for a caption."""
-    outcome = recording.outcome
     if outcome.success[slot]:
         return f"solved after {int(outcome.steps_to_success[slot])} steps"
     assert outcome.steps_to_success[slot] == NEVER
@@ -161,26 +168,57 @@ def cause(recording: Recording, slot: int) -> str:
     return f"ended {last:.1f} cm away"
 
 
+def comparable(plans: int, replan: int, stride: int, ahead: int) -> list[tuple[int, int, int]]:
+    """(plan, predicted frame, later plan) whose start shows what had been predicted.
+
+    Frames are seen when a plan starts; what a plan predicts beyond its own end is answered by
+    actions it did not choose, so only its own stretch counts. None if `stride` does not divide
+    `replan`.
+    """
+    return [
+        (plan, number, plan + 1)
+        for plan in range(plans - 1)
+        for number in range(ahead)
+        if (number + 1) * stride == replan
+    ]
+
+
 def _foresight(
-    task: str, axis: str, recording: Recording, slot: int, policy: Policy, columns: int = 8
-) -> Foresight:
-    """Columns spread over the episode; of each plan only what was played is comparable."""
-    frames, imagined = np.asarray(recording.frames[slot]), np.asarray(recording.imagined[slot])
-    plans, ahead = imagined.shape[:2]
-    pairs = []
-    for plan in range(plans):
-        for number in range(ahead):
-            offset = (number + 1) * policy.frame_stride
-            step = plan * policy.replan + offset
-            if step < len(frames) and (offset <= policy.replan or number == 0):
-                pairs.append((step, plan, number))
-    places = np.linspace(0, len(pairs) - 1, min(columns, len(pairs))).round().astype(int)
-    chosen = [pairs[place] for place in places]
-    return Foresight(
-        task=task,
-        axis=axis,
-        instruction=decode_text(np.asarray(recording.text[slot])),
-        steps=tuple(step for step, _, _ in chosen),
-        truth=np.stack([frames[step] for step, _, _ in chosen]),
-        predicted=np.stack([imagined[plan, number] for _, plan, number in chosen]),
-    )
+    policy: Policy,
+    weights: Params,
+    trace: Trace,
+    strips: Sequence[Strip],
+    seed: int,
+    place: Worlds,
+    chosen: np.ndarray,
+    count: int = 2,
+) -> list[Foresight]:
+    if policy.imagine is None or policy.frame_stride > policy.replan:
+        return []
+    imagine = policy.imagine
+    seeds = np.asarray(place.variants.seed)[chosen]
+
+    def one(weights: Params, seen: Observation, world_seed: Array, plan: Array) -> Array:
+        key = plan_key(jax.random.key(seed), world_seed, plan)
+        return imagine(weights, jax.tree.map(lambda leaf: leaf[None], seen), key)[1][0, 0]
+
+    plans = trace.seen.frames.shape[1]
+    first = jax.tree.map(lambda leaf: leaf[:count], trace.seen)
+    plans_of_one = jax.vmap(one, in_axes=(None, 0, None, 0))
+    run = jax.jit(jax.vmap(plans_of_one, in_axes=(None, 0, 0, None)))
+    predicted = np.asarray(run(weights, first, seeds[:count], np.arange(plans)))
+    pairs = comparable(plans, policy.replan, policy.frame_stride, predicted.shape[2])
+    if not pairs:
+        return []
+    seen = np.asarray(trace.seen.frames)[:, :, 0, -1]
+    return [
+        Foresight(
+            task=strip.task,
+            axis=strip.axis,
+            instruction=strip.instruction,
+            steps=tuple(later * policy.replan for _, _, later in pairs),
+            truth=np.stack([seen[slot, later] for _, _, later in pairs]),
+            predicted=np.stack([predicted[slot, plan, number] for plan, number, _ in pairs]),
+        )
+        for slot, strip in enumerate(strips[:count])
+    ]

@@ -58,8 +58,7 @@ def chunk_latency(
         variant: one variant (or shapes), without a world axis.
         repeats: timed calls.
     """
-    observe = viewer(policy, env, variant)
-    shapes = jax.eval_shape(lambda v: observe(env.reset_variant(v)), variant)
+    _, shapes = viewer(policy, env, variant)
     seen = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape), leaf.dtype), shapes)
     weights = jax.device_put(weights, jax.devices()[0])
     return latency(jax.jit(policy.act), weights, seen, jax.random.key(0), repeats=repeats)

@@ -24,10 +24,3 @@ def data_uri(picture: UInt8[np.ndarray, "H W 3"], colours: int | None = None) ->
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-@typed
-def moments(pictures: UInt8[np.ndarray, "T H W 3"], count: int) -> UInt8[np.ndarray, "N H W 3"]:
-    """`count` pictures spread evenly over time, the first and the last among them."""
-    places = np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int)
-    return pictures[places]

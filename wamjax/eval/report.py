@@ -134,10 +134,11 @@ def _strip(strip: Strip, *, last: bool = False) -> dict[str, Any]:
 def where(row: Mapping[str, Any]) -> str:
     """ "azimuth, severity 3, seed 17", as far as the manifest's row tells."""
     parts = []
-    if "sub_axis" in row and isinstance(row["sub_axis"], str):
-        parts.append(row["sub_axis"].replace("_", " "))
-    if row["axis"] != CLEAN and "severity" in row:
-        parts.append(f"severity {row['severity']}")
+    if row["axis"] != CLEAN:
+        if "sub_axis" in row:
+            parts.append(str(row["sub_axis"]).replace("_", " "))
+        if "severity" in row:
+            parts.append(f"severity {row['severity']}")
     if "seed" in row:
         parts.append(f"seed {row['seed']}")
     return ", ".join(parts)
@@ -160,7 +161,7 @@ def _costs(results: Mapping[str, Any], phases: Mapping[str, float]) -> list[dict
     if len(phases) > 1:
         rows.append(("all phases", wording.duration(sum(phases.values())), ""))
     rows += [
-        ("training", wording.duration(results["train_seconds"]), "wall time"),
+        ("optimisation", wording.duration(results["train_seconds"]), "wall time of the train loop"),
         ("training FLOPs", wording.big(results["train_flops"]), "model FLOPs, counted by hand"),
         ("parameters", wording.big(results["parameters"]), f"{results['parameters']:,}"),
         (

@@ -9,7 +9,9 @@
 A world's draws hang on its seed, never on its place in the batch, so a world gives the same
 episode alone, in any company, and under every perturbation axis that shares its seed. Worlds run
 in batches of one fixed size (the last is filled up with repeats, whose results are dropped), so
-that one compilation serves any number of them.
+that one compilation serves any number of them. A blind policy may share the program with one that
+sees: the physics are compiled once, and a conditional that is the same for all worlds leaves out
+the drawing and the network whenever the blind one plays.
 """
 
 import dataclasses
@@ -28,7 +30,7 @@ from wamjax.core.records import Observation
 from wamjax.core.runtime import physics_jit
 from wamjax.core.typing import AnyArray, Array, Key, Params, PyTree
 from wamjax.eval.worlds import Env, take
-from wamjax.policy.base import Policy, check_observation, views_for
+from wamjax.policy.base import Act, Policy, check_observation, views_for
 
 NEVER = -1
 
@@ -52,11 +54,30 @@ class Outcome:
     diverged: AnyArray
 
 
+@flax.struct.dataclass
+class Trace:
+    """E episodes of S steps in P = ceil(S / replan) plans, kept so that they can be drawn later.
+
+    Attributes:
+        states: the environment's states [E, S + 1, ...]; state s is the one before action s.
+        seen: the observation [E, P, ...] before each plan, with the policy's cameras; blank when
+            the policy is blind.
+        actions: float32 [E, S, A], raw units.
+    """
+
+    states: PyTree
+    seen: Observation
+    actions: AnyArray
+
+
 Advance = Callable[[int], None]
 
 
-def viewer(policy: Policy, env: Env, variant: PyTree) -> Callable[[Any], Observation]:
-    """`env.observe` with the cameras the policy was trained with, in its order.
+Observe = Callable[[Any], Observation]
+
+
+def viewer(policy: Policy, env: Env, variant: PyTree) -> tuple[Observe, Observation]:
+    """What the policy sees of a state, and its shapes: its cameras in its order, blank if blind.
 
     Args:
         policy: says what it needs.
@@ -67,7 +88,8 @@ def viewer(policy: Policy, env: Env, variant: PyTree) -> Callable[[Any], Observa
         UserError: a camera is missing or a shape differs; raised before anything is compiled.
     """
     if policy.needs is None:
-        return env.observe
+        blank = jax.eval_shape(lambda v: env.observe(env.reset_variant(v)), variant)
+        return blank_view(blank), blank
     views = views_for(policy.needs, env.cameras)
 
     def observe(state: Any) -> Observation:
@@ -78,10 +100,14 @@ def viewer(policy: Policy, env: Env, variant: PyTree) -> Callable[[Any], Observa
             camera_mask=jnp.stack([seen.camera_mask[view] for view in views]),
         )
 
-    check_observation(
-        policy.needs, jax.eval_shape(lambda v: observe(env.reset_variant(v)), variant)
-    )
-    return observe
+    shapes = jax.eval_shape(lambda v: observe(env.reset_variant(v)), variant)
+    check_observation(policy.needs, shapes)
+    return observe, shapes
+
+
+def blank_view(shapes: Observation) -> Observe:
+    """Zeros of these shapes, whatever the state."""
+    return lambda state: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
 def plan_key(key: Key, seed: Array, plan: Array) -> Key:
@@ -117,61 +143,114 @@ def begin(metrics: dict[str, Array]) -> Outcome:
     )
 
 
-def episode(policy: Policy, env: Env, horizon: int, observe: Callable[[Any], Observation]):
-    """The equations at the top for one world: (weights, variant, key) -> Outcome.
+Think = Callable[[Any, Key], tuple[Array, Observation]]
 
-    Each policy call sees a batch of one; vmapped over worlds this is the batched call, with a key
-    per world.
+
+def thinker(act: Act, replan: int, weights: Params, observe: Observe) -> Think:
+    """(state, key) -> the next `replan` actions [R, A] and what was seen.
+
+    The policy sees a batch of one; vmapped over worlds this is the batched call, with a key each.
     """
-    plans = -(-horizon // policy.replan)
 
-    def run(weights: Params, variant: Any, key: Key) -> Outcome:
-        def tick(carry, action):
-            state, outcome, step = carry
-            state = env.step(state, action)
-            step = step + 1
-            return (state, latch(outcome, state.metrics, step, horizon), step), None
+    def think(state: Any, key: Key) -> tuple[Array, Observation]:
+        seen = observe(state)
+        actions = act(weights, jax.tree.map(lambda leaf: leaf[None], seen), key)
+        return actions[0, :replan].astype(jnp.float32), seen
 
-        def replan(carry, plan):
-            seen = jax.tree.map(lambda leaf: leaf[None], observe(carry[0]))
-            actions = policy.act(weights, seen, plan_key(key, variant.seed, plan))[0]
-            return jax.lax.scan(tick, carry, actions[: policy.replan])[0], None
+    return think
 
-        state = env.reset_variant(variant)
-        first = (state, begin(state.metrics), jnp.array(0, jnp.int32))
-        (_, outcome, _), _ = jax.lax.scan(replan, first, jnp.arange(plans))
-        return outcome
 
-    return run
+def episode(
+    think: Think, env: Env, horizon: int, replan: int, variant: Any, key: Key
+) -> tuple[Outcome, Trace]:
+    """The equations at the top for one world."""
+
+    def tick(carry, action):
+        state, outcome, step = carry
+        state = env.step(state, action)
+        step = step + 1
+        return (state, latch(outcome, state.metrics, step, horizon), step), (state, action)
+
+    def plan_and_play(carry, plan):
+        actions, seen = think(carry[0], plan_key(key, variant.seed, plan))
+        carry, (states, played) = jax.lax.scan(tick, carry, actions)
+        return carry, (states, seen, played)
+
+    start = env.reset_variant(variant)
+    first = (start, begin(start.metrics), jnp.array(0, jnp.int32))
+    plans = jnp.arange(-(-horizon // replan))
+    (_, outcome, _), (states, seen, played) = jax.lax.scan(plan_and_play, first, plans)
+
+    def joined(leaf: Array) -> Array:
+        return leaf.reshape(-1, *leaf.shape[2:])[:horizon]
+
+    states = jax.tree.map(lambda a, b: jnp.concatenate([a[None], joined(b)]), start, states)
+    return outcome, Trace(states=states, seen=seen, actions=joined(played))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rollout:
-    """A compiled rollout for batches of `batch` worlds; call it with any number of them."""
+    """A compiled rollout for batches of `batch` worlds; call it with any number of them.
 
-    program: Callable[..., Outcome]
+    Attributes:
+        program: (blind plays, weights, blind weights, variants [batch], key) -> outcome, trace.
+        spare: the weights that fill the place of whoever does not play.
+        worlds, replicated: shardings of variants, and of weights and keys.
+        batch: worlds at once.
+        compile_seconds: what compiling took.
+    """
+
+    program: Callable[..., tuple[Outcome, Trace | None]]
+    spare: tuple[Params, Params]
     worlds: NamedSharding
     replicated: NamedSharding
     batch: int
     compile_seconds: float
 
     def __call__(
-        self, weights: Params, variants: PyTree, key: Key, advance: Advance | None = None
+        self,
+        weights: Params,
+        variants: PyTree,
+        key: Key,
+        *,
+        blind: bool = False,
+        advance: Advance | None = None,
     ) -> Outcome:
-        """Outcomes (NumPy) in the order of the variants; `advance` hears of finished worlds."""
-        weights, key = jax.device_put((weights, key), self.replicated)
-        count = np.shape(jax.tree.leaves(variants)[0])[0]
+        """Outcomes (NumPy) in the order of the variants.
+
+        Args:
+            weights: of the policy that plays.
+            variants: pytree of int32 [E].
+            key: of the policy's draws.
+            blind: the blind policy plays.
+            advance: hears of finished worlds.
+        """
         parts = []
+        for outcome, _, real in self._batches(weights, variants, key, blind):
+            parts.append(jax.tree.map(lambda leaf, real=real: leaf[:real], jax.device_get(outcome)))
+            if advance is not None:
+                advance(real)
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+    def trace(
+        self, weights: Params, variants: PyTree, key: Key, *, blind: bool = False
+    ) -> tuple[Outcome, Trace]:
+        """The same with everything that is needed to draw the episodes; for a few worlds."""
+        parts = [
+            jax.tree.map(lambda leaf, real=real: leaf[:real], jax.device_get((outcome, trace)))
+            for outcome, trace, real in self._batches(weights, variants, key, blind)
+        ]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+    def _batches(self, weights: Params, variants: PyTree, key: Key, blind: bool):
+        pair = (self.spare[0], weights) if blind else (weights, self.spare[1])
+        who, pair, key = jax.device_put((np.bool_(blind), pair, key), self.replicated)
+        count = np.shape(jax.tree.leaves(variants)[0])[0]
         for start in range(0, count, self.batch):
             # Repeats of the last world fill the last batch.
             places = np.minimum(np.arange(start, start + self.batch), count - 1)
             chosen = jax.device_put(take(variants, places), self.worlds)
-            real = min(self.batch, count - start)
-            part = jax.device_get(self.program(weights, chosen, key))
-            parts.append(jax.tree.map(lambda leaf, real=real: leaf[:real], part))
-            if advance is not None:
-                advance(real)
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+            yield *self.program(who, *pair, chosen, key), min(self.batch, count - start)
 
 
 def rollout(
@@ -181,8 +260,10 @@ def rollout(
     *,
     weights: Params,
     variants: PyTree,
+    beside: tuple[Policy, Params] | None = None,
     batch: int = 64,
     devices: Sequence[Any] | None = None,
+    keep: bool = True,
 ) -> Rollout:
     """Compile the episodes of a policy in an environment.
 
@@ -190,43 +271,74 @@ def rollout(
         policy: act, chunk and replan interval.
         env: the environment of one task.
         horizon: control steps per episode.
-        weights: the policy's weights, or their shapes.
+        weights: the policy's weights.
         variants: pytree of int32 [any]; only the shapes behind the world axis matter here.
+        beside: a blind policy (and weights) that can play in the same program.
         batch: worlds that run at once; rounded up to a multiple of the device count.
         devices: where worlds are spread; all devices by default.
+        keep: compute traces; False saves their memory where worlds are very many.
 
     Raises:
-        UserError: the policy cannot see what it needs, or a size is below 1.
+        UserError: the policy cannot see what it needs, a size is below 1, or the policy beside it
+            is not blind or replans at another interval.
     """
     if batch < 1 or horizon < 1:
         raise UserError(f"batch ({batch}) and horizon ({horizon}) must be at least 1.")
+    other, limits = (policy, weights) if beside is None else beside
+    if beside is not None and (other.needs is not None or other.replan != policy.replan):
+        raise UserError(
+            f"policy {other.name} cannot share a program with {policy.name}: it must be blind and "
+            f"replan every {policy.replan} steps."
+        )
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), variants)
+    observe, shapes = viewer(policy, env, one)
+
+    def run(who: Array, mine: Params, theirs: Params, variant: Any, key: Key):
+        sees = thinker(policy.act, policy.replan, mine, observe)
+        if beside is None:
+            outcome, trace = episode(sees, env, horizon, policy.replan, variant, key)
+        else:
+            guesses = thinker(other.act, policy.replan, theirs, blank_view(shapes))
+
+            def either(state: Any, draw: Key) -> tuple[Array, Observation]:
+                return jax.lax.cond(who, guesses, sees, state, draw)
+
+            outcome, trace = episode(either, env, horizon, policy.replan, variant, key)
+        return outcome, trace if keep else None
+
     chosen = jax.devices() if devices is None else devices
     mesh = Mesh(np.array(chosen), ("data",))
     worlds = NamedSharding(mesh, PartitionSpec("data"))
     replicated = NamedSharding(mesh, PartitionSpec())
     batch = -(-batch // len(chosen)) * len(chosen)
 
-    def shape(leaf: Any, lead: tuple[int, ...], sharding: NamedSharding) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(lead, leaf.dtype, sharding=sharding)
+    def shape(leaf: Any, sharding: NamedSharding, lead: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+        size = (*lead, *leaf.shape[len(lead) :])
+        return jax.ShapeDtypeStruct(size, leaf.dtype, sharding=sharding)
 
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), variants)
-    run = episode(policy, env, horizon, viewer(policy, env, one))
+    def shapes_of(tree: PyTree) -> PyTree:
+        return jax.tree.map(lambda leaf: shape(leaf, replicated, ()), tree)
+
     started = time.monotonic()
+    everywhere = (replicated, replicated, replicated)
     program = (
         physics_jit(
-            jax.vmap(run, in_axes=(None, 0, None)),
-            in_shardings=(replicated, worlds, replicated),
+            jax.vmap(run, in_axes=(None, None, None, 0, None)),
+            in_shardings=(*everywhere, worlds, replicated),
             out_shardings=worlds,
         )
         .lower(
-            jax.tree.map(lambda leaf: shape(leaf, leaf.shape, replicated), weights),
-            jax.tree.map(lambda leaf: shape(leaf, (batch, *leaf.shape[1:]), worlds), variants),
-            jax.tree.map(lambda leaf: shape(leaf, leaf.shape, replicated), jax.random.key(0)),
+            shapes_of(np.bool_(False)),
+            shapes_of(weights),
+            shapes_of(limits),
+            jax.tree.map(lambda leaf: shape(leaf, worlds, (batch,)), variants),
+            shapes_of(jax.random.key(0)),
         )
         .compile()
     )
     return Rollout(
         program=program,
+        spare=(weights, limits),
         worlds=worlds,
         replicated=replicated,
         batch=batch,

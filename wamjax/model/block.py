@@ -28,6 +28,19 @@ class KeyValue:
     value: Array
 
 
+def spread(values: Array, counts: tuple[int, ...]) -> Array:
+    """[B, S, D] -> [B, N, D]: the value of segment s for each of its `counts[s]` tokens.
+
+    Broadcasts, because the gradient of an indexed copy is a scatter, which is slow on CPUs.
+    """
+    batch, _, width = values.shape
+    parts = [
+        jnp.broadcast_to(values[:, place : place + 1], (batch, count, width))
+        for place, count in enumerate(counts)
+    ]
+    return jnp.concatenate(parts, axis=1)
+
+
 class ExpertIn(nn.Module):
     """Norm, modulate, project to query, key and value; and hand on the second half's modulation."""
 
@@ -35,14 +48,15 @@ class ExpertIn(nn.Module):
     width: int
 
     @nn.compact
-    def __call__(self, x: Array, level: Array, segment: np.ndarray) -> tuple[Array, ...]:
+    def __call__(self, x: Array, level: Array, counts: tuple[int, ...]) -> tuple[Array, ...]:
         c, dtype = self.config, jnp.dtype(self.config.dtype)
         modulation = Linear((6, self.width), ("embed", None, "mlp"), zero=True, name="modulation")(
             jax.nn.silu(level)
         )
-        # One modulation per segment, repeated over its tokens: far fewer products than per token.
-        modulation = modulation[:, segment].astype(x.dtype)
-        shift, scale, gate, *rest = (modulation[:, :, place] for place in range(6))
+        # One modulation per segment, spread over its tokens: far fewer products than per token.
+        shift, scale, gate, *rest = (
+            spread(modulation[:, :, place].astype(x.dtype), counts) for place in range(6)
+        )
         h = norm(x) * (1 + scale) + shift
         axes = ("embed", None, "heads", "head_dim")
         qkv = Linear((3, c.heads, c.head_dim), axes, dtype=dtype, name="qkv")(h)
@@ -79,7 +93,7 @@ class Block(nn.Module):
         tokens: expert -> [B, N_e, D_e]; experts stand in the sequence in this order.
         cache: keys and values of M_c tokens that stand before them (M_c may be 0).
         level: expert -> [B, S_e, D_e], noise-level vector of each segment.
-        segment: expert -> int [N_e], the segment (within the expert) of each token.
+        counts: expert -> number of tokens of each of its segments; they sum to N_e.
         angles: [N, head_dim / 2]; visible: bool [B, N, M_c + N].
         Returns the new tokens, and the keys and values of all N tokens.
     """
@@ -92,7 +106,7 @@ class Block(nn.Module):
         tokens: dict[str, Array],
         cache: KeyValue,
         level: dict[str, Array],
-        segment: dict[str, np.ndarray],
+        counts: dict[str, tuple[int, ...]],
         angles: AnyArray,
         visible: Array,
     ) -> tuple[dict[str, Array], KeyValue]:
@@ -101,7 +115,7 @@ class Block(nn.Module):
         present = [name for name in widths if name in tokens]
         parts = {
             name: ExpertIn(self.config, widths[name], name=f"{name}_in")(
-                tokens[name], level[name], segment[name]
+                tokens[name], level[name], counts[name]
             )
             for name in present
         }
@@ -115,8 +129,8 @@ class Block(nn.Module):
             jnp.concatenate([cache.value, value], axis=1),
             visible,
         )
-        counts = np.cumsum([tokens[name].shape[1] for name in present])[:-1]
-        shares = jnp.split(attended, counts.tolist(), axis=1)
+        ends = np.cumsum([tokens[name].shape[1] for name in present])[:-1]
+        shares = jnp.split(attended, ends.tolist(), axis=1)
         out = {
             name: ExpertOut(self.config, widths[name], name=f"{name}_out")(
                 tokens[name], share, parts[name][3:]

@@ -2,7 +2,6 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 
 from wamjax.core.typing import AnyArray, Array
 from wamjax.model.block import Block, KeyValue
@@ -24,12 +23,12 @@ class Transformer(nn.Module):
         tokens: dict[str, Array],
         cache: KeyValue,
         level: dict[str, Array],
-        segment: dict[str, np.ndarray],
+        counts: dict[str, tuple[int, ...]],
         angles: AnyArray,
         visible: Array,
     ) -> tuple[dict[str, Array], KeyValue]:
         def layer(block: Block, x: dict[str, Array], cached: KeyValue):
-            return block(x, cached, level, segment, angles, visible)
+            return block(x, cached, level, counts, angles, visible)
 
         if self.config.remat:
             layer = nn.remat(layer, prevent_cse=False)

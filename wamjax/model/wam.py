@@ -231,7 +231,7 @@ class Wam(nn.Module):
                 for name, places in experts.items()
             },
             {
-                name: np.repeat(np.arange(len(places)), [segments[p].count for p in places])
+                name: tuple(segments[place].count for place in places)
                 for name, places in experts.items()
             },
             angles,

@@ -11,6 +11,7 @@ system by name.
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 import jax
@@ -26,7 +27,7 @@ from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8, typed
 from wamjax.flow.levels import draw_levels
 from wamjax.flow.loss import masked_mean, velocity_loss
 from wamjax.flow.path import Prediction, corrupt, velocity, velocity_from_prediction
-from wamjax.flow.sampler import SamplerConfig, sample
+from wamjax.flow.sampler import SamplerConfig, Velocity, sample
 from wamjax.model.block import KeyValue
 from wamjax.model.segments import Segment
 from wamjax.model.wam import Layout, Tokens, Wam, latents_from_tokens, tokens_from_latents
@@ -253,7 +254,11 @@ class System:
             sigma["video"] = jnp.zeros_like(sigma["video"])
         noise = {name: jax.random.normal(keys[name], clean[name].shape) for name in plan.targets}
         noisy = {name: corrupt(clean[name], noise[name], sigma[name]) for name in plan.targets}
-        slopes = self._velocity(params, plan, plan.targets, context)(noisy, sigma)
+        # What is padding is not seen either: its content is arbitrary.
+        real = {"video": mask["video"][..., 0], "action": mask["action"].any(-1)}
+        if plan.imagined:
+            real["video"] = jnp.ones_like(real["video"])
+        slopes = self._velocity(params, plan, plan.targets, context, real=real)(noisy, sigma)
         weight = {"video": c.video_weight, "action": c.action_weight}
         parts = {
             f"loss/{name}": velocity_loss(
@@ -317,28 +322,32 @@ class System:
         targets: tuple[str, ...],
         context: Tokens,
         cache: KeyValue | None = None,
-    ):
-        """The velocity function of the flow, with everything but x and sigma bound."""
+        real: Mapping[str, Bool[Array, "B N"]] | None = None,
+    ) -> Velocity:
+        """The velocity function of the flow, with everything but x and sigma bound.
+
+        Args:
+            cache: keys and values of the context.
+            real: which target tokens of each stream are not padding; all, by default.
+        """
         layout = self.layout(plan, targets)
         batch = context.real.shape[0]
 
         def slopes(x: dict[str, Array], sigma: dict[str, Array]) -> dict[str, Array]:
-            values, count = [], 0
+            values, present = [], []
             for segment in layout.segments[layout.context_count() :]:
-                if segment.stream == "video":
-                    start = segment.view * segment.count
-                    values.append(x["video"][:, start : start + segment.count])
+                start = segment.view * segment.count
+                values.append(x[segment.stream][:, start : start + segment.count])
+                if real is None:
+                    present.append(jnp.ones((batch, segment.count), bool))
                 else:
-                    values.append(x[segment.stream])
-                count += segment.count
-            real = jnp.ones((batch, count), bool)
+                    present.append(real[segment.stream][:, start : start + segment.count])
             if cache is None:
-                values = [*context.values, *values]
-                real = jnp.concatenate([context.real, real], axis=1)
+                values, present = [*context.values, *values], [context.real, *present]
             out = self.model.apply(
                 {"params": params["model"]},
                 layout,
-                Tokens(tuple(values), real),
+                Tokens(tuple(values), jnp.concatenate(present, axis=1)),
                 sigma,
                 cache,
                 None if cache is None else context.real,

@@ -10,7 +10,7 @@ do not pass through 96 channels otherwise, arXiv 2511.13720).
 import dataclasses
 
 from wamjax.model.config import WamConfig
-from wamjax.recipes.config import CodecConfig, ContextConfig, SystemConfig
+from wamjax.recipes.config import CodecConfig, ContextConfig, SystemConfig, TextConfig
 from wamjax.recipes.objectives import Training
 
 
@@ -30,8 +30,14 @@ def tabletop(training: Training = "joint", *, keypoints: bool = True) -> SystemC
         frame_stride=4,
         chunk=8,
         codec=CodecConfig(kind="patch", patch=8),
-        context=ContextConfig(kind="keypoints" if keypoints else "none"),
-        model=WamConfig(width=96, depth=3, heads=4, head_dim=24, action_width=64, patch=2),
+        text=TextConfig(words=8),
+        context=ContextConfig(
+            kind="keypoints" if keypoints else "none",
+            channels=(24, 24, 32),
+            kernels=(8, 3, 3),
+            strides=(4, 1, 1),
+        ),
+        model=WamConfig(width=96, depth=3, heads=2, head_dim=48, action_width=64, patch=2),
         training=training,
     )
 

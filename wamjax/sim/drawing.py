@@ -1,7 +1,7 @@
 """From the state of a world to pictures: geom poses, looks, cameras, the ray caster, the noise."""
 
 import functools
-from typing import Literal
+from typing import Literal, cast
 
 import flax.struct
 import jax
@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from wamjax.core.typing import Array, Float, Int32, UInt8, typed
-from wamjax.sim import instructions, panda, perturbations, rotations, scene
+from wamjax.sim import instructions, panda, rotations, scene
+from wamjax.sim.corruptions import CORRUPTIONS, Corruption, corrupt
 from wamjax.sim.kinematics import link_frames
+from wamjax.sim.perturbations import SURFACES
 from wamjax.sim.render.picture import render, to_uint8
-from wamjax.sim.perturbations import primary_camera
 from wamjax.sim.render.scene import Camera, Materials, Scene
 from wamjax.sim.setting import Setting
+from wamjax.sim.variants import AXES, Variant, find_axis
 
 CameraName = Literal["primary", "wrist"]
 CASTERS = ("link5", "link6", "link7", "hand", "finger_left", "finger_right", "cube_a", "cube_b")
@@ -111,27 +113,26 @@ def build_scene(position: Array, setting: Setting, spot: bool) -> Scene:
 
     colours = jnp.array([rgb for _, rgb in instructions.COLOURS])
     cubes = np.array([rows[name] for name in scene.CUBES])
-    behind = np.array([rows[name] for name in ("table", "wall", "floor")])
+    behind = np.array([rows[name] for name in SURFACES])
     props = np.array([rows[name] for name in scene.PROPS])
-    count = len(drawn.kinds)
-    rgb, family, texture = perturbations.background(setting.variant, jnp.asarray(drawn.rgb[behind]))
+    count, look = len(drawn.kinds), setting.look
+    rgb = jnp.asarray(drawn.rgb).at[cubes].set(colours[setting.colours]).at[behind].set(look.rgb)
     visible = jnp.ones(count, bool).at[props].set(setting.props_shown)
     materials = Materials(
-        rgb=jnp.asarray(drawn.rgb).at[cubes].set(colours[setting.colours]).at[behind].set(rgb),
-        family=jnp.zeros(count, jnp.int32).at[behind].set(family),
-        texture=jnp.zeros((count, 4)).at[behind].set(texture),
+        rgb=rgb,
+        family=jnp.zeros(count, jnp.int32).at[behind].set(look.family),
+        texture=jnp.zeros((count, 4)).at[behind].set(look.texture),
         specular=jnp.full(count, 0.15),
         shininess=jnp.full(count, 16.0),
         visible=visible.at[rows["spot"]].set(spot),
     )
-    lights, ambient = perturbations.lighting(setting.variant)
     return Scene(
         position=place + rotations.rotate(turn, jnp.asarray(drawn.offset)),
         rotation=rotations.to_matrix(geom_turn),
         size=jnp.asarray(drawn.size),
         materials=materials,
-        lights=lights,
-        ambient=ambient,
+        lights=look.lights,
+        ambient=look.ambient,
         background=jnp.array(CLEAN_BACKGROUND),
     )
 
@@ -171,11 +172,46 @@ def frames(
     """
     drawn = drawn_geoms()
     world = build_scene(position, setting, spot)
-    poses = {"primary": primary_camera(setting.variant), "wrist": wrist_camera(position)}
+    poses = {"primary": setting.look.camera, "wrist": wrist_camera(position)}
     chosen = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(poses[name] for name in cameras))
 
     def draw(camera: Camera) -> Array:
         return render(drawn.kinds, world, camera, size, size, casters=drawn.casters).rgb
 
-    rgb = jax.vmap(draw)(chosen)
-    return to_uint8(rgb)
+    kind, severity = noise_of(setting.variant)
+    key = jax.random.fold_in(jax.random.PRNGKey(setting.variant.seed), tick)
+    return to_uint8(_spoiled(jax.vmap(draw)(chosen), kind, severity, key))
+
+
+def noise_of(variant: Variant) -> tuple[Array, Array]:
+    """(index into CORRUPTIONS, severity) of the noise axis; 0 for worlds of other axes."""
+    kinds = jnp.array([CORRUPTIONS.index(cast(Corruption, sub.name)) for sub in AXES["noise"]])
+    sub_axis = jnp.clip(jnp.asarray(variant.sub_axis), 0, len(AXES["noise"]) - 1)
+    noisy = variant.axis == find_axis("noise")
+    return jnp.where(noisy, kinds[sub_axis], 0), jnp.asarray(variant.severity)
+
+
+def _spoil_all(rgb: Array, kind: Array, severity: Array, key: Array) -> Array:
+    """All views [V, H, W, 3] of one world through `corrupt`, each with its own draws."""
+    keys = jax.vmap(lambda view: jax.random.fold_in(key, view))(jnp.arange(rgb.shape[0]))
+    return jax.vmap(lambda picture, draw: corrupt(picture, kind, severity, draw))(rgb, keys)
+
+
+@jax.custom_batching.custom_vmap
+def _spoiled(rgb: Array, kind: Array, severity: Array, key: Array) -> Array:
+    return jax.lax.cond(kind != 0, lambda: _spoil_all(rgb, kind, severity, key), lambda: rgb)
+
+
+@_spoiled.def_vmap
+def _spoiled_in_batch(axis_size: int, in_batched: list[bool], *args: Array) -> tuple[Array, bool]:
+    """A batch without a noisy world (demonstrations, training) does not pay for the noise."""
+    rgb, kind, severity, key = (
+        arg if batched else jnp.broadcast_to(arg, (axis_size, *arg.shape))
+        for arg, batched in zip(args, in_batched, strict=True)
+    )
+    spoiled = jax.lax.cond(
+        jnp.any(kind != 0),
+        lambda: jax.vmap(_spoil_all)(rgb, kind, severity, key),
+        lambda: rgb,
+    )
+    return spoiled, True

@@ -6,17 +6,19 @@ and the gripper, 1 open and 0 closed (Open X-Embodiment). Proprio float32 [7]: x
 opening 0..1. Control runs at 10 Hz.
 """
 
+from typing import cast
+
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from brax.envs.base import Env, State
 
 from wamjax.core.records import Observation
 from wamjax.core.typing import Array, Float, Key, UInt8, typed
 from wamjax.sim import drawing, kinematics, physics, rotations, scene
 from wamjax.sim.physics import Body
 from wamjax.sim.setting import Setting, build_setting
+from wamjax.sim.simulators import Env, State
 from wamjax.sim.tasks.record import DOWN, Situation, Task
 from wamjax.sim.tasks.registry import find_task
 from wamjax.sim.variants import Variant, clean_variant
@@ -112,8 +114,7 @@ class TabletopEnv(Env):
     @typed
     def step(self, state: State, action: Float[Array, "7"]) -> State:
         """One control tick; actions that are not finite count as a diverged world."""
-        world: World = state.pipeline_state
-        setting: Setting = state.info["setting"]
+        world, setting = _world(state), _setting(state)
         sound = jnp.all(jnp.isfinite(action))
         body = physics.advance(world.body, jnp.where(sound, action, 0.0))
         sound = sound & _sound(body) & ~world.failed
@@ -126,7 +127,7 @@ class TabletopEnv(Env):
 
     def situation(self, state: State) -> Situation:
         """The true state, for experts."""
-        return _situation(state.pipeline_state.body, state.info["setting"])
+        return _situation(_world(state).body, _setting(state))
 
     def proprio(self, state: State) -> Array:
         """float32 [7], see the module."""
@@ -134,33 +135,26 @@ class TabletopEnv(Env):
 
     def observe(self, state: State) -> Observation:
         """What a policy sees of one world: frames [V, 1, H, W, 3], proprio and instruction."""
-        frames = drawing.frames(
-            state.pipeline_state.body.position,
-            state.info["setting"],
-            state.pipeline_state.tick,
-            self.task.spot,
-            self.cameras,
-            self.image_size,
-        )
+        setting = _setting(state)
+        frames = self._draw(state, self.cameras, self.image_size)
         return Observation(
             frames=frames[:, None],
             camera_mask=jnp.ones(len(self.cameras), bool),
             proprio=self.proprio(state),
-            text=state.info["setting"].text,
+            text=setting.text,
         )
 
     def render(
         self, state: State, camera: drawing.CameraName = "primary", size: int = 192
     ) -> UInt8[Array, "H W 3"]:
         """A picture of one world as that camera sees it, with the variant's noise."""
+        return self._draw(state, (camera,), size)[0]
+
+    def _draw(self, state: State, cameras: tuple[drawing.CameraName, ...], size: int) -> Array:
+        world, setting = _world(state), _setting(state)
         return drawing.frames(
-            state.pipeline_state.body.position,
-            state.info["setting"],
-            state.pipeline_state.tick,
-            self.task.spot,
-            (camera,),
-            size,
-        )[0]
+            world.body.position, setting, world.tick, self.task.spot, cameras, size
+        )
 
     def _state(
         self, world: World, setting: Setting, info: dict, metrics: dict | None = None
@@ -178,6 +172,14 @@ class TabletopEnv(Env):
             metrics=measured if metrics is None else metrics | measured,
             info=info,
         )
+
+
+def _world(state: State) -> World:
+    return cast(World, state.pipeline_state)
+
+
+def _setting(state: State) -> Setting:
+    return state.info["setting"]
 
 
 def _situation(body: Body, setting: Setting) -> Situation:

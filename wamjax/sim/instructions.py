@@ -11,7 +11,7 @@ import functools
 import numpy as np
 
 from wamjax.core.text import encode_text
-from wamjax.sim.tasks.registry import TASKS
+from wamjax.sim.tasks.registry import TASK_NAMES, TASKS
 from wamjax.sim.variants import SEVERITIES
 
 TEXT_LENGTH = 64
@@ -47,11 +47,11 @@ DESCRIPTIONS = (
     "the {thing} one",
 )
 
-CLEAN_WORDINGS = max(len(task.wordings) for task in TASKS)
+CLEAN_WORDINGS = max(len(task.wordings) for task in TASKS.values())
 
 
-def sentences(task: int, colour: int) -> tuple[str, ...]:
-    """All wordings of one task (index into TASKS) and colour (index into COLOURS), in order."""
+def sentences(task: str, colour: int) -> tuple[str, ...]:
+    """All wordings of one task and colour (index into COLOURS), in order."""
     wordings = TASKS[task].wordings
     name = COLOURS[colour][0]
     thing, a_thing = THINGS[name]
@@ -72,9 +72,9 @@ def table() -> np.ndarray:
     rows = [
         [
             [encode_text(text, TEXT_LENGTH) for text in sentences(task, colour)]
-            for colour in range(4)
+            for colour in range(len(COLOURS))
         ]
-        for task in range(len(TASKS))
+        for task in TASK_NAMES
     ]
     return np.array(rows, np.uint8)
 

@@ -3,8 +3,8 @@
 Every joint turns about the z axis of its own link. Offsets, masses and inertias are those of the
 manufacturer's description (google-deepmind/mujoco_menagerie franka_emika_panda/panda.xml). From
 panda.xml are also kp (4500 4500 3500 3500 2000 2000 2000), the force limits 87 and 12 N m,
-armature 0.1 and joint damping 1, but kd is 0.03 kp instead of 0.1 kp: near critical damping for
-the arm's inertia, where 0.1 kp lags 0.1 s behind. The softer gains of mjx_panda.xml are not used.
+armature 0.1 and joint damping 1, but kd is 135 135 105 105 40 40 40, near critical damping for the
+arm's inertia, instead of kp / 10, which lags 0.1 s. The softer gains of mjx_panda.xml are not used.
 As on the real arm, the controller compensates the weight of the links (`gravcomp`). The tool point
 ("tip") lies between the finger tips, 0.1034 m from the hand.
 """
@@ -22,7 +22,7 @@ UPPER = np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973])
 SPEED = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])
 TORQUE = np.array([87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0])
 STIFFNESS = np.array([4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0])
-DAMPING = 0.03 * STIFFNESS
+DAMPING = np.array([135.0, 135.0, 105.0, 105.0, 40.0, 40.0, 40.0])
 READY = np.array([0.0, 0.1, 0.0, -2.2, 0.0, 2.3, 0.7853982])
 """A bent pose with the hand pointing down over the table, where inverse kinematics starts."""
 

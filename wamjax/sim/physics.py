@@ -1,7 +1,8 @@
 """One control tick: action -> target pose -> joint targets -> servo and MJX substeps.
 
 The target pose is commanded, not measured: target' = target + action, kept inside the workspace
-and within LEASH of the measured tip. Joint targets come from inverse kinematics, limited to the
+and within LEASH (m) and LEASH_TURN (rad) of the measured pose, so that a blocked arm does not wind
+it up. Joint targets come from inverse kinematics, limited to the
 arm's joint speeds, and are followed as a ramp over the tick with velocity feed-forward,
 
     torque = kp (ramp - q) + kd (speed of the ramp - dq/dt),
@@ -16,17 +17,18 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import mujoco
-from mujoco import mjx
 
 from wamjax.core.typing import Array, Float, typed
 from wamjax.sim import kinematics, panda, rotations, scene
 from wamjax.sim.kinematics import Pose
+from wamjax.sim.simulators import mjx
 
 WORKSPACE_LOW = (0.28, -0.40, 0.022)
 WORKSPACE_HIGH = (0.76, 0.40, 0.50)
-LEASH = 0.05
 LONGEST_STEP = 0.05
-LARGEST_TURN = 0.3
+LARGEST_TURN = 0.2
+LEASH = 0.07
+LEASH_TURN = 0.3
 IK_ITERATIONS = 3
 
 
@@ -116,11 +118,12 @@ def next_target(target: Pose, measured: Pose, action: Float[Array, "7"]) -> Pose
     move = jnp.clip(action[:3], -LONGEST_STEP, LONGEST_STEP)
     turn = jnp.clip(action[3:6], -LARGEST_TURN, LARGEST_TURN)
     wanted = target.position + move
-    wanted = measured.position + jnp.clip(
-        wanted - measured.position, -LEASH - LONGEST_STEP, LEASH + LONGEST_STEP
-    )
+    wanted = measured.position + jnp.clip(wanted - measured.position, -LEASH, LEASH)
     wanted = jnp.clip(wanted, jnp.array(WORKSPACE_LOW), jnp.array(WORKSPACE_HIGH))
     turned = rotations.multiply(rotations.from_vector(turn), target.turn)
+    lead = rotations.to_vector(rotations.multiply(turned, rotations.conjugate(measured.turn)))
+    lead = lead * jnp.minimum(1.0, LEASH_TURN / jnp.sqrt(jnp.sum(lead**2) + 1e-12))
+    turned = rotations.multiply(rotations.from_vector(lead), measured.turn)
     return Pose(position=wanted, turn=turned / jnp.linalg.norm(turned))
 
 

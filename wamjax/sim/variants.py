@@ -9,7 +9,6 @@ overlap, and say nothing about how hard a level is for a policy.
 """
 
 import dataclasses
-import zlib
 
 import flax.struct
 import jax
@@ -17,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from wamjax.core.errors import UserError
-from wamjax.core.typing import AnyArray, Array, Key
+from wamjax.core.typing import AnyArray, Array, Bool, Float, Key, typed
 
 SEVERITIES = 5
+DRAWS = 128
 
 
 @flax.struct.dataclass
@@ -138,7 +138,7 @@ AXES: dict[str, tuple[SubAxis, ...]] = {
             unit="contrast",
             bands=_steps(0.1, 0.25, 0.4, 0.55, 0.7, 0.85),
             enters="procedural texture of table, wall and floor",
-            source="LIBERO-Plus and RoboTwin 2.0 texture libraries, replaced by procedural families",
+            source="LIBERO-Plus and RoboTwin 2.0 texture libraries, here procedural families",
         ),
     ),
     "noise": (
@@ -216,7 +216,7 @@ def make_variant(axis: str | None, sub_axis: str | None, severity: int, seed: in
             raise UserError(f"severity must be 1..{SEVERITIES}, got {severity}.")
         sub = 0 if sub_axis is None else find_sub_axis(axis, sub_axis)
         numbers = (find_axis(axis), sub, severity, seed)
-    axis_n, sub_n, severity_n, seed_n = (np.int32(number) for number in numbers)
+    axis_n, sub_n, severity_n, seed_n = (np.array(number, np.int32) for number in numbers)
     return Variant(axis=axis_n, sub_axis=sub_n, severity=severity_n, seed=seed_n)
 
 
@@ -232,19 +232,31 @@ def base_key(variant: Variant) -> Key:
     return jax.random.PRNGKey(variant.seed)
 
 
-def perturbation(variant: Variant, axis: str, sub_axis: str) -> tuple[Array, Array, Key]:
-    """(whether this variant is of that sub-axis, amount inside its band, key for directions).
+@typed
+def perturbation_draws(variant: Variant) -> Float[Array, "n"]:
+    """DRAWS uniform numbers in [0, 1) of this seed, axis and sub-axis, the same at all severities.
+
+    A world has one perturbation, so all axes read the same few numbers: one draw instead of dozens
+    in every compiled program.
+    """
+    key = jax.random.fold_in(base_key(variant), 1 + jnp.asarray(variant.axis))
+    return jax.random.uniform(jax.random.fold_in(key, jnp.asarray(variant.sub_axis)), (DRAWS,))
+
+
+@typed
+def perturbation(
+    variant: Variant, draws: Float[Array, "n"], axis: str, sub_axis: str
+) -> tuple[Bool[Array, ""], Float[Array, ""]]:
+    """(whether this variant is of that sub-axis, amount inside the band of its severity).
 
     Args:
         variant: one world, traced.
+        draws: from `perturbation_draws`; the first one decides the amount, the rest directions.
         axis: static.
         sub_axis: static.
     """
     number, sub = find_axis(axis), find_sub_axis(axis, sub_axis)
     active = (variant.axis == number) & (variant.sub_axis == sub)
-    key = jax.random.fold_in(base_key(variant), zlib.crc32(f"{axis}/{sub_axis}".encode()))
-    amount_key, rest = jax.random.split(key)
     bands = jnp.array(AXES[axis][sub].bands, jnp.float32)
     low, high = bands[jnp.clip(jnp.asarray(variant.severity) - 1, 0, SEVERITIES - 1)]
-    amount = low + jax.random.uniform(amount_key) * (high - low)
-    return active, amount, rest
+    return jnp.asarray(active), low + draws[0] * (high - low)

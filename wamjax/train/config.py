@@ -2,9 +2,8 @@
 
 import dataclasses
 import math
-from typing import Literal
 
-Objective = Literal["direct", "cotrain", "joint", "world", "behaviour", "codec"]
+from wamjax.recipes.objectives import Objective
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

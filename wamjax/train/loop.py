@@ -33,7 +33,7 @@ from wamjax.train.stages import stage_index, stages_of
 from wamjax.train.state import begin_stage, init_state, plan_stage
 from wamjax.train.step import make_step
 from wamjax.train.stop import Stop
-from wamjax.train.workdir import claim, same_statistics
+from wamjax.train.workdir import CONFIG, refuse_other_runs, same_statistics
 
 
 def train(
@@ -83,12 +83,14 @@ def train(
 
     # Whose workdir it is; a run that is done is left alone.
     meta = run_meta(to_json(config), statistics)
-    claim(workdir, meta["config"], write=main)
+    refuse_other_runs(workdir, meta["config"])
 
     # Shapes -> shardings.
     keys = named_keys(jax.random.key(settings.seed), "init", "step", "inputs")
     boxed = jax.eval_shape(system.init, keys["init"])
     plans = [plan_stage(stage, boxed, settings, mesh) for stage in stages]
+    if main:
+        write_json(workdir / CONFIG, meta["config"])
     run_key = jax.jit(lambda key: key, out_shardings=replicated(mesh))(keys["step"])
 
     with contextlib.ExitStack() as stack:
@@ -103,7 +105,7 @@ def train(
         else:
             step, index = latest, stage_index(stages, latest)
             stored = checkpoints.meta(step)
-            same_statistics(workdir, stored["statistics"], statistics)
+            same_statistics(workdir, stored["statistics"], meta["statistics"])
             if step == last and (workdir / FINAL).is_file():
                 say(f"{workdir} is finished at step {step}; nothing to do.")
                 return read_json(workdir / FINAL)
@@ -158,11 +160,12 @@ def train(
                         state = begin_stage(state, following)
                     if step % settings.save_every == 0 or step == last or stopping:
                         meter.check()
+                        paused = time.monotonic()
                         if evaluate is not None:
                             metrics.write(step, evaluate(state.ema, step))
                         meta["seconds"] = time.monotonic() - began
                         checkpoints.save(step, state, batches.state, meta)
-                        meter.restart(batches.waited)
+                        meter.leave_out(time.monotonic() - paused)
                     if ends or stopping:
                         break
                     batch = batches.take()

@@ -31,6 +31,10 @@ class Meter:
         """Start the interval's clock again; `waited` is the total wait for data so far."""
         self._started, self._waited = time.monotonic(), waited
 
+    def leave_out(self, passed: float) -> None:
+        """Seconds of this interval that were not training (a checkpoint, an evaluation)."""
+        self._started += passed
+
     def add(self, step: int, metrics: dict[str, Array]) -> None:
         """Metrics of the step that led to count `step`; waits for the step `AHEAD` before."""
         self._kept.append((step, metrics))

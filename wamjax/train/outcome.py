@@ -1,5 +1,6 @@
 """What is told of a run: beside every checkpoint (`meta`) and at its end (`final.json`)."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ def run_meta(config: dict[str, Any], statistics: Any) -> dict[str, Any]:
 
     Work that was lost by a kill is in no sum.
     """
+    # As it will be read back: tuples become lists.
+    statistics = json.loads(json.dumps(statistics))
     return {
         "config": config,
         "statistics": statistics,

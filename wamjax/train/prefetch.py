@@ -78,4 +78,5 @@ class Prefetch:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._thread.join()
+        # A loader that hangs must not keep the run from ending; the thread is a daemon.
+        self._thread.join(timeout=10)

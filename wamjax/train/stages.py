@@ -7,7 +7,8 @@ later stage finds frozen is exactly what inference will use.
 import dataclasses
 
 from wamjax.core.errors import UserError
-from wamjax.train.config import Objective, StageConfig
+from wamjax.recipes.objectives import Objective
+from wamjax.train.config import StageConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from wamjax.core.runtime import once_jit
 from wamjax.core.tree import count_parameters
 from wamjax.core.typing import Array, Key, Params, PyTree
 from wamjax.parallel.shardings import param_shardings, replicated, unbox
@@ -127,7 +128,7 @@ def init_state(system: System, plan: Plan, key: Key) -> TrainState:
         params = unbox(system.init(key))
         return _begin(params, jnp.int32(0), plan)
 
-    return jax.jit(init, out_shardings=plan.shardings)(key)
+    return once_jit(init, out_shardings=plan.shardings)(key)
 
 
 def begin_stage(state: TrainState, plan: Plan) -> TrainState:
@@ -136,7 +137,7 @@ def begin_stage(state: TrainState, plan: Plan) -> TrainState:
     def begin(ema: Params, step: Array) -> TrainState:
         return _begin(ema, step, plan)
 
-    return jax.jit(begin, out_shardings=plan.shardings)(state.ema, state.step)
+    return once_jit(begin, out_shardings=plan.shardings)(state.ema, state.step)
 
 
 def _begin(params: Params, step: Array, plan: Plan) -> TrainState:

@@ -11,40 +11,38 @@ from typing import Any
 
 from wamjax.core.config import difference
 from wamjax.core.errors import UserError
-from wamjax.core.files import read_json, write_json
+from wamjax.core.files import read_json
+from wamjax.train.checkpoint import FOLDER
 
+CONFIG = "config.json"
 FREE = ("train.save_every", "train.keep", "train.log_every", "mesh.")
 
 
-def claim(workdir: pathlib.Path, config: dict[str, Any], *, write: bool) -> None:
-    """Make `workdir` this run's, or recognise it as such.
+def refuse_other_runs(workdir: pathlib.Path, config: dict[str, Any]) -> None:
+    """Refuse a workdir with checkpoints of another run; without checkpoints it is free.
 
     Args:
-        workdir: is made if missing.
+        workdir: need not exist.
         config: the run's config as JSON.
-        write: leave `config.json` there; one of several hosts does, all of them check.
 
     Raises:
         UserError: it belongs to another config (the sentence says which settings differ), or
             holds checkpoints without a `config.json`.
     """
-    file = workdir / "config.json"
-    if file.is_file():
-        rows = [row for row in difference(read_json(file), config) if not row[0].startswith(FREE)]
-        if rows:
-            listed = "; ".join(
-                f"{path}: {theirs!r} there, {ours!r} here" for path, theirs, ours in rows
-            )
-            raise UserError(
-                f"{workdir} belongs to another config ({listed}); "
-                "choose another --workdir or the same settings."
-            )
-    elif (workdir / "checkpoints").is_dir() and any((workdir / "checkpoints").iterdir()):
-        raise UserError(
-            f"{workdir} holds checkpoints but no config.json; choose another --workdir."
+    folder, file = workdir / FOLDER, workdir / CONFIG
+    if not folder.is_dir() or not any(path.name.isdigit() for path in folder.iterdir()):
+        return
+    if not file.is_file():
+        raise UserError(f"{workdir} holds checkpoints but no {CONFIG}; choose another --workdir.")
+    rows = [row for row in difference(read_json(file), config) if not row[0].startswith(FREE)]
+    if rows:
+        listed = "; ".join(
+            f"{path}: {theirs!r} there, {ours!r} here" for path, theirs, ours in rows
         )
-    if write:
-        write_json(file, config)
+        raise UserError(
+            f"{workdir} belongs to another config ({listed}); "
+            "choose another --workdir or the same settings."
+        )
 
 
 def same_statistics(workdir: pathlib.Path, saved: Any, given: Any) -> None:

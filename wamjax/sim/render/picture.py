@@ -1,12 +1,12 @@
 """A picture of one world from one camera; `jax.vmap` draws many worlds or cameras at once."""
 
-import jax
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array, Float, UInt8, typed
 from wamjax.sim.render.camera import pixel_rays
 from wamjax.sim.render.scene import Camera, GeomKind, Image, Scene, kind_names
 from wamjax.sim.render.shading import shade
+from wamjax.sim.render.stages import settle
 from wamjax.sim.render.trace import first_hit
 
 
@@ -50,7 +50,7 @@ def render(
 
     rows, columns = height * supersample, width * supersample
     origin = camera.position
-    direction, cosine = jax.lax.optimization_barrier(pixel_rays(camera, rows, columns))
+    direction, cosine = settle(pixel_rays(camera, rows, columns))
     distance, geom = first_hit(names, scene, origin, direction)
     pixel_width = 2 * jnp.tan(jnp.deg2rad(camera.fovy) / 2) / rows
     rgb = shade(names, casting, int(shadows), scene, origin, direction, distance, geom, pixel_width)

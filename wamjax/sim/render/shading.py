@@ -4,9 +4,6 @@
           + specular sum_l seen_l specular_l max(n.h, 0)^shininess,    h = (l - d) / |l - d|
 
 (Blinn, SIGGRAPH 1977.) What a pixel needs to know about its geom is fetched for the winner only.
-
-`settle` ends a stage: without it XLA fuses the whole file into each of its outputs and computes
-the early stages again for every use (measured on CPU: 30 times slower).
 """
 
 import jax
@@ -14,6 +11,7 @@ import jax.numpy as jnp
 
 from wamjax.core.typing import Array
 from wamjax.sim.render.scene import GEOM_KINDS, POINT, GeomKind, Scene
+from wamjax.sim.render.stages import settle
 from wamjax.sim.render.textures import darkness
 from wamjax.sim.render.trace import occluded
 from wamjax.sim.render.vector import (
@@ -30,11 +28,10 @@ from wamjax.sim.render.vector import (
 )
 
 
-settle = jax.lax.optimization_barrier
-
-
 def surface_table(kinds: tuple[GeomKind, ...], scene: Scene) -> Array:
-    """[26, G]: position 3, rotation 9, size 3, rgb 3, texture 4, family, specular, shininess, kind."""
+    """[26, G]: position 3, rotation 9, size 3, rgb 3, texture 4, family, specular, shininess, kind.
+
+    In this order, stacked over G."""
     materials = scene.materials
     count = len(kinds)
     kind = jnp.array([GEOM_KINDS.index(kind) for kind in kinds], jnp.float32)
@@ -133,41 +130,41 @@ def shade(
     family, specular, shininess, kind = row[22], row[23], row[24], row[25]
 
     hit = geom >= 0
-    point = settle(add(components(origin), scale(jnp.where(hit, distance, 0.0), direction)))
-    p = settle(unrotate(rows, subtract(point, centre)))
-    local = settle(local_normal(kind, p, size))
+    point = add(components(origin), scale(jnp.where(hit, distance, 0.0), direction))
+    p = unrotate(rows, subtract(point, centre))
+    point, p, local = settle((point, p, local_normal(kind, p, size)))
     normal = settle(normalise(rotate(rows, local)))
-    facing = -dot(normal, direction)
-    normal = scale(jnp.where(facing < 0, -1.0, 1.0), normal)
+    facing = dot(normal, direction)
+    normal = scale(jnp.where(facing > 0, -1.0, 1.0), normal)
 
     ax, ay, az = jnp.abs(local[0]), jnp.abs(local[1]), jnp.abs(local[2])
     on_z = (az >= ax) & (az >= ay)
     u = cycles * jnp.where(on_z | (ay > ax), p[0], p[1])
     v = cycles * jnp.where(on_z, p[1], p[2])
-    footprint = cycles * pixel_width * distance / larger(jnp.abs(facing), jnp.float32(0.1))
+    footprint = cycles * pixel_width * distance / larger(jnp.abs(facing), jnp.full_like(u, 0.1))
     normal, u, v, footprint = settle((normal, u, v, footprint))
     tone = settle(1.0 - contrast * darkness(family, u, v, phase, warp, footprint))
 
     lights = scene.lights
-    diffuse = scene.ambient[:, None] + jnp.zeros_like(rgb)
+    diffuse = scene.ambient[:, None]
     shine = jnp.zeros_like(rgb)
     for index in range(lights.kind.shape[0]):
         is_point = lights.kind[index] == POINT
         to_light = subtract(components(lights.position[index]), point)
         reach = jnp.where(is_point, jnp.sqrt(dot(to_light, to_light)), jnp.inf)
         away = components(lights.direction[index])
-        towards = tuple(jnp.where(is_point, a, -b) for a, b in zip(to_light, away, strict=True))
-        towards = settle(normalise((towards[0], towards[1], towards[2])))
+        x, y, z = (jnp.where(is_point, a, -b) for a, b in zip(to_light, away, strict=True))
+        towards, reach = settle((normalise((x, y, z)), reach))
         cosine = dot(normal, towards)
         seen = (cosine > 0) & lights.active[index]
         if index < shadow_lights and casters:
-            dark = occluded(kinds, casters, scene, point, towards, settle(reach))
+            dark = occluded(kinds, casters, scene, point, towards, reach)
             seen = seen & ~(dark & lights.shadow[index])
         half = settle(normalise(subtract(towards, direction)))
-        glint = larger(dot(normal, half), jnp.float32(1e-6))
+        glint = larger(dot(normal, half), jnp.full_like(cosine, 1e-6))
         gloss = jnp.where(seen, specular * jnp.exp(shininess * jnp.log(glint)), 0.0)
         lit, gloss = settle((jnp.where(seen, cosine, 0.0), gloss))
-        diffuse += lights.diffuse[index][:, None] * lit
-        shine += lights.specular[index][:, None] * gloss
-    seen_rgb = jnp.where(hit, rgb * tone * diffuse + shine, scene.background[:, None])
-    return jnp.clip(seen_rgb, 0.0, 1.0).T
+        diffuse = diffuse + lights.diffuse[index][:, None] * lit
+        shine = shine + lights.specular[index][:, None] * gloss
+    drawn = jnp.where(hit, rgb * tone * diffuse + shine, scene.background[:, None])
+    return jnp.clip(drawn, 0.0, 1.0).T

@@ -99,5 +99,6 @@ PUSH = Task(
     radius=0.045,
     hold=2,
     expert=_expert,
+    noise=0.6,
     spot=True,
 )

@@ -57,5 +57,6 @@ REACH = Task(
     radius=0.035,
     hold=3,
     expert=_expert,
+    noise=1.0,
     spot=False,
 )

@@ -67,6 +67,7 @@ class Task:
         radius: m, near enough.
         hold: control ticks in a row that the distance must stay below the radius.
         expert: situation -> action float32 [7].
+        noise: factor on the noise of demonstrations that the expert copes with.
         spot: whether the marked spot is on the table.
     """
 
@@ -78,6 +79,7 @@ class Task:
     radius: float
     hold: int
     expert: Callable[[Situation], Array]
+    noise: float
     spot: bool
 
 

@@ -5,7 +5,8 @@ from wamjax.sim.tasks.push import PUSH
 from wamjax.sim.tasks.reach import REACH
 from wamjax.sim.tasks.record import Task
 
-TASKS: tuple[Task, ...] = (REACH, PUSH)
+TASKS: dict[str, Task] = {task.name: task for task in (REACH, PUSH)}
+TASK_NAMES = tuple(TASKS)
 
 
 def find_task(name: str) -> Task:
@@ -14,8 +15,6 @@ def find_task(name: str) -> Task:
     Raises:
         UserError: there is none.
     """
-    for task in TASKS:
-        if task.name == name:
-            return task
-    known = ", ".join(task.name for task in TASKS)
-    raise UserError(f"task {name!r} does not exist; known tasks: {known}.")
+    if name not in TASKS:
+        raise UserError(f"task {name!r} does not exist; known tasks: {', '.join(TASKS)}.")
+    return TASKS[name]

@@ -1,0 +1,88 @@
+"""Sampler programs: who moves when, who is held, and what guidance does."""
+
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wamjax.flow.guidance import guided
+from wamjax.flow.sampler import Program, SamplerConfig, phases, sample
+
+NOISE = {
+    "video": jax.random.normal(jax.random.key(0), (4, 2, 3)),
+    "action": jax.random.normal(jax.random.key(1), (4, 5)),
+}
+CLEAN = {"video": jnp.full((4, 2, 3), 2.0), "action": jnp.full((4, 5), -1.0)}
+
+
+def to_clean(x, sigma):
+    """The velocity towards one known point per stream, exact in one Euler step."""
+    return {n: (x[n] - CLEAN[n]) / sigma[n].reshape(4, *[1] * (x[n].ndim - 1)) for n in x}
+
+
+@pytest.mark.parametrize("program", get_args(Program))
+@pytest.mark.parametrize("steps", [1, 3])
+def test_moved_streams_arrive_and_held_streams_stay(program, steps):
+    end = {name: level[1] for name, level in phases(program)[-1].items()}
+    out = sample(SamplerConfig(program=program, steps=steps), to_clean, NOISE)
+    for name, level in end.items():
+        expected = {0.0: CLEAN, 1.0: NOISE}[level][name]
+        np.testing.assert_allclose(out[name], expected, atol=1e-5)
+
+
+def test_phases_follow_on_one_another():
+    for program in get_args(Program):
+        table = phases(program, video_end=0.4)
+        assert all(start == 1.0 for start, _ in table[0].values())
+        for before, after in zip(table[:-1], table[1:], strict=True):
+            assert {n: s[1] for n, s in before.items()} == {n: s[0] for n, s in after.items()}
+
+
+def test_the_action_is_denoised_under_the_finished_video():
+    """In `video_then_action` every velocity of the action sees the clean video at level 0."""
+
+    def towards_the_video(x, sigma):
+        goal = x["video"].mean((1, 2))[:, None] + 10 * sigma["video"][:, None]
+        slopes = to_clean(x, sigma)
+        return slopes | {"action": (x["action"] - goal) / sigma["action"][:, None]}
+
+    two = sample(SamplerConfig(program="video_then_action", steps=4), towards_the_video, NOISE)
+    np.testing.assert_allclose(two["action"], 2.0, atol=1e-5)
+    joint = sample(SamplerConfig(program="joint", steps=4), towards_the_video, NOISE)
+    assert np.abs(np.asarray(joint["action"]) - 2.0).min() > 0.1
+
+
+def test_a_video_may_stop_early():
+    out = sample(SamplerConfig(program="joint", steps=3, video_end=0.8), to_clean, NOISE)
+    np.testing.assert_allclose(out["video"], 0.2 * 2.0 + 0.8 * NOISE["video"], atol=1e-5)
+    np.testing.assert_allclose(out["action"], CLEAN["action"], atol=1e-5)
+
+
+def test_a_policy_without_video_samples_the_action_alone():
+    alone = sample(SamplerConfig(program="action_only"), to_clean, {"action": NOISE["action"]})
+    assert set(alone) == {"action"}
+    both = sample(SamplerConfig(program="action_only"), to_clean, NOISE)
+    np.testing.assert_allclose(alone["action"], both["action"], rtol=1e-6)
+
+
+def test_what_cannot_be_sampled_is_refused():
+    with pytest.raises(ValueError, match="moves none"):
+        sample(SamplerConfig(program="action_only"), to_clean, {"video": NOISE["video"]})
+    with pytest.raises(ValueError, match="tactile"):
+        sample(SamplerConfig(), to_clean, {"tactile": NOISE["action"]})
+    with pytest.raises(ValueError, match="step"):
+        SamplerConfig(steps=0)
+
+
+def test_guidance_is_off_at_one_and_linear_in_the_scale():
+    def without(x, sigma):
+        return {name: jnp.zeros_like(x[name]) for name in x}
+
+    sigma = {name: jnp.full(4, 0.5) for name in NOISE}
+    assert guided(to_clean, without, {"video": 1.0, "action": 1.0}) is to_clean
+    plain = to_clean(NOISE, sigma)
+    strong = guided(to_clean, without, {"video": 5.0, "action": 1.0})(NOISE, sigma)
+    np.testing.assert_allclose(strong["video"], 5 * plain["video"], rtol=1e-6)
+    np.testing.assert_allclose(strong["action"], plain["action"], rtol=1e-6)

@@ -1,0 +1,125 @@
+"""Objectives over one model: what is masked does not count, what is declared matters, and the
+sampler with cached context is the sampler without."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.recipes.systems import batch, small, weights
+from wamjax.core.tree import leaves_by_path
+from wamjax.recipes.objectives import PLANS, STAGES
+from wamjax.train.selection import trained_mask
+
+KEY = jax.random.key(3)
+
+
+def losses(system, data, objective):
+    return jax.jit(lambda p, b: system.loss(p, b, KEY, objective))(weights(system), data)
+
+
+def test_all_objectives_share_one_tree_of_weights():
+    trees = [jax.tree.map(jnp.shape, jax.eval_shape(small(name).init, KEY)) for name in STAGES]
+    assert all(jax.tree.leaves(tree) == jax.tree.leaves(trees[0]) for tree in trees)
+
+
+@pytest.mark.parametrize("objective", list(PLANS))
+def test_masked_entries_change_nothing(objective):
+    system, data = small("two_stage" if objective in ("world", "behaviour") else objective), batch()
+    mask = data.action_mask.copy()
+    mask[0, 2:] = False
+    frame_mask = data.frame_mask.copy()
+    frame_mask[1, 2] = False
+    cameras = data.camera_mask.copy()
+    cameras[2, 1] = False
+    data = data.replace(action_mask=mask, frame_mask=frame_mask, camera_mask=cameras)
+    actions, frames = data.actions.copy(), data.frames.copy()
+    actions[0, 2:] = np.nan
+    frames[1, :, 2] = 255 - frames[1, :, 2]
+    frames[2, 1] = 0
+    other = data.replace(actions=actions, frames=frames)
+    total, parts = losses(system, data, objective)
+    again, _ = losses(system, other, objective)
+    assert np.isfinite(total)
+    np.testing.assert_allclose(total, again, rtol=2e-6)
+    assert set(parts) == {f"loss/{name}" for name in PLANS[objective].losses}
+
+
+@pytest.mark.parametrize("objective", ["direct", "joint"])
+def test_every_input_changes_the_loss(objective):
+    system, data = small(objective), batch()
+    before, _ = losses(system, data, objective)
+    rng = np.random.default_rng(5)
+    frames = rng.integers(0, 256, data.frames.shape, dtype=np.uint8)
+    for name, other in {
+        "first camera": data.replace(
+            frames=np.where(np.arange(2)[:, None, None, None, None] == 0, frames, data.frames)
+        ),
+        "second camera": data.replace(
+            frames=np.where(np.arange(2)[:, None, None, None, None] == 1, frames, data.frames)
+        ),
+        "proprio": data.replace(proprio=-data.proprio),
+        "text": data.replace(text=data.text[::-1]),
+        "actions": data.replace(actions=-data.actions),
+    }.items():
+        after, _ = losses(system, other, objective)
+        assert abs(float(after - before)) > 1e-6, name
+
+
+@pytest.mark.parametrize("training", list(STAGES))
+def test_cached_sampling_equals_uncached(training):
+    system, data = small(training), batch()
+    seen = (data.frames[:, :, :1], data.camera_mask, data.proprio, data.text)
+    seen = tuple(map(jnp.asarray, seen))
+
+    def sample(params, cached):
+        return system.sample(params, *seen, KEY, video=system.predicts_video, cached=cached)
+
+    run = jax.jit(sample, static_argnums=1)
+    one, two = run(weights(system), True), run(weights(system), False)
+    assert one["action"].shape == (3, 4, 7)
+    np.testing.assert_allclose(one["action"], two["action"], atol=2e-5)
+    if system.predicts_video:
+        assert one["frames"].shape == (3, 1, 2, 16, 16, 3)
+        gap = one["frames"].astype(int) - two["frames"].astype(int)
+        assert np.abs(gap).max() <= 1
+
+
+def test_cotrained_actions_need_no_video_and_never_see_it():
+    system, data = small("cotrain"), batch()
+    seen = tuple(
+        map(jnp.asarray, (data.frames[:, :, :1], data.camera_mask, data.proprio, data.text))
+    )
+    run = jax.jit(lambda p, video: system.sample(p, *seen, KEY, video=video), static_argnums=1)
+    with_video, without = run(weights(system), True), run(weights(system), False)
+    np.testing.assert_allclose(with_video["action"], without["action"], atol=2e-5)
+    assert "frames" not in without
+
+
+def test_the_second_stage_learns_with_the_action_weights_only():
+    system = small("two_stage")
+    params = weights(system)
+    stages = {name: patterns for name, _, _, patterns in STAGES["two_stage"]}
+    chosen = {
+        name: {n for n, taken in leaves_by_path(trained_mask(params, patterns)).items() if taken}
+        for name, patterns in stages.items()
+    }
+    assert chosen["world"] and chosen["behaviour"]
+    assert not chosen["world"] & chosen["behaviour"]
+    gradient = jax.jit(jax.grad(lambda p: system.loss(p, batch(), KEY, "world")[0]))(params)
+    moved = {name for name, leaf in leaves_by_path(gradient).items() if np.abs(leaf).max() > 0}
+    assert moved <= chosen["world"]
+
+
+def test_predicting_no_change_shows_the_newest_frame():
+    system = small("joint", video_prediction="clean")
+    params = jax.tree.map(jnp.zeros_like, weights(system))
+    data = batch()
+    seen = tuple(
+        map(jnp.asarray, (data.frames[:, :, :1], data.camera_mask, data.proprio, data.text))
+    )
+    out = jax.jit(lambda p: system.sample(p, *seen, KEY, video=True))(params)
+    np.testing.assert_array_equal(out["frames"][:, 0, 0], data.frames[:, 0, 0])
+    assert dataclasses.is_dataclass(system)

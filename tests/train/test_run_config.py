@@ -1,0 +1,43 @@
+import dataclasses
+
+import pytest
+
+from wamjax.core.config import from_flags, from_json, to_flags, to_json
+from wamjax.core.errors import UserError
+from wamjax.data.config import DataConfig
+from wamjax.recipes.config import SystemConfig
+from wamjax.recipes.objectives import STAGES
+from wamjax.train.config import StageConfig, TrainConfig
+from wamjax.train.run_config import SAME, RunConfig, stages_for
+
+RUN = RunConfig(name="run", system=SystemConfig(), data=DataConfig(dir="somewhere"))
+
+
+def test_a_run_comes_back_from_flags_and_json():
+    assert from_flags(RunConfig, to_flags(RUN)) == RUN
+    assert from_json(RunConfig, to_json(RUN)) == RUN
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_system_and_data_must_agree(name: str):
+    flags = to_flags(RUN)
+    flags.data[name] = flags.data[name] + 1
+    with pytest.raises(UserError, match=rf"system\.{name} is \d+ but data\.{name} is \d+"):
+        from_flags(RunConfig, flags)
+
+
+def test_there_is_a_view_for_every_camera():
+    flags = to_flags(RUN)
+    flags.data.cameras = ("image",)
+    with pytest.raises(UserError, match=r"system\.views is 2"):
+        from_flags(RunConfig, flags)
+
+
+def test_stages_follow_the_objective_unless_they_are_given():
+    for training in STAGES:
+        system = dataclasses.replace(RUN.system, training=training)
+        stages = dataclasses.replace(RUN, system=system).stages
+        assert stages == stages_for(training)
+        assert sum(stage.fraction for stage in stages) == pytest.approx(1.0)
+    given = (StageConfig(name="mine", objective="cotrain"),)
+    assert dataclasses.replace(RUN, train=TrainConfig(stages=given)).stages == given

@@ -1,0 +1,134 @@
+"""Demonstrations by the scripted experts, drawn and stepped in one compiled program.
+
+The executed action is the expert's plus noise that wanders (an AR(1) process), the recorded one is
+the expert's, so that the data show how to come back to the path (DART, Laskey et al. 2017, arXiv
+1703.09327). Only successful episodes are kept, cut TAIL ticks after success.
+"""
+
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wamjax.core.errors import UserError
+from wamjax.core.records import Episode
+from wamjax.core.runtime import physics_jit
+from wamjax.core.text import decode_text
+from wamjax.core.typing import Array
+from wamjax.sim.env import ACTION_SIZE, TabletopEnv
+from wamjax.sim.manifest import EVALUATION_SEEDS
+from wamjax.sim.variants import Variant, clean_variant
+
+NOISE = np.array([0.01, 0.01, 0.01, 0.015, 0.015, 0.015, 0.0], np.float32)
+"""Standard deviation of the executed action's noise (m, rad) at noise = 1, times the task's own
+factor."""
+PERSISTENCE = 0.6
+TAIL = 2
+TRAINING_SEEDS = EVALUATION_SEEDS
+"""Demonstrations use seeds from here on."""
+ATTEMPTS = 20
+
+
+def demonstrate(env: TabletopEnv, variant: Variant, noise: Array) -> dict[str, Array]:
+    """One world of the expert, horizon steps long; traceable.
+
+    Args:
+        env: the task.
+        variant: one world.
+        noise: float32 [], factor on NOISE.
+
+    Returns:
+        frames uint8 [T, V, H, W, 3], proprio [T, 7] and action [T, 7] before each step, done bool
+        [T] whether the task is solved after it, diverged bool [], text uint8 [64].
+    """
+    start = env.reset_variant(variant)
+    key = jax.random.fold_in(jax.random.PRNGKey(variant.seed), 1)
+    shocks = jax.random.normal(key, (env.horizon, ACTION_SIZE)) * jnp.asarray(NOISE) * noise
+    fresh = (1.0 - PERSISTENCE**2) ** 0.5
+
+    def tick(carry: tuple, shock: Array) -> tuple[tuple, dict[str, Array]]:
+        state, drift = carry
+        observation = env.observe(state)
+        action = env.task.expert(env.situation(state))
+        drift = PERSISTENCE * drift + fresh * shock
+        after = env.step(state, action + drift)
+        record = {
+            "frames": observation.frames[:, 0],
+            "proprio": observation.proprio,
+            "action": action,
+            "done": after.metrics["success"] > 0.5,
+        }
+        return (after, drift), record
+
+    (end, _), records = jax.lax.scan(tick, (start, jnp.zeros(ACTION_SIZE)), shocks)
+    diverged = end.metrics["diverged"] > 0.5
+    return records | {"diverged": diverged, "text": start.info["setting"].text}
+
+
+def collect(
+    env: TabletopEnv,
+    episodes: int,
+    seed: int,
+    *,
+    batch: int = 64,
+    noise: float = 1.0,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Episode]:
+    """Successful demonstrations, one by one.
+
+    World i of a run has seed TRAINING_SEEDS + (seed * 2^20 + i) mod 2^30, so episodes are the same
+    for any batch size and two runs with different seeds share none below a million worlds.
+
+    Args:
+        env: the task, the cameras and the size of the pictures.
+        episodes: how many to make.
+        seed: of the run.
+        batch: worlds per program call.
+        noise: factor on NOISE and on the task's own factor; 0 executes the expert's own actions.
+        progress: called with the number of finished worlds after every batch.
+
+    Raises:
+        UserError: a count below one, or the expert hardly ever succeeds.
+    """
+    if episodes < 1 or batch < 1:
+        raise UserError(f"episodes ({episodes}) and batch ({batch}) must be at least 1.")
+    program = physics_jit(
+        lambda seeds, factor: jax.vmap(lambda one: demonstrate(env, clean_variant(one), factor))(
+            seeds
+        )
+    )
+    made = tried = 0
+    while made < episodes:
+        if tried > ATTEMPTS * (episodes + batch):
+            raise UserError(
+                f"the expert solved {made} of {tried} worlds of {env.task.name}; use less noise."
+            )
+        numbers = np.arange(tried, tried + batch, dtype=np.int64)
+        seeds = (TRAINING_SEEDS + (seed * (1 << 20) + numbers) % (1 << 30)).astype(np.int32)
+        out = jax.device_get(program(seeds, np.float32(noise * env.task.noise)))
+        tried += batch
+        if progress is not None:
+            progress(batch)
+        for world in range(batch):
+            if made < episodes and out["done"][world].any() and not out["diverged"][world]:
+                made += 1
+                yield _episode(env, out, world, int(seeds[world]))
+
+
+def _episode(env: TabletopEnv, out: dict[str, np.ndarray], world: int, seed: int) -> Episode:
+    """World `world` of a batch as an episode of `length` steps and its last observation."""
+    first = int(np.argmax(out["done"][world]))
+    length = min(first + 1 + TAIL, env.horizon)
+    actions = out["action"][world, :length].copy()
+    actions[-1] = 0.0
+    frames = out["frames"][world, :length]
+    return Episode(
+        frames={name: frames[:, view] for view, name in enumerate(env.cameras)},
+        proprio=out["proprio"][world, :length],
+        actions=actions,
+        instruction=decode_text(out["text"][world]),
+        success=True,
+        control_hz=env.control_hz,
+        metadata={"task": env.task.name, "seed": seed},
+    )
