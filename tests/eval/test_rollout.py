@@ -7,7 +7,8 @@ import pytest
 
 from tests.eval.point_world import HORIZON, NEEDS, POLICY, WEIGHTS, PointEnv, variants
 from wamjax.core.errors import UserError
-from wamjax.eval.rollout import NEVER, plan_key, rollout
+from wamjax.eval.outcome import NEVER
+from wamjax.eval.rollout import plan_key, rollout
 from wamjax.policy import Needs, Policy, random_policy, still_policy
 
 ENV = PointEnv()

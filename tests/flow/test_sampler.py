@@ -1,5 +1,6 @@
 """Sampler programs: who moves when, who is held, and what guidance does."""
 
+import itertools
 from typing import get_args
 
 import jax
@@ -36,7 +37,7 @@ def test_phases_follow_on_one_another():
     for program in get_args(Program):
         table = phases(program, video_end=0.4)
         assert all(start == 1.0 for start, _ in table[0].values())
-        for before, after in zip(table[:-1], table[1:], strict=True):
+        for before, after in itertools.pairwise(table):
             assert {n: s[1] for n, s in before.items()} == {n: s[0] for n, s in after.items()}
 
 

@@ -34,7 +34,7 @@ def load(file: str, overrides: list[str]) -> RunConfig:
     config_flags.DEFINE_config_file("config", flag_values=values)
     try:
         values(["wamjax", f"--config={path}", *overrides])
-        return from_flags(RunConfig, values["config"].value)
+        return from_flags(RunConfig, values.config)
     except UserError:
         raise
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:

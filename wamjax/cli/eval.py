@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from wamjax.core.errors import UserError
-from wamjax.core.tree import count_parameters
-from wamjax.eval.evaluate import Contestants, Facts, evaluate
+from wamjax.eval.evaluate import Facts, episodes_of, evaluate
 from wamjax.eval.gallery import Gallery, film
+from wamjax.eval.programs import Contestants, Programs
 from wamjax.eval.report import write_report
 from wamjax.eval.trained_run import TrainedRun, open_run
 from wamjax.eval.worlds import Worlds
@@ -103,57 +103,71 @@ def worlds_of(manifest: Manifest, env: TabletopEnv, task: str) -> Worlds:
     )
 
 
-def all_worlds(trained: TrainedRun, manifest: Manifest, tasks: Sequence[str]) -> dict[str, Worlds]:
-    """Task -> its worlds, drawn at the size that the policy was trained on."""
-    size = trained.config.system.image_size
-    return {task: worlds_of(manifest, TabletopEnv(task, image_size=size), task) for task in tasks}
+class Evaluation:
+    """Policies and worlds of one evaluation; programs are compiled once and kept for the pictures.
 
+    Args:
+        trained: the run under test.
+        out: where results go.
+        manifest: the worlds.
+        tasks: which tasks of the manifest.
+        replan: actions per plan; None for half a chunk.
+        batch: worlds at once.
+        seed: of the sampler.
+    """
 
-def run_evaluation(
-    trained: TrainedRun,
-    out: pathlib.Path,
-    manifest: Manifest,
-    *,
-    tasks: Sequence[str],
-    replan: int | None,
-    batch: int,
-    seed: int,
-) -> dict[str, Any]:
-    """Roll out all policies in all worlds; returns the content of results.json."""
-    worlds = all_worlds(trained, manifest, tasks)
-    policies = contestants(trained, CAMERAS, replan)
-    final = trained.final or {"seconds": 0.0, "train_flops": 0.0}
-    facts = Facts(
-        parameters=count_parameters(trained.weights),
-        train_seconds=final["seconds"],
-        train_flops=final["train_flops"],
-        manifest_sha256=manifest.sha256,
-    )
-    return evaluate(policies, worlds, facts=facts, seed=seed, directory=out, batch=batch)
+    def __init__(
+        self,
+        trained: TrainedRun,
+        out: pathlib.Path,
+        manifest: Manifest,
+        *,
+        tasks: Sequence[str],
+        replan: int | None,
+        batch: int,
+        seed: int,
+    ):
+        size = trained.config.system.image_size
+        self.trained, self.out, self.manifest, self.seed = trained, out, manifest, seed
+        self.worlds = {
+            task: worlds_of(manifest, TabletopEnv(task, image_size=size), task) for task in tasks
+        }
+        self.policies = contestants(trained, CAMERAS, replan)
+        self.programs = Programs(self.policies, batch=batch)
+        self.batch = batch
 
+    def results(self) -> dict[str, Any]:
+        """Roll out all policies in all worlds; returns the content of results.json."""
+        final = self.trained.final
+        facts = Facts(
+            parameters=self.trained.parameters,
+            train_seconds=0.0 if final is None else final["seconds"],
+            train_flops=0.0 if final is None else final["train_flops"],
+            manifest_sha256=self.manifest.sha256,
+        )
+        return evaluate(
+            self.policies,
+            self.worlds,
+            facts=facts,
+            seed=self.seed,
+            directory=self.out,
+            batch=self.batch,
+            programs=self.programs,
+        )
 
-def film_evaluation(
-    trained: TrainedRun,
-    out: pathlib.Path,
-    manifest: Manifest,
-    *,
-    tasks: Sequence[str],
-    replan: int | None,
-    seed: int,
-) -> list[Gallery]:
-    """Play some of the evaluated episodes again and keep the pictures, per task."""
-    policy = trained.policy(CAMERAS, replan)
-    return [
-        film(task, place, policy, trained.weights, episodes=records(out, task), seed=seed)
-        for task, place in all_worlds(trained, manifest, tasks).items()
-    ]
-
-
-def records(out: pathlib.Path, task: str) -> list[dict[str, Any]]:
-    """The trained policy's episodes on a task, in the order of the worlds."""
-    lines = (out / "episodes.jsonl").read_text().splitlines()
-    rows = map(json.loads, lines)
-    return [row for row in rows if row["policy"] == "trained" and row["task"] == task]
+    def pictures(self) -> list[Gallery]:
+        """Some of the evaluated episodes, drawn, per task."""
+        return [
+            film(
+                task,
+                place,
+                *self.policies["trained"],
+                episodes=episodes_of(self.out, "trained", task),
+                seed=self.seed,
+                runner=self.programs.find("trained", task, place).rollout,
+            )
+            for task, place in self.worlds.items()
+        ]
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -184,9 +198,16 @@ def run(args: argparse.Namespace) -> None:
         tasks, axes, clean=args.worlds, per_axis=args.per_axis, severities=levels, seed=args.seed
     )
     save_manifest(out / "manifest.json", manifest)
-    same = {"tasks": tasks, "replan": args.replan, "seed": args.seed}
-    results = run_evaluation(trained, out, manifest, batch=args.batch, **same)
-    galleries = film_evaluation(trained, out, manifest, **same)
+    evaluation = Evaluation(
+        trained,
+        out,
+        manifest,
+        tasks=tasks,
+        replan=args.replan,
+        batch=args.batch,
+        seed=args.seed,
+    )
+    results = evaluation.results()
     write_report(
         out / "report.html",
         results,
@@ -194,7 +215,7 @@ def run(args: argparse.Namespace) -> None:
         command=shlex.join(["wamjax", "eval", "--workdir", str(args.workdir), "--tasks", *tasks]),
         metrics=read_metrics(args.workdir),
         phases={"evaluate": results["evaluate_seconds"]},
-        galleries=galleries,
+        galleries=evaluation.pictures(),
     )
     print(json.dumps(results, indent=2) if args.json else summary(results))
     if not args.json:

@@ -5,6 +5,7 @@ demos -> statistics -> train -> evaluate -> report
 
 import argparse
 import dataclasses
+import functools
 import json
 import pathlib
 import shlex
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wamjax.cli.demos import NAME, VERSION, write_demos
-from wamjax.cli.eval import film_evaluation, run_evaluation, summary
+from wamjax.cli.eval import Evaluation, summary
 from wamjax.cli.quickstart_config import CONFIG
 from wamjax.cli.sample import run_sample
 from wamjax.cli.train import run_training
@@ -33,6 +34,7 @@ from wamjax.train.metrics import read_metrics
 from wamjax.train.run_config import RunConfig
 
 TASKS = ("reach", "push")
+BATCH = 64
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,17 +141,25 @@ def quickstart(args: argparse.Namespace) -> dict[str, Any]:
     def make_weights() -> bool:
         return run_training(config, train)["finished"]
 
-    same = {"tasks": TASKS, "replan": args.replan, "seed": args.seed}
+    @functools.cache
+    def evaluation() -> Evaluation:
+        return Evaluation(
+            open_run(train),
+            evaluated,
+            manifest,
+            tasks=TASKS,
+            replan=args.replan,
+            batch=BATCH,
+            seed=args.seed,
+        )
 
     def make_results() -> None:
         save_manifest(workdir / "manifest.json", manifest)
-        results = run_evaluation(open_run(train), evaluated, manifest, batch=64, **same)
-        write_json(workdir / "results.json", results)
+        write_json(workdir / "results.json", evaluation().results())
 
     def make_report() -> None:
-        trained = open_run(train)
         run_sample(
-            trained,
+            evaluation().trained,
             workdir / "sample.html",
             directory=None,
             limit=256,
@@ -165,7 +175,7 @@ def quickstart(args: argparse.Namespace) -> dict[str, Any]:
             command=shlex.join(["wamjax", "quickstart", "--workdir", str(workdir)]),
             metrics=read_metrics(train),
             phases=phases.seconds,
-            galleries=film_evaluation(trained, evaluated, manifest, **same),
+            galleries=evaluation().pictures(),
         )
 
     phases.run("demos", make_demos)

@@ -1,10 +1,11 @@
 """`wamjax sample`: held-out windows of a run's data, predicted and true side by side."""
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,11 +16,11 @@ from wamjax.core.files import write_json
 from wamjax.core.keys import named_keys
 from wamjax.core.progress import Progress
 from wamjax.core.records import Batch
-from wamjax.core.text import decode_text
 from wamjax.core.typing import Key
-from wamjax.data import Windows, ordered_batches, read_episodes
-from wamjax.eval.openloop import HeldOut, open_loop
-from wamjax.eval.sample_report import Sample, write_sample_report
+from wamjax.data import Windows, read_episodes
+from wamjax.eval.heldout import held_out, mean_action, samples
+from wamjax.eval.openloop import open_loop
+from wamjax.eval.sample_report import write_sample_report
 from wamjax.eval.trained_run import TrainedRun, open_run
 
 BATCH = 32
@@ -82,50 +83,6 @@ def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, 
     return call
 
 
-def held_out(windows: Windows, limit: int | None) -> Iterator[HeldOut]:
-    """Held-out windows in batches of at most BATCH."""
-    for filled in ordered_batches(windows, BATCH, limit):
-        real = np.asarray(filled.index) >= 0
-        batch = jax.tree.map(lambda leaf, real=real: np.asarray(leaf)[real], filled)
-        places = np.asarray(batch.index).astype(np.int64)
-        previous, exists = windows.previous_actions(places)
-        yield HeldOut(
-            batch=batch,
-            previous=previous,
-            has_previous=exists,
-            episode=windows.index.episode[places],
-        )
-
-
-def samples(
-    run: TrainedRun, windows: Windows, predict: Callable, count: int, key: Key
-) -> list[Sample]:
-    """`count` windows spread over the held-out part, for the page."""
-    history = run.config.system.history
-    batch = next(iter(ordered_batches(windows, min(count, BATCH), min(count, BATCH))))
-    actions, frames = predict(batch, key)
-    invert = run.action_normaliser.invert
-    out = []
-    for row, place in enumerate(np.asarray(batch.index)):
-        if place < 0:
-            continue
-        seen = np.asarray(batch.frames)[row, 0]
-        start = int(windows.index.row[place] - windows.index.first[place])
-        out.append(
-            Sample(
-                label=f"episode {int(windows.index.episode[place])}, step {start}",
-                instruction=decode_text(np.asarray(batch.text)[row]),
-                now=seen[history - 1],
-                truth=seen[history:],
-                predicted=seen[:0] if frames is None else frames[row, 0],
-                logged=np.asarray(invert(np.asarray(batch.actions)[row])),
-                actions=np.asarray(invert(actions[row])),
-                mask=np.asarray(batch.action_mask)[row],
-            )
-        )
-    return out
-
-
 def run_sample(
     run: TrainedRun,
     out: pathlib.Path,
@@ -138,37 +95,28 @@ def run_sample(
     command: str,
 ) -> dict[str, Any]:
     """Measure, write the page and the numbers beside it (same name, .json)."""
-    import dataclasses
-
     config = dataclasses.replace(
         run.config.data, part="heldout", dir=directory or run.config.data.dir
     )
     windows = Windows(config, run.statistics, read_episodes(config))
     predict = predictor(run, draws)
     key = jax.random.key(seed)
-    mean = np.asarray(run.action_normaliser.apply(padded(run, windows)), np.float32)
     total = min(len(windows), limit) if limit else len(windows)
     with Progress("sample", total, "windows") as progress:
         errors = open_loop(
             predict,
-            held_out(windows, limit),
-            mean_action=mean,
+            held_out(windows, BATCH, limit),
+            mean_action=mean_action(windows, run.statistics),
             history=run.config.system.history,
             key=key,
             advance=progress.advance,
         )
     errors |= {"draws": draws, "step": run.step, "seed": seed}
-    pages = samples(run, windows, predict, show, jax.random.fold_in(key, 1))
+    pages = samples(windows, predict, jax.random.fold_in(key, 1), show)
     title = f"{run.config.name}, step {run.step}"
     write_sample_report(out, errors, pages, title=title, command=command)
     write_json(out.with_suffix(".json"), errors)
     return errors
-
-
-def padded(run: TrainedRun, windows: Windows) -> np.ndarray:
-    """The mean training action, raw units, as wide as the system's actions."""
-    mean = np.asarray(run.statistics.action.mean, np.float32)
-    return np.pad(mean, (0, windows.actions.shape[-1] - len(mean)))
 
 
 def run(args: argparse.Namespace) -> None:

@@ -66,8 +66,8 @@ class Autoencoder(nn.Module):
         self.first_out = self.param("first_out", *kernel((c, wide), (None, None)))
         self.group_in = self.param("group_in", *kernel((n * wide, c), (None, None)))
         self.group_out = self.param("group_out", *kernel((c, n * wide), (None, None)))
-        self.encoder = [CausalBlock(2 * wide) for _ in range(self.depth)]
-        self.decoder = [CausalBlock(2 * wide) for _ in range(self.depth)]
+        self.encoder = [CausalBlock(wide) for _ in range(self.depth)]
+        self.decoder = [CausalBlock(wide) for _ in range(self.depth)]
 
     def latent_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """(L, h, w, c); see `VideoCodec`."""
@@ -82,7 +82,8 @@ class Autoencoder(nn.Module):
         for block in self.encoder:
             x = block(x)
         groups = x[:, 1:].reshape(b, latent - 1, self.temporal, h, w, self.width)
-        groups = groups.transpose(0, 1, 3, 4, 2, 5).reshape(b, latent - 1, h, w, -1)
+        groups = groups.transpose(0, 1, 3, 4, 2, 5)
+        groups = groups.reshape(b, latent - 1, h, w, self.temporal * self.width)
         return jnp.concatenate([x[:, :1] @ self.first_in, groups @ self.group_in], axis=1)
 
     @typed
@@ -92,7 +93,8 @@ class Autoencoder(nn.Module):
         groups = (latents[:, 1:] @ self.group_out).reshape(
             b, latent - 1, h, w, self.temporal, self.width
         )
-        groups = groups.transpose(0, 1, 4, 2, 3, 5).reshape(b, -1, h, w, self.width)
+        groups = groups.transpose(0, 1, 4, 2, 3, 5)
+        groups = groups.reshape(b, (latent - 1) * self.temporal, h, w, self.width)
         x = jnp.concatenate([latents[:, :1] @ self.first_out, groups], axis=1)
         for block in self.decoder:
             x = block(x)

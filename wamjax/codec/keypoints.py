@@ -43,7 +43,7 @@ def spatial_softmax(
     return moments[..., 1:] / total[..., None], strength
 
 
-# Sharp from the start: at 1 the fresh softmax is flat and every keypoint stands in the middle.
+# At first only: learned per channel. 1 and 5 end at the same error, 5 is a little ahead early.
 TEMPERATURE = 5.0
 
 

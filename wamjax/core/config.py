@@ -93,19 +93,13 @@ def _checked(kind: Any, value: Any, path: str) -> Any:
     for member in members:
         if member is type(None):
             continue
-        if dataclasses.is_dataclass(member):
-            if len([m for m in members if m is not type(None)]) == 1:
-                return from_flags(typing.cast(type, member), value, path)
-            try:
-                return from_flags(typing.cast(type, member), value, path)
-            except UserError as error:
-                failures.append(str(error))
-                continue
         try:
+            if dataclasses.is_dataclass(member):
+                return from_flags(typing.cast(type, member), typing.cast(Any, value), path)
             return _checked_leaf(member, value, path)
         except UserError as error:
             failures.append(str(error))
-    raise UserError(failures[0] if failures else f"{path} must not be None.")
+    raise UserError(failures[0])
 
 
 def _checked_leaf(kind: Any, value: Any, path: str) -> Any:

@@ -7,8 +7,8 @@ from wamjax.eval.latency import chunk_latency as chunk_latency
 from wamjax.eval.latency import latency as latency
 from wamjax.eval.openloop import HeldOut as HeldOut
 from wamjax.eval.openloop import open_loop as open_loop
+from wamjax.eval.outcome import Outcome as Outcome
 from wamjax.eval.programs import Programs as Programs
-from wamjax.eval.rollout import Outcome as Outcome
 from wamjax.eval.rollout import Trace as Trace
 from wamjax.eval.rollout import rollout as rollout
 from wamjax.eval.worlds import AXES as AXES

@@ -23,8 +23,8 @@ from wamjax.core.progress import Progress
 from wamjax.core.runtime import device_name, versions
 from wamjax.core.tree import weights_sha256
 from wamjax.eval.latency import Latency, chunk_latency
+from wamjax.eval.outcome import Outcome
 from wamjax.eval.programs import Contestants, Programs, Runner
-from wamjax.eval.rollout import Outcome
 from wamjax.eval.tally import comparisons, summary
 from wamjax.eval.worlds import Worlds, take
 from wamjax.policy.base import Policy

@@ -11,7 +11,8 @@ from wamjax.core.records import Observation
 from wamjax.core.runtime import physics_jit
 from wamjax.core.text import decode_text
 from wamjax.core.typing import Array, Params
-from wamjax.eval.rollout import NEVER, Outcome, Rollout, Trace, plan_key, rollout
+from wamjax.eval.outcome import NEVER, Outcome
+from wamjax.eval.rollout import Rollout, Trace, plan_key, rollout
 from wamjax.eval.worlds import AXES, CLEAN, Worlds, take
 from wamjax.policy.base import Policy
 

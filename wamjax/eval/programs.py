@@ -12,7 +12,8 @@ from typing import Any
 import jax
 
 from wamjax.core.typing import Key, Params
-from wamjax.eval.rollout import Advance, Outcome, Rollout, rollout
+from wamjax.eval.outcome import Outcome
+from wamjax.eval.rollout import Advance, Rollout, rollout
 from wamjax.eval.worlds import Worlds
 from wamjax.policy.base import Policy
 

@@ -29,29 +29,9 @@ from wamjax.core.errors import UserError
 from wamjax.core.records import Observation
 from wamjax.core.runtime import physics_jit
 from wamjax.core.typing import AnyArray, Array, Key, Params, PyTree
+from wamjax.eval.outcome import Outcome, begin, latch
 from wamjax.eval.worlds import Env, take
 from wamjax.policy.base import Act, Policy, check_observation, views_for
-
-NEVER = -1
-
-
-@flax.struct.dataclass
-class Outcome:
-    """What became of E episodes.
-
-    Attributes:
-        success: bool [E], solved at some step, before any divergence.
-        steps_to_success: int32 [E], steps until first solved (1 = after the first), or NEVER.
-        distance: float32 [E], metres to the goal after the last step before any divergence.
-        closest: float32 [E], the smallest distance on the way.
-        diverged: bool [E], the physics became non-finite.
-    """
-
-    success: AnyArray
-    steps_to_success: AnyArray
-    distance: AnyArray
-    closest: AnyArray
-    diverged: AnyArray
 
 
 @flax.struct.dataclass
@@ -115,76 +95,59 @@ def plan_key(key: Key, seed: Array, plan: Array) -> Key:
     return jax.random.fold_in(jax.random.fold_in(key, seed), plan)
 
 
-def latch(outcome: Outcome, metrics: dict[str, Array], step: Array, horizon: int) -> Outcome:
-    """`outcome` after control step `step` (counted from 1) of one world."""
-    counts = step <= horizon
-    diverged = outcome.diverged | (counts & metrics["diverged"].astype(bool))
-    counts = counts & ~diverged
-    first = counts & metrics["success"].astype(bool) & ~outcome.success
-    distance = metrics["distance"].astype(jnp.float32)
-    return Outcome(
-        success=outcome.success | first,
-        steps_to_success=jnp.where(first, step, outcome.steps_to_success),
-        distance=jnp.where(counts, distance, outcome.distance),
-        closest=jnp.where(counts, jnp.minimum(outcome.closest, distance), outcome.closest),
-        diverged=diverged,
-    )
-
-
-def begin(metrics: dict[str, Array]) -> Outcome:
-    """The outcome before the first step of one world."""
-    distance = metrics["distance"].astype(jnp.float32)
-    return Outcome(
-        success=jnp.array(False),
-        steps_to_success=jnp.array(NEVER, jnp.int32),
-        distance=distance,
-        closest=distance,
-        diverged=metrics["diverged"].astype(bool),
-    )
-
-
 Think = Callable[[Any, Key], tuple[Array, Observation]]
 
 
 def thinker(act: Act, replan: int, weights: Params, observe: Observe) -> Think:
-    """(state, key) -> the next `replan` actions [R, A] and what was seen.
+    """(states [E], keys [E]) -> the next `replan` actions [E, R, A] and what was seen.
 
     The policy sees a batch of one; vmapped over worlds this is the batched call, with a key each.
     """
 
-    def think(state: Any, key: Key) -> tuple[Array, Observation]:
-        seen = observe(state)
+    def one(seen: Observation, key: Key) -> Array:
         actions = act(weights, jax.tree.map(lambda leaf: leaf[None], seen), key)
-        return actions[0, :replan].astype(jnp.float32), seen
+        return actions[0, :replan].astype(jnp.float32)
+
+    def think(states: Any, keys: Key) -> tuple[Array, Observation]:
+        seen = jax.vmap(observe)(states)
+        return jax.vmap(one)(seen, keys), seen
 
     return think
 
 
-def episode(
-    think: Think, env: Env, horizon: int, replan: int, variant: Any, key: Key
+def episodes(
+    think: Think, env: Env, horizon: int, replan: int, variants: Any, key: Key
 ) -> tuple[Outcome, Trace]:
-    """The equations at the top for one world."""
+    """The equations at the top for E worlds.
 
-    def tick(carry, action):
+    The loops are outside and vmap inside, so that who plays is one question for the whole batch
+    and not one per world, which would compute both answers.
+    """
+
+    def tick(carry, actions):
         state, outcome, step = carry
-        state = env.step(state, action)
+        state = jax.vmap(env.step)(state, actions)
         step = step + 1
-        return (state, latch(outcome, state.metrics, step, horizon), step), (state, action)
+        return (state, latch(outcome, state.metrics, step, horizon), step), (state, actions)
 
     def plan_and_play(carry, plan):
-        actions, seen = think(carry[0], plan_key(key, variant.seed, plan))
-        carry, (states, played) = jax.lax.scan(tick, carry, actions)
+        keys = jax.vmap(plan_key, in_axes=(None, 0, None))(key, variants.seed, plan)
+        actions, seen = think(carry[0], keys)
+        carry, (states, played) = jax.lax.scan(tick, carry, jnp.swapaxes(actions, 0, 1))
         return carry, (states, seen, played)
 
-    start = env.reset_variant(variant)
+    start = jax.vmap(env.reset_variant)(variants)
     first = (start, begin(start.metrics), jnp.array(0, jnp.int32))
     plans = jnp.arange(-(-horizon // replan))
     (_, outcome, _), (states, seen, played) = jax.lax.scan(plan_and_play, first, plans)
 
     def joined(leaf: Array) -> Array:
-        return leaf.reshape(-1, *leaf.shape[2:])[:horizon]
+        return jnp.swapaxes(leaf.reshape(-1, *leaf.shape[2:])[:horizon], 0, 1)
 
-    states = jax.tree.map(lambda a, b: jnp.concatenate([a[None], joined(b)]), start, states)
+    states = jax.tree.map(
+        lambda a, b: jnp.concatenate([a[:, None], joined(b)], axis=1), start, states
+    )
+    seen = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), seen)
     return outcome, Trace(states=states, seen=seen, actions=joined(played))
 
 
@@ -293,17 +256,17 @@ def rollout(
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), variants)
     observe, shapes = viewer(policy, env, one)
 
-    def run(who: Array, mine: Params, theirs: Params, variant: Any, key: Key):
+    def run(who: Array, mine: Params, theirs: Params, variants: Any, key: Key):
         sees = thinker(policy.act, policy.replan, mine, observe)
         if beside is None:
-            outcome, trace = episode(sees, env, horizon, policy.replan, variant, key)
+            outcome, trace = episodes(sees, env, horizon, policy.replan, variants, key)
         else:
             guesses = thinker(other.act, policy.replan, theirs, blank_view(shapes))
 
-            def either(state: Any, draw: Key) -> tuple[Array, Observation]:
-                return jax.lax.cond(who, guesses, sees, state, draw)
+            def either(states: Any, draws: Key) -> tuple[Array, Observation]:
+                return jax.lax.cond(who, guesses, sees, states, draws)
 
-            outcome, trace = episode(either, env, horizon, policy.replan, variant, key)
+            outcome, trace = episodes(either, env, horizon, policy.replan, variants, key)
         return outcome, trace if keep else None
 
     chosen = jax.devices() if devices is None else devices
@@ -323,7 +286,7 @@ def rollout(
     everywhere = (replicated, replicated, replicated)
     program = (
         physics_jit(
-            jax.vmap(run, in_axes=(None, None, None, 0, None)),
+            run,
             in_shardings=(*everywhere, worlds, replicated),
             out_shardings=worlds,
         )

@@ -18,7 +18,7 @@ def attention(
     Plain contractions: on CPUs they run 1.3 to 1.5 times faster than `jax.nn.dot_product_attention`
     (stack measurements in docs).
     """
-    score = jnp.einsum("BNHd,BMHd->BHNM", query, key, preferred_element_type=jnp.float32)
+    score: Array = jnp.einsum("BNHd,BMHd->BHNM", query, key, preferred_element_type=jnp.float32)
     score = score * query.shape[-1] ** -0.5
     score = jnp.where(visible[:, None], score, -jnp.inf)
     weight = jax.nn.softmax(score, axis=-1).astype(value.dtype)

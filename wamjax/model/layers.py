@@ -1,6 +1,7 @@
 """The small parts: a linear map with named axes, a norm without weights, features of sigma."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -38,13 +39,13 @@ class Linear(nn.Module):
                 1.0, "fan_in", "truncated_normal", in_axis=fan_in, out_axis=fan_out
             )
         )
-        kernel = self.param("kernel", nn.with_logical_partitioning(init, self.axes), shape)
+        kernel: Any = self.param("kernel", nn.with_logical_partitioning(init, self.axes), shape)
         contract = tuple(range(x.ndim - self.inputs, x.ndim))
         y = jax.lax.dot_general(
             x.astype(self.dtype), kernel.astype(self.dtype), ((contract, fan_in), ((), ()))
         )
         if self.bias:
-            bias = self.param(
+            bias: Any = self.param(
                 "bias",
                 nn.with_logical_partitioning(nn.initializers.zeros, self.axes[self.inputs :]),
                 self.features,
@@ -58,7 +59,8 @@ def embedding(
 ) -> Array:
     """A learned table of vectors with standard deviation 0.02."""
     init = nn.with_logical_partitioning(nn.initializers.normal(0.02), tuple(axes))
-    return module.param(name, init, tuple(shape))
+    table: Any = module.param(name, init, tuple(shape))
+    return table
 
 
 @typed

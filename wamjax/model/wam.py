@@ -22,7 +22,7 @@ from wamjax.model.block import KeyValue
 from wamjax.model.config import WamConfig
 from wamjax.model.layers import Linear, embedding, norm, sigma_features
 from wamjax.model.rotary import rotary_angles
-from wamjax.model.segments import Segment, token_table
+from wamjax.model.segments import Segment, Stream, token_table
 from wamjax.model.transformer import Transformer, empty_cache
 from wamjax.model.visibility import Visibility, visibility_mask
 
@@ -95,7 +95,7 @@ class Wam(nn.Module):
 
     config: WamConfig
     layout: Layout
-    features: tuple[tuple[str, int], ...]
+    features: tuple[tuple[Stream, int], ...]
 
     def setup(self) -> None:
         c = self.config
@@ -218,7 +218,7 @@ class Wam(nn.Module):
         real = jnp.concatenate([cached_real, tokens.real], axis=1)
         # A padded query sees itself, so that no row of the softmax is empty.
         own = np.eye(mask.shape[0], dtype=bool)[first:]
-        visible = (mask[first:][None] & real[:, None, :]) | own[None]
+        visible = (jnp.asarray(mask[first:])[None] & real[:, None, :]) | own[None]
 
         outputs, cache = self.transformer(
             {

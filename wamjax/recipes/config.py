@@ -46,6 +46,8 @@ class ContextConfig:
         kind: "keypoints" (convolutions steered by the instruction, spatial softmax) or "none".
         tokens: feature tokens made from all keypoints of all views.
         channels, kernels, strides: of the convolutions; the last channels are the keypoints.
+        hidden: width of the layers that mix keypoints, proprio and instruction.
+        guess_weight: weight of the loss of the mixed context's own guess at the actions.
     """
 
     kind: Literal["none", "keypoints"] = "keypoints"
@@ -53,6 +55,8 @@ class ContextConfig:
     channels: tuple[int, ...] = (16, 32, 32)
     kernels: tuple[int, ...] = (5, 3, 3)
     strides: tuple[int, ...] = (2, 1, 1)
+    hidden: int = 128
+    guess_weight: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,7 +101,7 @@ class SystemConfig:
     video_scale: float = 3.0
     video_prediction: Prediction = "clean"
     action_prediction: Prediction = "velocity"
-    video_weight: float = 1.0
+    video_weight: float = 0.2
     action_weight: float = 1.0
     imagined_steps: int = 3
     solver: Solver = "euler"

@@ -21,14 +21,19 @@ from wamjax.model.visibility import Visibility
 Objective = Literal["direct", "cotrain", "joint", "world", "behaviour", "codec"]
 Training = Literal["direct", "cotrain", "joint", "two_stage"]
 
-CONTEXT = ("text/clean", "feature/clean", "proprio/clean", "video/clean")
-CONTEXT_SEES: Visibility = tuple((query, key, "all") for query in CONTEXT for key in CONTEXT)
+SCENE = ("text/clean", "proprio/clean", "video/clean")
+CONTEXT = (*SCENE, "feature/clean")
 
 
-def sees_context(*targets: str) -> Visibility:
-    """Rows that let each target see all context and its own kind."""
-    rows = [(target, key, "all") for target in targets for key in (*CONTEXT, target)]
-    return tuple(rows)
+def sees(queries: tuple[str, ...], keys: tuple[str, ...]) -> Visibility:
+    """Rows that let each query kind see all tokens of the key kinds and of its own."""
+    pairs = [(query, key) for query in queries for key in (*keys, query)]
+    return tuple((query, key, "all") for query, key in dict.fromkeys(pairs))
+
+
+CONTEXT_SEES = sees(CONTEXT, CONTEXT)
+# Two stages: the features belong to the policy, so the world model must not see them.
+APART = sees(SCENE, SCENE) + sees(("feature/clean",), CONTEXT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,12 +61,11 @@ MUTUAL: Visibility = (
     ("action/noisy", "video/noisy", "all"),
     ("video/noisy", "action/noisy", "all"),
 )
-VIDEO_TO_ACTION: Visibility = (("action/noisy", "video/noisy", "all"),)
 
 PLANS: dict[Objective, Plan] = {
     "direct": Plan(
         targets=("action",),
-        table=CONTEXT_SEES + sees_context("action/noisy"),
+        table=CONTEXT_SEES + sees(("action/noisy",), CONTEXT),
         losses=("action",),
         imagined=False,
         program="action_only",
@@ -69,7 +73,7 @@ PLANS: dict[Objective, Plan] = {
     ),
     "cotrain": Plan(
         targets=("video", "action"),
-        table=CONTEXT_SEES + sees_context("video/noisy", "action/noisy"),
+        table=CONTEXT_SEES + sees(("video/noisy", "action/noisy"), CONTEXT),
         losses=("video", "action"),
         imagined=False,
         program="joint",
@@ -77,7 +81,7 @@ PLANS: dict[Objective, Plan] = {
     ),
     "joint": Plan(
         targets=("video", "action"),
-        table=CONTEXT_SEES + sees_context("video/noisy", "action/noisy") + MUTUAL,
+        table=CONTEXT_SEES + sees(("video/noisy", "action/noisy"), CONTEXT) + MUTUAL,
         losses=("video", "action"),
         imagined=False,
         program="joint",
@@ -85,7 +89,7 @@ PLANS: dict[Objective, Plan] = {
     ),
     "world": Plan(
         targets=("video",),
-        table=CONTEXT_SEES + sees_context("video/noisy"),
+        table=APART + sees(("video/noisy",), SCENE),
         losses=("video",),
         imagined=False,
         program="video_only",
@@ -93,7 +97,9 @@ PLANS: dict[Objective, Plan] = {
     ),
     "behaviour": Plan(
         targets=("video", "action"),
-        table=CONTEXT_SEES + sees_context("video/noisy", "action/noisy") + VIDEO_TO_ACTION,
+        table=APART
+        + sees(("video/noisy",), SCENE)
+        + sees(("action/noisy",), (*CONTEXT, "video/noisy")),
         losses=("action",),
         imagined=True,
         program="video_then_action",
@@ -104,8 +110,8 @@ PLANS: dict[Objective, Plan] = {
 # Training -> (stage name, objective, share of the steps, patterns of the weights that learn).
 # A trained codec stays as it is: latents that move under the flow would be a moving target.
 ALL_WEIGHTS = ("(?!codec/).*",)
-WORLD_WEIGHTS = ("text/.*", "context/.*", "model/(?!.*action).*")
-BEHAVIOUR_WEIGHTS = ("model/.*action.*",)
+WORLD_WEIGHTS = ("text/.*", "model/(?!.*(action|feature)).*")
+BEHAVIOUR_WEIGHTS = ("context/.*", "intent/.*", "model/.*(action|feature).*")
 STAGES: dict[Training, tuple[tuple[str, Objective, float, tuple[str, ...]], ...]] = {
     "direct": (("direct", "direct", 1.0, ALL_WEIGHTS),),
     "cotrain": (("cotrain", "cotrain", 1.0, ALL_WEIGHTS),),

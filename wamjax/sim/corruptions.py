@@ -23,6 +23,7 @@ from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.stats import norm
 
 from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array, Float, Int, Key, typed
@@ -95,7 +96,7 @@ def _blurred(x: Array, sigma: Array, length: Array, angle: Array, zoom: Array) -
     passes = max(2, math.ceil(math.log2(longest / _COPY_SPACING)))
     copies = 2**passes
     is_gaussian = sigma > 0
-    step = length / (copies - 1)
+    step = length / copies
     # Columns beside channels: both products are then plain matrix products without transposes.
     x = x.transpose(0, 2, 1)
     for number in range(passes):
@@ -113,11 +114,15 @@ def _blurred(x: Array, sigma: Array, length: Array, angle: Array, zoom: Array) -
 
 
 def _operator(count: int, sigma: Array, factor: Array, moved: Array) -> Array:
-    """[count, count]: rows are Gaussians of width sigma, or, where sigma is 0, interpolation
-    weights at (i - middle) / factor + middle + moved, kept inside the picture."""
+    """[count, count] matrix whose rows are weights over the old places.
+
+    Gaussians of width sigma, integrated over each pixel, or where sigma is 0, linear interpolation
+    at (i - middle) / factor + middle + moved, kept inside the picture.
+    """
     index = jnp.arange(count, dtype=jnp.float32)
     offset = index[None, :] - index[:, None]
-    bell = jnp.exp(-0.5 * (offset / jnp.maximum(sigma, 0.1)) ** 2)
+    width = jnp.maximum(sigma, 0.1)
+    bell = norm.cdf((offset + 0.5) / width) - norm.cdf((offset - 0.5) / width)
     bell = bell / bell.sum(axis=1, keepdims=True)
     middle = (count - 1) / 2
     source = jnp.clip((index - middle) / factor + middle + moved, 0.0, count - 1.0)

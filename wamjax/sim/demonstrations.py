@@ -5,6 +5,7 @@ the expert's, so that the data show how to come back to the path (DART, Laskey e
 1703.09327). Only successful episodes are kept, cut TAIL ticks after success.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 
 import jax
@@ -93,11 +94,7 @@ def collect(
     """
     if episodes < 1 or batch < 1:
         raise UserError(f"episodes ({episodes}) and batch ({batch}) must be at least 1.")
-    program = physics_jit(
-        lambda seeds, factor: jax.vmap(lambda one: demonstrate(env, clean_variant(one), factor))(
-            seeds
-        )
-    )
+    program = program_of(env)
     made = tried = 0
     while made < episodes:
         if tried > ATTEMPTS * (episodes + batch):
@@ -114,6 +111,16 @@ def collect(
             if made < episodes and out["done"][world].any() and not out["diverged"][world]:
                 made += 1
                 yield _episode(env, out, world, int(seeds[world]))
+
+
+@functools.lru_cache(maxsize=4)
+def program_of(env: TabletopEnv) -> Callable[..., dict[str, Array]]:
+    """(seeds int32 [E], noise factor) -> E demonstrations; compiled once per environment."""
+
+    def one(seed: Array, noise: Array) -> dict[str, Array]:
+        return demonstrate(env, clean_variant(seed), noise)
+
+    return physics_jit(jax.vmap(one, in_axes=(0, None)))
 
 
 def _episode(env: TabletopEnv, out: dict[str, np.ndarray], world: int, seed: int) -> Episode:

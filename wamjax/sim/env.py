@@ -26,7 +26,6 @@ from wamjax.sim.variants import Variant, clean_variant
 ACTION_SIZE = 7
 PROPRIO_SIZE = 7
 OBSERVATION_SIZE = 26
-TABLE_EDGE = 1.0
 
 
 @flax.struct.dataclass
@@ -115,9 +114,9 @@ class TabletopEnv(Env):
     def step(self, state: State, action: Float[Array, "7"]) -> State:
         """One control tick; actions that are not finite count as a diverged world."""
         world, setting = _world(state), _setting(state)
-        sound = jnp.all(jnp.isfinite(action))
-        body = physics.advance(world.body, jnp.where(sound, action, 0.0))
-        sound = sound & _sound(body) & ~world.failed
+        finite = jnp.all(jnp.isfinite(action))
+        body = physics.advance(world.body, jnp.where(finite, action, 0.0))
+        sound = finite & physics.is_sound(body) & ~world.failed
         body = jax.tree.map(lambda new, old: jnp.where(sound, new, old), body, world.body)
         near = self.task.distance(_situation(body, setting)) < self.task.radius
         held = jnp.where(near & sound, world.held + 1, 0)
@@ -212,13 +211,3 @@ def _state_vector(position: Array, situation: Situation) -> Array:
             situation.opening[None],
         ]
     )
-
-
-def _sound(body: Body) -> Array:
-    """Finite everywhere, and both cubes on the table."""
-    finite = jnp.array(True)
-    for leaf in jax.tree.leaves(body):
-        finite = finite & jnp.all(jnp.isfinite(leaf))
-    cubes = physics.cube_centres(body.position)
-    on_table = jnp.all(cubes[:, 2] > -0.05) & jnp.all(jnp.abs(cubes) < TABLE_EDGE)
-    return finite & on_table

@@ -30,6 +30,8 @@ LARGEST_TURN = 0.2
 LEASH = 0.07
 LEASH_TURN = 0.3
 IK_ITERATIONS = 3
+LOWEST, FARTHEST = -0.05, 1.0
+"""A cube's centre lies above and nearer than this (m), or the world counts as diverged."""
 
 
 @flax.struct.dataclass
@@ -54,7 +56,7 @@ class Body:
 @functools.cache
 def _mjx_model() -> tuple[mjx.Model, mjx.Data]:
     """The model and blank data, as constants of whatever program uses them."""
-    model = scene.build_model()
+    model = scene.build_physics_model()
     data = mujoco.MjData(model)
     with jax.ensure_compile_time_eval():
         return mjx.put_model(model, impl="jax"), mjx.put_data(model, data, impl="jax")
@@ -153,3 +155,13 @@ def advance(body: Body, action: Float[Array, "7"]) -> Body:
         target=target,
         joints=joints,
     )
+
+
+def is_sound(body: Body) -> Array:
+    """Whether everything is finite and both cubes are on the table, bool []."""
+    finite = jnp.array(True)
+    for leaf in jax.tree.leaves(body):
+        finite = finite & jnp.all(jnp.isfinite(leaf))
+    cubes = cube_centres(body.position)
+    on_table = jnp.all(cubes[:, 2] > LOWEST) & jnp.all(jnp.abs(cubes) < FARTHEST)
+    return finite & on_table

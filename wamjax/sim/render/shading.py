@@ -52,18 +52,19 @@ def surface_table(kinds: tuple[GeomKind, ...], scene: Scene) -> Array:
 def of_winner(table: Array, geom: Array) -> Array:
     """table[:, geom] as [rows, rays]; arbitrary where geom is -1.
 
-    A gather is cheap on CPU and slow on accelerators; there a product with the one-hot geom, exact
+    A gather is cheap on CPU and slow on accelerators, where a product with the one-hot geom, exact
     at the highest precision, does the same.
     """
-
-    def gathered(table: Array, geom: Array) -> Array:
-        return jnp.take(table, geom, axis=1, mode="clip")
-
-    def contracted(table: Array, geom: Array) -> Array:
-        chosen = geom[None, :] == jnp.arange(table.shape[1], dtype=jnp.int32)[:, None]
-        return jnp.dot(table, chosen.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
-
     return jax.lax.platform_dependent(table, geom, cpu=gathered, default=contracted)
+
+
+def gathered(table: Array, geom: Array) -> Array:
+    return jnp.take(table, geom, axis=1, mode="clip")
+
+
+def contracted(table: Array, geom: Array) -> Array:
+    chosen = geom[None, :] == jnp.arange(table.shape[1], dtype=jnp.int32)[:, None]
+    return jnp.dot(table, chosen.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
 
 
 def local_normal(kind: Array, p: Vector, size: Vector) -> Vector:

@@ -18,6 +18,7 @@ from wamjax.sim.render.stages import settle
 from wamjax.sim.render.vector import (
     Vector,
     components,
+    dot,
     matrix_rows,
     scale,
     subtract,
@@ -63,11 +64,13 @@ def first_hit(
     winner = jnp.full(direction[0].shape, -1, jnp.int32)
     for kind, members in _chunks(kinds, tuple(range(len(kinds)))):
 
-        def distance(rotation, o, size, visible, kind=kind):
-            o, size = components(o), components(size)
+        def distance(
+            rotation: Array, o: Array, size: Array, visible: Array, kind: GeomKind = kind
+        ) -> Array:
+            o_local, half = components(o), components(size)
             d = unrotate(matrix_rows(rotation), direction)
-            side = jnp.where(contains(kind, o, size), 1.0, -1.0)
-            t, hit = surface_distance(kind, o, d, size, side)
+            side = jnp.where(contains(kind, o_local, half), 1.0, -1.0)
+            t, hit = surface_distance(kind, o_local, d, half, side)
             return jnp.where(hit & (t >= 0) & visible, t, FAR)
 
         t = settle(
@@ -80,7 +83,7 @@ def first_hit(
         )
         for place, index in enumerate(members):
             closer = t[place] < best
-            winner = jnp.where(closer, jnp.int32(index), winner)
+            winner = jnp.where(closer, int(index), winner)
             best = jnp.where(closer, t[place], best)
         best, winner = settle((best, winner))
     return best, winner
@@ -110,7 +113,9 @@ def occluded(
     dark = jnp.zeros(point[0].shape, bool)
     for kind, members in _chunks(kinds, casters):
 
-        def blocks(position, rotation, size, visible, kind=kind):
+        def blocks(
+            position: Array, rotation: Array, size: Array, visible: Array, kind: GeomKind = kind
+        ) -> Array:
             rows = matrix_rows(rotation)
             o = unrotate(rows, subtract(point, components(position)))
             d = unrotate(rows, towards)
@@ -153,6 +158,6 @@ def cast(
         ValueError: a kind that cannot be drawn.
     """
     direction = components(directions)
-    length = jnp.linalg.norm(directions, axis=1)
+    length = jnp.sqrt(dot(direction, direction))
     distance, geom = first_hit(kind_names(kinds), scene, origin, scale(1.0 / length, direction))
     return jnp.where(geom >= 0, distance / length, -1.0), geom

@@ -1,0 +1,332 @@
+"""The parts of a system, assembled by a config: text encoder, codec, context encoder, transformer.
+
+Frames, words and numbers go in and become tokens; the velocity function of the flow comes out. What
+is denoised and who sees whom comes from the objective's row in recipes.objectives; nothing here
+knows a system by name. Weights are one tree {"text", "codec", "context", "model"}.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from wamjax.codec.autoencoder import Autoencoder
+from wamjax.codec.intent import Intent
+from wamjax.codec.keypoints import KeypointEncoder
+from wamjax.codec.patch import PatchCodec
+from wamjax.codec.text import TextEncoder
+from wamjax.core.keys import named_keys
+from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
+from wamjax.flow.path import Prediction, velocity_from_prediction
+from wamjax.flow.sampler import Velocity
+from wamjax.model.block import KeyValue
+from wamjax.model.segments import Segment, Stream
+from wamjax.model.wam import Layout, Tokens, Wam, latents_from_tokens, tokens_from_latents
+from wamjax.recipes.config import SystemConfig
+from wamjax.recipes.objectives import PLANS, Plan
+
+
+def pixels(frames: UInt8[Array, "*b"]) -> Float[Array, "*b"]:
+    """uint8 to [-1, 1]."""
+    return frames.astype(jnp.float32) / 127.5 - 1.0
+
+
+def to_uint8(values: Float[Array, "*b"]) -> UInt8[Array, "*b"]:
+    """[-1, 1] to uint8, clipped."""
+    return jnp.clip(jnp.round((values + 1.0) * 127.5), 0, 255).astype(jnp.uint8)
+
+
+def call(module: nn.Module, weights: Params, *args: Any, **options: Any) -> Any:
+    """The module as a function of its weights."""
+    return module.apply({"params": weights}, *args, **options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """See the module's docstring; all methods are pure functions of the weights."""
+
+    config: SystemConfig
+
+    @functools.cached_property
+    def text(self) -> TextEncoder:
+        t = self.config.text
+        return TextEncoder(width=t.width, words=t.words, hidden=t.hidden)
+
+    @functools.cached_property
+    def codec(self) -> PatchCodec | Autoencoder:
+        c = self.config.codec
+        match c.kind:
+            case "patch":
+                return PatchCodec(patch=c.patch, temporal=c.temporal)
+            case "autoencoder":
+                return Autoencoder(channels=c.channels, width=c.width, temporal=c.temporal)
+            case _:
+                assert_never(c.kind)
+
+    @functools.cached_property
+    def context(self) -> KeypointEncoder | None:
+        c = self.config
+        match c.context.kind:
+            case "keypoints":
+                return KeypointEncoder(
+                    width=c.model.width,
+                    tokens=c.context.tokens,
+                    channels=c.context.channels,
+                    kernels=c.context.kernels,
+                    strides=c.context.strides,
+                )
+            case "none":
+                return None
+            case _:
+                assert_never(c.context.kind)
+
+    @functools.cached_property
+    def intent(self) -> Intent:
+        c = self.config
+        return Intent(
+            width=c.model.width,
+            tokens=c.context.tokens,
+            chunk=c.chunk,
+            actions=c.action_dim,
+            hidden=c.context.hidden,
+        )
+
+    @functools.cached_property
+    def grid(self) -> tuple[int, int, int]:
+        """Rows and columns of the video tokens of a frame, and the width of a token."""
+        c = self.config
+        _, h, w, channels = self.codec.latent_shape(c.history, c.image_size, c.image_size)
+        patch = c.model.patch
+        return h // patch, w // patch, channels * patch * patch
+
+    @functools.cached_property
+    def latent_frames(self) -> tuple[int, int]:
+        """Latent frames of the history and of the future."""
+        c = self.config
+        return 1 + (c.history - 1) // c.codec.temporal, c.future // c.codec.temporal
+
+    def layout(self, plan: Plan, targets: tuple[str, ...]) -> Layout:
+        """The segments when `targets` are denoised, under the plan's visibility."""
+        c = self.config
+        rows, columns, _ = self.grid
+        past, ahead = self.latent_frames
+        stride = float(c.frame_stride * c.codec.temporal)
+        segments = [Segment(stream="text", frames=c.text.words, stride=0.0)]
+        if self.context is not None:
+            segments.append(Segment(stream="feature", frames=c.context.tokens, stride=0.0))
+        segments.append(Segment(stream="proprio"))
+        for view in range(c.predicted_views):
+            segments.append(
+                Segment(
+                    stream="video",
+                    frames=past,
+                    rows=rows,
+                    columns=columns,
+                    start=-(past - 1) * stride,
+                    stride=stride,
+                    view=view,
+                )
+            )
+        if "video" in targets:
+            for view in range(c.predicted_views):
+                segments.append(
+                    Segment(
+                        stream="video",
+                        copy="noisy",
+                        frames=ahead,
+                        rows=rows,
+                        columns=columns,
+                        start=stride,
+                        stride=stride,
+                        view=view,
+                        block=1,
+                    )
+                )
+        if "action" in targets:
+            segments.append(Segment(stream="action", copy="noisy", frames=c.chunk, block=1))
+        return Layout(tuple(segments), plan.table)
+
+    @functools.cached_property
+    def model(self) -> Wam:
+        c = self.config
+        features: list[tuple[Stream, int]] = [("text", c.text.width)]
+        if self.context is not None:
+            features.append(("feature", c.model.width))
+        features.append(("proprio", c.proprio_dim))
+        features.append(("video", self.grid[2]))
+        features.append(("action", c.action_dim))
+        # Every objective gets the same weights, so that stages and arms can hand them on.
+        whole = self.layout(PLANS["joint"], ("video", "action"))
+        return Wam(c.model, whole, tuple(features))
+
+    def init(self, key: Key) -> Params:
+        """Fresh weights, boxed with their logical axes."""
+        c = self.config
+        keys = named_keys(key, "text", "codec", "context", "intent", "model")
+        size = (c.image_size, c.image_size, 3)
+        weights: dict[str, Any] = {
+            "text": self.text.init(keys["text"], jnp.zeros((1, c.text_length), jnp.uint8))
+        }
+        frames = jnp.zeros((1, c.history + c.future, *size))
+        if c.codec.kind == "autoencoder":
+            weights["codec"] = self.codec.init(keys["codec"], frames)
+        if self.context is not None:
+            weights["context"] = self.context.init(
+                keys["context"],
+                jnp.zeros((1, c.views, *size)),
+                jnp.zeros((1, c.text.width)),
+                jnp.ones((1, c.views), bool),
+            )
+            weights["intent"] = self.intent.init(
+                keys["intent"],
+                jnp.zeros((1, c.context.tokens, c.model.width)),
+                jnp.zeros((1, c.proprio_dim)),
+                jnp.zeros((1, c.text.width)),
+            )
+        layout = self.model.layout
+        widths = dict(self.model.features)
+        values = tuple(jnp.zeros((1, s.count, widths[s.stream])) for s in layout.segments)
+        real = jnp.ones((1, sum(s.count for s in layout.segments)), bool)
+        sigma = {"video": jnp.zeros(1), "action": jnp.zeros(1)}
+        weights["model"] = self.model.init(
+            keys["model"], layout, Tokens(values, real), sigma, method="denoise"
+        )
+        return {name: part["params"] for name, part in weights.items()}
+
+    def _codec(self, params: Params, values: Array, method: str) -> Array:
+        # The patch codec has no weights.
+        weights = params["codec"] if self.config.codec.kind == "autoencoder" else {}
+        return call(self.codec, weights, values, method=method)
+
+    def encode(self, params: Params, frames: Float[Array, "B V T H W 3"]) -> list[Array]:
+        """Latents [B, L, h, w, c] of each predicted view."""
+        return [
+            self._codec(params, frames[:, view], "encode")
+            for view in range(self.config.predicted_views)
+        ]
+
+    def decode(self, params: Params, latents: Float[Array, "B L h w c"]) -> Array:
+        """Frames [B, T, H, W, 3] in [-1, 1] of one view."""
+        return self._codec(params, latents, "decode")
+
+    def context_tokens(
+        self,
+        params: Params,
+        frames: Float[Array, "B V T H W 3"],
+        camera_mask: Bool[Array, "B V"],
+        proprio: Float[Array, "B P"],
+        text: UInt8[Array, "B X"],
+        latents: list[Array],
+    ) -> tuple[Tokens, Float[Array, "B K A"] | None]:
+        """The context segments of the history's `frames` and its predicted views' `latents`.
+
+        Returns:
+            The tokens, and the context encoder's own guess at the actions if there is one.
+        """
+        batch = proprio.shape[0]
+        words, word_mask, pooled = call(self.text, params["text"], text)
+        values, real, guess = [words], [word_mask], None
+        if self.context is not None:
+            newest = frames[:, :, -1]
+            found = call(self.context, params["context"], newest, pooled, camera_mask)
+            features, guess = call(self.intent, params["intent"], found, proprio, pooled)
+            values.append(features)
+            real.append(jnp.ones((batch, self.config.context.tokens), bool))
+        values.append(proprio[:, None])
+        real.append(jnp.ones((batch, 1), bool))
+        for view, latent in enumerate(latents):
+            tokens = tokens_from_latents(latent, self.config.model.patch)
+            values.append(tokens)
+            seen = camera_mask[:, view : view + 1]
+            real.append(jnp.broadcast_to(seen, (batch, tokens.shape[1])))
+        return Tokens(tuple(values), jnp.concatenate(real, axis=1)), guess
+
+    def newest(self, latents: Float[Array, "B L h w c"]) -> Float[Array, "B 1 h w c"]:
+        """What the video target is counted from; `latents` are the history."""
+        match self.config.video_target:
+            case "frame":
+                return jnp.zeros_like(latents[:, -1:])
+            case "change":
+                return latents[:, -1:]
+            case _:
+                assert_never(self.config.video_target)
+
+    def target(self, latents: Float[Array, "B L h w c"], past: int) -> Float[Array, "B F h w c"]:
+        """The future latents as the flow sees them."""
+        return (latents[:, past:] - self.newest(latents[:, :past])) * self.config.video_scale
+
+    def _prediction(self, stream: str) -> Prediction:
+        c = self.config
+        table: dict[str, Prediction] = {
+            "video": c.video_prediction,
+            "action": c.action_prediction,
+        }
+        return table[stream]
+
+    def velocity(
+        self,
+        params: Params,
+        plan: Plan,
+        targets: tuple[str, ...],
+        context: Tokens,
+        cache: KeyValue | None = None,
+        real: Mapping[str, Bool[Array, "B N"]] | None = None,
+    ) -> Velocity:
+        """The velocity function of the flow, with everything but x and sigma bound.
+
+        Args:
+            cache: keys and values of the context.
+            real: which target tokens of each stream are not padding; all, by default.
+        """
+        layout = self.layout(plan, targets)
+        batch = context.real.shape[0]
+
+        def slopes(x: dict[str, Array], sigma: dict[str, Array]) -> dict[str, Array]:
+            values, present = [], []
+            for segment in layout.segments[layout.context_count() :]:
+                start = segment.view * segment.count
+                values.append(x[segment.stream][:, start : start + segment.count])
+                if real is None:
+                    present.append(jnp.ones((batch, segment.count), bool))
+                else:
+                    present.append(real[segment.stream][:, start : start + segment.count])
+            if cache is None:
+                values, present = [*context.values, *values], [context.real, *present]
+            out = call(
+                self.model,
+                params["model"],
+                layout,
+                Tokens(tuple(values), jnp.concatenate(present, axis=1)),
+                sigma,
+                cache,
+                None if cache is None else context.real,
+                method="denoise",
+            )
+            return {
+                name: velocity_from_prediction(
+                    self._prediction(name), out[name], x[name], sigma[name]
+                )
+                for name in targets
+            }
+
+        return slopes
+
+    def predicted_frames(
+        self, params: Params, history: Array, past: list[Array], tokens: Array
+    ) -> UInt8[Array, "B W F H W 3"]:
+        rows, columns, _ = self.grid
+        ahead = self.latent_frames[1]
+        count = ahead * rows * columns
+        views = []
+        for view, before in enumerate(past):
+            share = tokens[:, view * count : (view + 1) * count]
+            target = latents_from_tokens(share, (ahead, rows, columns), self.config.model.patch)
+            latents = target / self.config.video_scale + self.newest(before)
+            # The decoder is causal in time: it needs what came before.
+            whole = jnp.concatenate([before, latents], axis=1)
+            frames = self.decode(params, whole)
+            views.append(frames[:, history.shape[2] :])
+        return to_uint8(jnp.stack(views, axis=1))
