@@ -78,11 +78,11 @@ def test_a_wrong_value_is_refused(path, value, sentence):
 
 
 def test_unknown_and_missing_keys_are_refused():
-    with pytest.raises(UserError, match="config.stpes is not a setting"):
+    with pytest.raises(UserError, match=r"config\.stpes is not a setting"):
         from_flags(Outer, {**to_json(CONFIG), "stpes": 1})
     table = to_json(CONFIG)
     del table["steps"]
-    with pytest.raises(UserError, match="config.steps is missing"):
+    with pytest.raises(UserError, match=r"config\.steps is missing"):
         from_flags(Outer, table)
 
 

@@ -181,6 +181,23 @@ def test_stronger_is_further_from_clean(worlds) -> None:
     assert not setting.props_shown[0].any()
 
 
+def test_all_severities_go_the_same_way(worlds) -> None:
+    _, setting, body = worlds
+    for axis, sub, values in (
+        ("robot", "joint_offset", body.position[:, :7]),
+        ("layout", "shift", body.position[:, 9:11]),
+        ("background", "texture", setting.look.texture[:, :, 0]),
+    ):
+        ways = values[[of(axis, sub, level) for level in range(1, SEVERITIES + 1)]]
+        ways = ways - values[0] if axis != "background" else ways
+        ways = ways.reshape(SEVERITIES, -1)
+        ways = ways / np.linalg.norm(ways, axis=1, keepdims=True)
+        np.testing.assert_allclose(ways, np.tile(ways[0], (SEVERITIES, 1)), atol=1e-3)
+    shown = setting.props_shown[[of("layout", "distractors", level) for level in (1, 3, 5)]]
+    assert np.all(shown[0] <= shown[1])
+    assert np.all(shown[1] <= shown[2])
+
+
 def test_distractors_stand_beside_cubes_and_spot() -> None:
     env = TabletopEnv("push")
     seeds = jnp.arange(100, dtype=jnp.int32)

@@ -37,7 +37,7 @@ def test_stages_follow_the_objective_unless_they_are_given():
     for training in STAGES:
         system = dataclasses.replace(RUN.system, training=training)
         stages = dataclasses.replace(RUN, system=system).stages
-        assert stages == stages_for(training)
+        assert stages == stages_for(system)
         assert sum(stage.fraction for stage in stages) == pytest.approx(1.0)
     given = (StageConfig(name="mine", objective="cotrain"),)
     assert dataclasses.replace(RUN, train=TrainConfig(stages=given)).stages == given

@@ -1,6 +1,9 @@
-"""The quick start's run, as values; `configs/quickstart.py` shows it to `wamjax train`."""
+"""The quick start's run, as values; `configs/quickstart*.py` show it to `wamjax train`."""
+
+import dataclasses
 
 from wamjax.data.config import DataConfig
+from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.tabletop import tabletop
 from wamjax.train.config import TrainConfig
 from wamjax.train.run_config import RunConfig
@@ -18,7 +21,7 @@ CONFIG = RunConfig(
         holdout=0.05,
     ),
     train=TrainConfig(
-        steps=2000,
+        steps=1800,
         batch=64,
         save_every=500,
         learning_rate=2e-3,
@@ -26,3 +29,8 @@ CONFIG = RunConfig(
         ema=0.995,
     ),
 )
+
+
+def with_system(name: str, system: SystemConfig) -> RunConfig:
+    """The same run with another system."""
+    return dataclasses.replace(CONFIG, name=name, system=system)

@@ -53,8 +53,8 @@ class ContextConfig:
     kind: Literal["none", "keypoints"] = "keypoints"
     tokens: int = 4
     channels: tuple[int, ...] = (16, 32, 32)
-    kernels: tuple[int, ...] = (5, 3, 3)
-    strides: tuple[int, ...] = (2, 1, 1)
+    kernels: tuple[int, ...] = (8, 3, 3)
+    strides: tuple[int, ...] = (4, 1, 1)
     hidden: int = 128
     guess_weight: float = 1.0
 

@@ -107,20 +107,54 @@ PLANS: dict[Objective, Plan] = {
     ),
 }
 
-# Training -> (stage name, objective, share of the steps, patterns of the weights that learn).
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A share of the training steps.
+
+    Attributes:
+        name, objective: what it is called and what is learned.
+        fraction: of all steps.
+        train: regular expressions over the paths of the weights that learn.
+    """
+
+    name: str
+    objective: Objective
+    fraction: float
+    train: tuple[str, ...]
+
+
 # A trained codec stays as it is: latents that move under the flow would be a moving target.
 ALL_WEIGHTS = ("(?!codec/).*",)
 WORLD_WEIGHTS = ("text/.*", "model/(?!.*(action|feature)).*")
 BEHAVIOUR_WEIGHTS = ("context/.*", "intent/.*", "model/.*(action|feature).*")
-STAGES: dict[Training, tuple[tuple[str, Objective, float, tuple[str, ...]], ...]] = {
-    "direct": (("direct", "direct", 1.0, ALL_WEIGHTS),),
-    "cotrain": (("cotrain", "cotrain", 1.0, ALL_WEIGHTS),),
-    "joint": (("joint", "joint", 1.0, ALL_WEIGHTS),),
+CODEC = Stage(name="codec", objective="codec", fraction=0.2, train=("codec/.*",))
+
+STAGES: dict[Training, tuple[Stage, ...]] = {
+    "direct": (Stage(name="direct", objective="direct", fraction=1.0, train=ALL_WEIGHTS),),
+    "cotrain": (Stage(name="cotrain", objective="cotrain", fraction=1.0, train=ALL_WEIGHTS),),
+    "joint": (Stage(name="joint", objective="joint", fraction=1.0, train=ALL_WEIGHTS),),
     "two_stage": (
-        ("world", "world", 0.5, WORLD_WEIGHTS),
-        ("behaviour", "behaviour", 0.5, BEHAVIOUR_WEIGHTS),
+        Stage(name="world", objective="world", fraction=0.5, train=WORLD_WEIGHTS),
+        Stage(name="behaviour", objective="behaviour", fraction=0.5, train=BEHAVIOUR_WEIGHTS),
     ),
 }
+
+
+def stages(training: Training, *, codec: bool) -> tuple[Stage, ...]:
+    """The usual stages of an objective.
+
+    Args:
+        codec: the codec has weights, and is trained first.
+    """
+    if not codec:
+        return STAGES[training]
+    rest = 1.0 - CODEC.fraction
+    return (
+        CODEC,
+        *(dataclasses.replace(stage, fraction=stage.fraction * rest) for stage in STAGES[training]),
+    )
+
 
 # The objective whose plan samples actions after all stages.
 FINAL: dict[Training, Objective] = {

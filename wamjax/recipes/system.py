@@ -11,6 +11,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from wamjax.codec.autoencoder import reconstruction_loss
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8, typed
@@ -102,10 +103,9 @@ class System:
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         errors = []
         for view, latents in enumerate(self.parts.encode(params, frames)):
+            real = jnp.asarray(batch.frame_mask) & jnp.asarray(batch.camera_mask)[:, view, None]
             again = self.parts.decode(params, latents)
-            real = jnp.asarray(batch.frame_mask)[:, :, None, None, None]
-            real = real & jnp.asarray(batch.camera_mask)[:, view, None, None, None, None]
-            errors.append(masked_mean(jnp.square(again - frames[:, view]), real))
+            errors.append(reconstruction_loss(frames[:, view], latents, again, real))
         loss = sum(errors, jnp.zeros(())) / len(errors)
         return loss, {"loss/codec": loss}
 

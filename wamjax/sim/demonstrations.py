@@ -62,7 +62,7 @@ def demonstrate(env: TabletopEnv, variant: Variant, noise: Array) -> dict[str, A
         }
         return (after, drift), record
 
-    (end, _), records = jax.lax.scan(tick, (start, jnp.zeros(ACTION_SIZE)), shocks)
+    (end, _), records = jax.lax.scan(tick, (start, 0.0 * shocks[0]), shocks)
     diverged = end.metrics["diverged"] > 0.5
     return records | {"diverged": diverged, "text": start.info["setting"].text}
 

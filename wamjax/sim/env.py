@@ -105,8 +105,9 @@ class TabletopEnv(Env):
         """The world of one variant (int32 scalars, traced); the same in any batch."""
         setting = build_setting(self.task, jax.tree.map(jnp.int32, variant))
         body = physics.start(setting.joints, setting.layout.cubes)
-        no = jnp.zeros((), bool)
-        zero = jnp.zeros((), jnp.int32)
+        # Zeros that depend on the world: a carry that is batched from the start is traced once.
+        zero = jnp.asarray(setting.variant.seed) * 0
+        no = zero > 0
         world = World(body=body, tick=zero, held=zero, succeeded=no, failed=no)
         return self._state(world, setting, {"setting": setting})
 

@@ -78,7 +78,8 @@ def start(joints: Float[Array, "7"], cubes: Float[Array, "2 3"]) -> Body:
         centre = jnp.append(cubes[cube, :2], scene.CUBE_HALF)
         free = jnp.concatenate([centre, rotations.about_z(cubes[cube, 2])])
         position = position.at[address : address + 7].set(free)
-    still = jnp.zeros(scene.build_model().nv)
+    # Zeros that depend on the world: a carry that is batched from the start is traced once.
+    still = jnp.zeros(scene.build_model().nv) * joints[0]
     return Body(
         position=position,
         velocity=still,
@@ -139,19 +140,28 @@ def advance(body: Body, action: Float[Array, "7"]) -> Body:
     reach = jnp.asarray(panda.SPEED / scene.CONTROL_HZ, jnp.float32)
     joints = body.joints + jnp.clip(joints - body.joints, -reach, reach)
     lead = jnp.asarray(panda.DAMPING / panda.STIFFNESS, jnp.float32) * scene.CONTROL_HZ
-    grip = jnp.clip(action[6], 0.0, 1.0) * panda.FINGER_TRAVEL
+    grip = jnp.clip(action[6:], 0.0, 1.0) * panda.FINGER_TRAVEL
 
-    def substep(data: mjx.Data, share: Array) -> tuple[mjx.Data, None]:
+    # Only what changes is carried: under vmap, constants in the carry cost more traces of MJX.
+    def substep(carry: tuple, share: Array) -> tuple[tuple, None]:
+        position, velocity, warmstart = carry
         ramp = body.joints + (share + lead) * (joints - body.joints)
-        return mjx.step(model, data.replace(ctrl=jnp.append(ramp, jnp.array([grip, grip])))), None
+        data = blank.replace(
+            qpos=position,
+            qvel=velocity,
+            qacc_warmstart=warmstart,
+            ctrl=jnp.concatenate([ramp, grip, grip]),
+        )
+        data = mjx.step(model, data)
+        return (data.qpos, data.qvel, data.qacc_warmstart), None
 
-    data = blank.replace(qpos=body.position, qvel=body.velocity, qacc_warmstart=body.warmstart)
     shares = jnp.arange(1, scene.SUBSTEPS + 1, dtype=jnp.float32) / scene.SUBSTEPS
-    data, _ = jax.lax.scan(substep, data, shares)
+    carry = (body.position, body.velocity, body.warmstart)
+    (position, velocity, warmstart), _ = jax.lax.scan(substep, carry, shares)
     return Body(
-        position=data.qpos,
-        velocity=data.qvel,
-        warmstart=data.qacc_warmstart,
+        position=position,
+        velocity=velocity,
+        warmstart=warmstart,
         target=target,
         joints=joints,
     )

@@ -5,7 +5,7 @@ import dataclasses
 from wamjax.data.config import DataConfig
 from wamjax.parallel.mesh import MeshConfig
 from wamjax.recipes.config import SystemConfig
-from wamjax.recipes.objectives import STAGES, Training
+from wamjax.recipes.objectives import stages
 from wamjax.train.config import StageConfig, TrainConfig
 
 # What the data deliver and what the system expects, field by field.
@@ -39,12 +39,14 @@ class RunConfig:
     @property
     def stages(self) -> tuple[StageConfig, ...]:
         """The stages given, or those of the system's objective."""
-        return self.train.stages or stages_for(self.system.training)
+        return self.train.stages or stages_for(self.system)
 
 
-def stages_for(training: Training) -> tuple[StageConfig, ...]:
-    """The usual stages of an objective."""
+def stages_for(system: SystemConfig) -> tuple[StageConfig, ...]:
+    """The usual stages of the system's objective."""
     return tuple(
-        StageConfig(name=name, objective=objective, fraction=fraction, train=patterns)
-        for name, objective, fraction, patterns in STAGES[training]
+        StageConfig(
+            name=stage.name, objective=stage.objective, fraction=stage.fraction, train=stage.train
+        )
+        for stage in stages(system.training, codec=system.codec.kind == "autoencoder")
     )
