@@ -1,6 +1,7 @@
 """`--config FILE --config.key=value ...`: a config file with overrides, checked before anything."""
 
 import argparse
+import importlib.util
 import pathlib
 
 from absl import flags
@@ -30,10 +31,22 @@ def load(file: str, overrides: list[str]) -> RunConfig:
     path = pathlib.Path(file)
     if not path.is_file():
         raise UserError(f"{file} does not exist; give --config a file of configs/.")
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{file} is not a Python file; give --config a file of configs/.")
+    module = importlib.util.module_from_spec(spec)
     try:
-        values(["wamjax", f"--config={path}", *overrides])
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError) as error:
+        raise UserError(f"{file} does not run: {error}; correct it.") from error
+    if not hasattr(module, "get_config"):
+        raise UserError(f"{file} has no get_config(); give --config a file of configs/.")
+    values, argv = flags.FlagValues(), ["wamjax", *overrides]
+    try:
+        config_flags.DEFINE_config_dict(
+            "config", module.get_config(), flag_values=values, sys_argv=argv
+        )
+        values(argv)
         return from_flags(RunConfig, values.config)
     except UserError:
         raise

@@ -1,8 +1,9 @@
 """Episodes to batches: window numbers, permuted, cut among hosts, batched, then read.
 
 The stream of examples is one endless order of windows. Step k of a run with global batch B takes
-examples k B .. (k + 1) B - 1, whatever the number of hosts; host h of H reads every H-th of them.
-The state is the one integer k B and a fingerprint of all that the order depends on.
+examples k B .. (k + 1) B - 1, whatever the number of hosts; host h of H reads the h-th of H equal
+runs of them, which is where a batch sharded over hosts wants them. The state is the one integer
+k B and a fingerprint of all that the order depends on.
 """
 
 import dataclasses
@@ -138,10 +139,10 @@ class Loader:
         self.batch_size, self.host_index, self.host_count = batch_size, host_index, host_count
         config = windows.config
         self.order = shuffled(len(windows), config.seed)
-        batches = (
-            self.order[host_index::host_count]
-            .batch(batch_size // host_count)
-            .map(lambda numbers: windows.batch(np.asarray(numbers, np.int64)))
+        share = batch_size // host_count
+        mine = slice(host_index * share, (host_index + 1) * share)
+        batches = self.order.batch(batch_size).map(
+            lambda numbers: windows.batch(np.asarray(numbers, np.int64)[mine])
         )
         self._iterator = iter(
             batches.to_iter_dataset(

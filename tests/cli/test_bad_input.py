@@ -1,0 +1,152 @@
+"""Bad input: one sentence, exit code 2, nothing overwritten."""
+
+import shutil
+
+import pytest
+
+from tests.cli.made_data import make
+from wamjax.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    directory, config = make(folder)
+    workdir = folder / "run"
+    assert main(train(config, directory, workdir)) == 0
+    return directory, config, workdir
+
+
+def train(config, directory, workdir, *overrides):
+    return [
+        "train",
+        f"--config={config}",
+        f"--config.data.dir={directory}",
+        f"--workdir={workdir}",
+        *overrides,
+    ]
+
+
+def snapshot(folder):
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def refused(capsys, argv, *words):
+    """Run, and give the one sentence on standard error."""
+    assert main(argv) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "Traceback" not in error
+    for word in words:
+        assert word in error, error
+    return error
+
+
+def test_a_missing_directory(made, capsys, tmp_path):
+    _, config, _ = made
+    refused(capsys, train(config, tmp_path / "none", tmp_path / "w"), "none")
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_directory_that_is_not_rlds(made, capsys, tmp_path):
+    _, config, _ = made
+    (tmp_path / "plain").mkdir()
+    refused(capsys, train(config, tmp_path / "plain", tmp_path / "w"), "plain")
+
+
+def test_a_truncated_shard(made, capsys, tmp_path):
+    directory, config, _ = made
+    copy = tmp_path / "square" / "1.0.0"
+    shutil.copytree(directory, copy)
+    shard = next(copy.glob("*.tfrecord*"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    before = snapshot(copy)
+    refused(capsys, train(config, copy, tmp_path / "w"), shard.name)
+    assert snapshot(copy) == before
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("--config.train.stepz=3", ["stepz"]),
+        ("--config.train.steps=many", ["steps"]),
+        ("--config.train.steps=0", ["steps must be at least 1"]),
+        ("--config.data.cameras=('front','wrist_image')", ["front"]),
+        ("--config.data.chunk=5", ["chunk"]),
+        ("--config.system.training=both", ["training", "joint"]),
+        ("--config.system.action_dim=6", ["action_dim"]),
+    ],
+)
+def test_a_wrong_setting(made, capsys, tmp_path, override, words):
+    directory, config, _ = made
+    refused(capsys, train(config, directory, tmp_path / "w", override), *words)
+
+
+def test_a_config_file_that_is_not_there(capsys, tmp_path):
+    refused(capsys, train(tmp_path / "no.py", tmp_path, tmp_path / "w"), "no.py")
+
+
+def test_a_workdir_of_another_config(made, capsys):
+    directory, config, workdir = made
+    before = snapshot(workdir)
+    refused(
+        capsys,
+        train(config, directory, workdir, "--config.train.learning_rate=0.5"),
+        "train.learning_rate",
+        "0.5",
+    )
+    assert snapshot(workdir) == before
+
+
+def test_statistics_of_other_data(made, capsys, tmp_path):
+    directory, config, _ = made
+    other, _ = make(tmp_path / "other", seed=5)
+    workdir = tmp_path / "w"
+    assert main(train(config, other, workdir)) == 0
+    ours = next(workdir.glob("wamjax_statistics_*.json"))
+    mine = tmp_path / "mine"
+    assert main(train(config, directory, mine)) == 0
+    theirs = next(mine.glob("wamjax_statistics_*.json"))
+    ours.write_bytes(theirs.read_bytes())
+    capsys.readouterr()
+    refused(capsys, train(config, other, workdir), "statistics")
+
+
+def test_a_finished_run_is_left_alone(made):
+    directory, config, workdir = made
+    before = snapshot(workdir / "checkpoints")
+    assert main(train(config, directory, workdir)) == 0
+    assert snapshot(workdir / "checkpoints") == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["sample", "--workdir", "nowhere"], ["nowhere"]),
+        (["eval", "--workdir", "nowhere", "--tasks", "juggle"], ["juggle", "reach"]),
+        (["eval", "--workdir", "nowhere", "--axes", "smell"], ["smell", "camera"]),
+        (["eval", "--workdir", "nowhere", "--severity", "2-9"], ["1..5"]),
+        (["eval", "--workdir", "nowhere"], ["nowhere"]),
+        (["demos", "--task", "juggle", "--out", "nowhere"], ["juggle", "reach"]),
+        (["demos", "--task", "reach", "--episodes", "0", "--out", "nowhere"], ["at least 1"]),
+        (["data", "inspect", "nowhere"], ["nowhere"]),
+    ],
+)
+def test_other_verbs(argv, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, argv, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_demos_do_not_overwrite(made, capsys, tmp_path):
+    taken = tmp_path / "tabletop" / "1.0.0"
+    taken.mkdir(parents=True)
+    refused(capsys, ["demos", "--task", "reach", "--out", str(tmp_path)], "exists")
+
+
+def test_an_unknown_verb_and_flag_exit_with_2(capsys):
+    for argv in (["fly"], ["train"], ["doctor", "--wings"]):
+        with pytest.raises(SystemExit) as stop:
+            main(argv)
+        assert stop.value.code == 2
+    assert main(["doctor", "--config.x=1"]) == 2
