@@ -1,4 +1,4 @@
-"""The journey on the simulator's demonstrations: every objective learns, and language matters.
+"""The journey on the simulator's demonstrations: every objective learns, and language matters."""
 
 import dataclasses
 import functools
