@@ -8,16 +8,16 @@ DIR holds dataset_info.json (for example bridge_dataset/1.0.0).
 
 from wamjax.core.config import to_flags
 from wamjax.data.config import DataConfig
-from wamjax.recipes.tabletop import one_camera
+from wamjax.recipes.tabletop import small_data
 from wamjax.train.config import TrainConfig
 from wamjax.train.run_config import RunConfig
 
 CONFIG = RunConfig(
     name="bridge_tiny",
-    system=one_camera(64),
+    system=small_data(3, 64),
     data=DataConfig(
         dir="bridge_dataset/1.0.0",
-        cameras=("image_0",),
+        cameras=("image_0", "image_1", "image_2"),
         proprio_key="state",
         image_size=64,
         frame_stride=2,
@@ -25,7 +25,7 @@ CONFIG = RunConfig(
         chunk=4,
         holdout=0.2,
     ),
-    train=TrainConfig(steps=400, batch=32, learning_rate=1e-3, weight_decay=0.1, save_every=200),
+    train=TrainConfig(steps=600, batch=32, learning_rate=1e-3, weight_decay=0.1, save_every=200),
 )
 
 

@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workdir", type=pathlib.Path, default=pathlib.Path("runs/quickstart"), help="all outputs"
     )
-    parser.add_argument("--episodes", type=int, default=512, help="demonstrations per task")
+    parser.add_argument("--episodes", type=int, default=384, help="demonstrations per task")
     parser.add_argument("--steps", type=int, default=CONFIG.train.steps, help="training steps")
     parser.add_argument("--worlds", type=int, default=200, help="clean worlds per task")
     parser.add_argument("--per-axis", type=int, default=40, help="worlds per axis and task")

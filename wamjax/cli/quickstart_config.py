@@ -21,7 +21,7 @@ CONFIG = RunConfig(
         holdout=0.05,
     ),
     train=TrainConfig(
-        steps=1800,
+        steps=1500,
         batch=64,
         save_every=500,
         learning_rate=2e-3,

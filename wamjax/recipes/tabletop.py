@@ -42,14 +42,18 @@ def tabletop(training: Training = "joint", *, keypoints: bool = True) -> SystemC
     )
 
 
-def one_camera(image_size: int, *, training: Training = "joint") -> SystemConfig:
-    """The same system for small single-camera data sets such as the Bridge sample."""
+def small_data(views: int, image_size: int, *, training: Training = "joint") -> SystemConfig:
+    """The same system for small data sets of other cameras and rates, such as the Bridge sample.
+
+    With a few hundred windows the video overfits long before the actions do, hence its low weight.
+    """
     return dataclasses.replace(
         tabletop(training),
-        views=1,
+        views=views,
         predicted_views=1,
         image_size=image_size,
         frame_stride=2,
         future=2,
         chunk=4,
+        video_weight=0.05,
     )
