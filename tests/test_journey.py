@@ -43,10 +43,10 @@ def trained(demos, tmp_path_factory):
         config = dataclasses.replace(
             config,
             data=dataclasses.replace(config.data, dir=str(demos), holdout=0.15),
-            train=dataclasses.replace(config.train, steps=400, save_every=400),
+            train=dataclasses.replace(config.train, steps=300, save_every=300),
         )
         workdir = tmp_path_factory.mktemp(name)
-        assert run_training(config, workdir)["finished"]
+        assert run_training(config, workdir, jax.devices()[:1])["finished"]
         return open_run(workdir)
 
     return build

@@ -4,6 +4,7 @@ import argparse
 import json
 import pathlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from wamjax.cli import config_file
@@ -29,8 +30,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print final.json at the end")
 
 
-def run_training(config: RunConfig, workdir: pathlib.Path) -> dict[str, Any]:
-    """Scan the data, compute or load their statistics, train.
+def run_training(
+    config: RunConfig, workdir: pathlib.Path, devices: Sequence[Any] | None = None
+) -> dict[str, Any]:
+    """Scan the data, compute or load their statistics, train on `devices` (by default on all).
 
     Returns:
         What `wamjax.train.loop.train` returns.
@@ -53,6 +56,7 @@ def run_training(config: RunConfig, workdir: pathlib.Path) -> dict[str, Any]:
         system=System(config.system),
         loader=loader,
         statistics=statistics.to_json(),
+        devices=devices,
     )
 
 
