@@ -40,10 +40,12 @@ def trained(demos, tmp_path_factory):
     @functools.cache
     def build(name):
         config = load(files[ARMS[name]]).CONFIG
+        # Stages share a run's steps; the actions of every arm get at least 300 of them.
+        steps = 300 * len(config.stages)
         config = dataclasses.replace(
             config,
             data=dataclasses.replace(config.data, dir=str(demos), holdout=0.15),
-            train=dataclasses.replace(config.train, steps=300, save_every=300),
+            train=dataclasses.replace(config.train, steps=steps, save_every=steps),
         )
         workdir = tmp_path_factory.mktemp(name)
         assert run_training(config, workdir, jax.devices()[:1])["finished"]
