@@ -9,7 +9,17 @@ import pytest
 
 from tests.sim.random_worlds import KINDS, random_camera, random_scene
 from wamjax.core.runtime import physics_jit
-from wamjax.sim.render import DIRECTIONAL, FAMILIES, POINT, Image, Scene, look_at, render, to_uint8
+from wamjax.sim.render import (
+    DIRECTIONAL,
+    FAMILIES,
+    POINT,
+    SPOT,
+    Image,
+    Scene,
+    look_at,
+    render,
+    to_uint8,
+)
 from wamjax.sim.render.camera import pixel_rays
 from wamjax.sim.render.shading import contracted, gathered
 
@@ -82,7 +92,9 @@ def test_every_family_but_flat_varies_and_only_darkens(ambient_scene):
 def test_contrast_zero_is_flat(ambient_scene, plain):
     texture = ambient_scene.materials.texture.at[:, 1].set(0.0)
     scene = with_materials(
-        ambient_scene, texture=texture, family=jnp.arange(len(KINDS), dtype=jnp.int32) % 8
+        ambient_scene,
+        texture=texture,
+        family=jnp.arange(len(KINDS), dtype=jnp.int32) % len(FAMILIES),
     )
     np.testing.assert_array_equal(draw(scene).rgb, plain.rgb)
 
@@ -90,7 +102,7 @@ def test_contrast_zero_is_flat(ambient_scene, plain):
 def test_textures_stick_to_their_geoms(ambient_scene):
     """A texture is a function of the place on the geom: it turns and moves along with it."""
     turn = jnp.asarray([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    family = jnp.arange(1, len(KINDS) + 1, dtype=jnp.int32) % 8
+    family = jnp.arange(1, len(KINDS) + 1, dtype=jnp.int32) % len(FAMILIES)
     scene = with_materials(ambient_scene, family=family)
     turned = scene.replace(
         position=scene.position @ turn.T, rotation=jnp.einsum("ij,gjk->gik", turn, scene.rotation)
@@ -160,6 +172,64 @@ def test_a_far_point_light_is_a_directional_light():
     assert (np.abs(one - other).max(-1) < 0.01).mean() > 0.99
     near = with_lights(lamp, position=jnp.asarray([towards * 1.5], jnp.float32))
     assert (np.abs(one - np.asarray(draw(near).rgb)).max(-1) > 0.02).mean() > 0.3
+
+
+def test_a_spot_is_a_cone_of_light():
+    """On the floor: max(n.l, 0) cos(angle to the axis)^exponent inside the cutoff, else black."""
+    eye, aim = np.asarray([0.2, -0.1, 1.5]), np.asarray([-0.3, 0.2, -1.5])
+    lamp = SCENE.lights.replace(
+        kind=jnp.full(1, SPOT, jnp.int32),
+        position=jnp.asarray([eye], jnp.float32),
+        direction=jnp.asarray([aim], jnp.float32),
+        cutoff=jnp.full(1, 25.0),
+        exponent=jnp.full(1, 6.0),
+    )
+    scene = FEW_SCENE.replace(
+        lights=lamp, position=FEW_SCENE.position.at[1:, 2].set(-5.0).at[0, 2].set(0.0)
+    )
+    camera = look_at(jnp.asarray([0.1, -1.2, 1.2]), jnp.asarray([0.0, 0.0, 0.0]), 60.0)
+    drawn = jax.jit(lambda scene: render(FEW, scene, camera, 64, 64))
+    rays = np.stack([np.asarray(axis, np.float64) for axis in pixel_rays(camera, 64, 64)[0]], -1)
+    down = rays[:, 2] < -0.05
+    place = np.asarray(camera.position) - rays * (camera.position[2] / rays[:, 2])[:, None]
+    towards = (eye - place) / np.linalg.norm(eye - place, axis=1, keepdims=True)
+    cosine = -towards @ aim / np.linalg.norm(aim)
+    sure = down & (np.abs(cosine - np.cos(np.deg2rad(25.0))) > 1e-4)
+    expected = np.where(cosine > np.cos(np.deg2rad(25.0)), 0.8 * towards[:, 2] * cosine**6, 0.0)
+    red = np.asarray(drawn(scene).rgb)[..., 0].ravel()
+    assert 0.05 < (expected[sure] > 0).mean() < 0.95
+    np.testing.assert_allclose(red[sure], expected[sure], atol=1e-4)
+    wide = lamp.replace(cutoff=jnp.full(1, 90.0), exponent=jnp.zeros(1))
+    point = SCENE.lights.replace(kind=jnp.full(1, POINT, jnp.int32), position=lamp.position)
+    half_space = sure & (cosine > 1e-3)
+    np.testing.assert_allclose(
+        np.asarray(drawn(scene.replace(lights=wide)).rgb).reshape(-1, 3)[half_space],
+        np.asarray(drawn(scene.replace(lights=point)).rgb).reshape(-1, 3)[half_space],
+        atol=1e-5,
+    )
+
+
+def test_cutoff_and_exponent_concern_only_spots():
+    cones = with_lights(SCENE, cutoff=jnp.full(1, 1.0), exponent=jnp.full(1, 50.0))
+    np.testing.assert_allclose(draw(cones).rgb, draw(SCENE).rgb, atol=1e-6)
+
+
+def test_each_light_casts_its_own_shadow():
+    """A picture lit by two lights is the sum of the pictures lit by each."""
+    other = SCENE.lights.replace(direction=jnp.asarray([[-0.6, 0.5, -0.7]]))
+    two = jax.tree.map(lambda *leaves: 0.4 * jnp.concatenate(leaves), SCENE.lights, other)
+    two = two.replace(kind=jnp.zeros(2, jnp.int32), active=jnp.ones(2, bool))
+    two = two.replace(shadow=jnp.ones(2, bool))
+    both = jax.jit(lambda scene: render(FEW, scene, CAMERA, PIXELS, PIXELS, shadows=2))
+    lit = FEW_SCENE.replace(lights=two, background=jnp.zeros(3))
+    apart = [
+        both(lit.replace(lights=two.replace(active=jnp.asarray(chosen)))).rgb
+        for chosen in ([True, False], [False, True])
+    ]
+    np.testing.assert_allclose(both(lit).rgb, apart[0] + apart[1], atol=1e-5)
+    assert (np.abs(np.asarray(apart[0] - apart[1])).max(-1) > 0.02).mean() > 0.1
+    single = jax.jit(lambda scene: render(FEW, scene, CAMERA, PIXELS, PIXELS, shadows=1))
+    assert (np.asarray(single(lit).rgb - both(lit).rgb).max(-1) > 0.02).mean() > 0.01
 
 
 def test_light_adds_up_and_gloss_is_a_highlight():

@@ -5,6 +5,7 @@ from wamjax.sim.render.picture import render as render
 from wamjax.sim.render.picture import to_uint8 as to_uint8
 from wamjax.sim.render.scene import DIRECTIONAL as DIRECTIONAL
 from wamjax.sim.render.scene import POINT as POINT
+from wamjax.sim.render.scene import SPOT as SPOT
 from wamjax.sim.render.scene import Camera as Camera
 from wamjax.sim.render.scene import GeomKind as GeomKind
 from wamjax.sim.render.scene import Image as Image

@@ -25,7 +25,7 @@ MUJOCO_KINDS: dict[int, GeomKind] = {
     6: "box",
 }
 
-DIRECTIONAL, POINT = 0, 1
+DIRECTIONAL, POINT, SPOT = 0, 1, 2
 
 
 @flax.struct.dataclass
@@ -54,14 +54,21 @@ class Materials:
 class Lights:
     """L lights without distance falloff, as in MuJoCo's default.
 
+    A spot shines cos(a)^exponent where a, the angle between its direction and the way to the lit
+    point, is less than the cutoff, and nothing elsewhere.
+
     Attributes:
-        kind: int32 [L], 0 directional, 1 point.
-        position: float32 [L, 3], for point lights.
-        direction: float32 [L, 3], from the light into the scene, for directional lights.
+        kind: int32 [L], 0 directional, 1 point, 2 spot.
+        position: float32 [L, 3], for point lights and spots.
+        direction: float32 [L, 3], from the light into the scene, of any length, for directional
+            lights and spots.
         diffuse: float32 [L, 3].
         specular: float32 [L, 3].
         active: bool [L].
         shadow: bool [L]; counts only for the lights that `render` lets cast shadows.
+        cutoff: float32 [L], degrees from 0 to 90 (MuJoCo's default is 45), for spots; None where
+            no light is a spot, which saves their arithmetic (a spot would shine as a point light).
+        exponent: float32 [L] (MuJoCo's default is 10), for spots; None just as `cutoff`.
     """
 
     kind: Array
@@ -71,6 +78,8 @@ class Lights:
     specular: Array
     active: Array
     shadow: Array
+    cutoff: Array | None = None
+    exponent: Array | None = None
 
 
 @flax.struct.dataclass

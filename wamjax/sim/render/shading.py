@@ -3,14 +3,15 @@
     rgb = albedo (ambient + sum_l seen_l diffuse_l max(n.l, 0))
           + specular sum_l seen_l specular_l max(n.h, 0)^shininess,    h = (l - d) / |l - d|
 
-(Blinn, SIGGRAPH 1977.) What a pixel needs to know about its geom is fetched for the winner only.
+(Blinn, SIGGRAPH 1977.) seen_l is 0 or 1, for a spot cos(angle to its axis)^exponent instead of 1.
+What a pixel needs to know about its geom is fetched for the winner only.
 """
 
 import jax
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array
-from wamjax.sim.render.scene import GEOM_KINDS, POINT, GeomKind, Scene
+from wamjax.sim.render.scene import DIRECTIONAL, GEOM_KINDS, SPOT, GeomKind, Lights, Scene
 from wamjax.sim.render.stages import settle
 from wamjax.sim.render.textures import darkness
 from wamjax.sim.render.trace import occluded
@@ -150,12 +151,8 @@ def shade(
     diffuse = scene.ambient[:, None]
     shine = jnp.zeros_like(rgb)
     for index in range(lights.kind.shape[0]):
-        is_point = lights.kind[index] == POINT
-        to_light = subtract(components(lights.position[index]), point)
-        reach = jnp.where(is_point, jnp.sqrt(dot(to_light, to_light)), jnp.inf)
-        away = components(lights.direction[index])
-        x, y, z = (jnp.where(is_point, a, -b) for a, b in zip(to_light, away, strict=True))
-        towards, reach = settle((normalise((x, y, z)), reach))
+        towards, reach, strength = _arriving(lights, index, point)
+        towards, reach, strength = settle((towards, reach, strength))
         cosine = dot(normal, towards)
         seen = (cosine > 0) & lights.active[index]
         if index < shadow_lights and casters:
@@ -163,9 +160,25 @@ def shade(
             seen = seen & ~(dark & lights.shadow[index])
         half = settle(normalise(subtract(towards, direction)))
         glint = larger(dot(normal, half), jnp.full_like(cosine, 1e-6))
-        gloss = jnp.where(seen, specular * jnp.exp(shininess * jnp.log(glint)), 0.0)
-        lit, gloss = settle((jnp.where(seen, cosine, 0.0), gloss))
+        gloss = strength * specular * jnp.exp(shininess * jnp.log(glint))
+        lit, gloss = settle((jnp.where(seen, strength * cosine, 0.0), jnp.where(seen, gloss, 0.0)))
         diffuse = diffuse + lights.diffuse[index][:, None] * lit
         shine = shine + lights.specular[index][:, None] * gloss
     drawn = jnp.where(hit, rgb * tone * diffuse + shine, scene.background[:, None])
     return jnp.clip(drawn, 0.0, 1.0).T
+
+
+def _arriving(lights: Lights, index: int, point: Vector) -> tuple[Vector, Array, Array]:
+    """(unit vector to the light, its distance, the share of its light sent this way) per point."""
+    kind, axis = lights.kind[index], components(lights.direction[index])
+    to_light = subtract(components(lights.position[index]), point)
+    is_sun = kind == DIRECTIONAL
+    reach = jnp.where(is_sun, jnp.inf, jnp.sqrt(dot(to_light, to_light)))
+    x, y, z = (jnp.where(is_sun, -b, a) for a, b in zip(to_light, axis, strict=True))
+    towards = normalise((x, y, z))
+    if lights.cutoff is None or lights.exponent is None:
+        return towards, reach, jnp.ones_like(reach)
+    cosine = -dot(normalise(axis), towards)
+    inside = cosine > jnp.cos(jnp.deg2rad(lights.cutoff[index]))
+    cone = jnp.exp(lights.exponent[index] * jnp.log(larger(cosine, jnp.full_like(cosine, 1e-6))))
+    return towards, reach, jnp.where(kind == SPOT, jnp.where(inside, cone, 0.0), 1.0)

@@ -14,9 +14,11 @@ import jax.numpy as jnp
 
 from wamjax.core.typing import Array
 
-Family = Literal["flat", "checker", "gradient", "noise", "stripes", "wood", "brick", "marble"]
+Family = Literal[
+    "flat", "checker", "gradient", "noise", "stripes", "wood", "brick", "marble", "tile"
+]
 FAMILIES: tuple[Family, ...] = get_args(Family)
-_MEANS = (0.0, 0.5, 0.5, 0.5, 0.5, 0.45, 0.3, 0.4)
+_MEANS = (0.0, 0.5, 0.5, 0.5, 0.5, 0.45, 0.3, 0.4, 0.3)
 
 
 def lattice_hash(x: Array, y: Array) -> Array:
@@ -51,7 +53,7 @@ def darkness(
         v: the other coordinate, in cycles.
         phase: shift in cycles; also another draw of the noise.
         warp: 0..1: share of fine noise ("noise"), distortion ("stripes", "wood", "marble"), width
-            of the mortar ("brick").
+            of the mortar ("brick", "tile").
         footprint: width of a pixel on the surface, in cycles.
     """
     coarse = value_noise(u + 7.0 * phase, v + 3.0 * phase)
@@ -73,7 +75,12 @@ def darkness(
     vein = jnp.abs(2.0 * (bent + 0.5 * v - jnp.floor(bent + 0.5 * v)) - 1.0)
     marble = (1.0 - vein) ** 3 * 0.8 + 0.35 * fine
 
-    drawn = (checker, gradient, noise, stripes, wood, brick, marble)
+    column = jnp.floor(u + phase)
+    joint = (u + phase - column < edge) | (v + phase - row < edge)
+    glaze = 0.5 * lattice_hash(column.astype(jnp.int32) + 57, row.astype(jnp.int32))
+    tile = jnp.where(joint, 1.0, glaze)
+
+    drawn = (checker, gradient, noise, stripes, wood, brick, marble, tile)
     m, mean = jnp.zeros_like(u), jnp.zeros_like(u)
     for number, value in enumerate(drawn, start=1):
         m = jnp.where(family == number, value, m)
