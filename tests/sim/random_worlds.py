@@ -1,5 +1,7 @@
 """Random scenes for the ray caster, and the same scenes as MuJoCo models."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import mujoco
@@ -93,6 +95,89 @@ def mujoco_model(scene: Scene) -> tuple[mujoco.MjModel, mujoco.MjData]:
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     return model, data
+
+
+@dataclasses.dataclass(frozen=True)
+class Lamp:
+    """One light of `lit_model`; the place and the direction are the same for all lamps but `turn`.
+
+    Attributes:
+        kind: "directional" or "spot".
+        ambient, diffuse, specular: grey levels.
+        shadow: whether it casts shadows.
+        turn: degrees about the vertical.
+    """
+
+    kind: str
+    ambient: float = 0.0
+    diffuse: float = 0.0
+    specular: float = 0.0
+    shadow: bool = False
+    turn: float = 0.0
+
+
+def lit_model(seed: int, lamps: tuple[Lamp, ...] = (), *, endless: bool = False) -> mujoco.MjModel:
+    """A coloured random world with a camera outside all solids, in MuJoCo's own terms.
+
+    OpenGL lights corners and interpolates between them, so round things and planes are cut finely.
+    The world has a floor (endless or of 4 m) and the ten solids of `random_scene`, no second plane,
+    because MuJoCo shows planes from behind, too, and lets them cast shadows.
+    """
+    scene, draw = random_scene(seed), np.random.RandomState(2000 + seed)
+    spec = mujoco.MjSpec()
+    spec.visual.headlight.active = 0
+    spec.visual.quality.offsamples = 0
+    spec.visual.quality.shadowsize = 4096
+    spec.visual.quality.numslices = 256
+    spec.visual.quality.numstacks = 128
+    spec.visual.quality.numquads = 24
+    spec.visual.map.shadowscale = 0.9
+    spec.visual.map.znear = 0.01
+    spec.stat.extent, spec.stat.center = 3.0, np.zeros(3)
+    for index, kind in enumerate(KINDS):
+        if kind == "plane" and index:
+            continue
+        material = spec.add_material(
+            name=f"material{index}",
+            rgba=np.append(draw.uniform(0.2, 0.9, 3), 1.0),
+            specular=0.4,
+            shininess=draw.uniform(0.05, 0.3),
+        )
+        quat = np.zeros(4)
+        mujoco.mju_mat2Quat(quat, np.asarray(scene.rotation[index], np.float64).ravel())
+        size = np.asarray(scene.size[index], np.float64)
+        if kind == "plane":
+            size = np.array([0.0, 0.0, 0.05] if endless else [2.0, 2.0, 0.05])
+        spec.worldbody.add_geom(
+            type=getattr(mujoco.mjtGeom, f"mjGEOM_{kind.upper()}"),
+            pos=np.asarray(scene.position[index], np.float64),
+            quat=quat,
+            size=size,
+            material=material.name,
+        )
+    angle = draw.uniform(0, 2 * np.pi)
+    place = 2.3 * np.array([np.cos(angle), np.sin(angle), draw.uniform(-0.2, 0.6)])
+    back = place / np.linalg.norm(place)
+    right = np.cross([0, 0, 1], back) / np.linalg.norm(np.cross([0, 0, 1], back))
+    camera = np.zeros(4)
+    axes = np.stack([right, np.cross(back, right), back], axis=1)
+    mujoco.mju_mat2Quat(camera, axes.ravel())
+    spec.worldbody.add_camera(pos=place, quat=camera, fovy=50.0)
+    for lamp in lamps:
+        turn = np.deg2rad(lamp.turn)
+        heading = Rotation.from_euler("z", turn).apply([0.3, -0.2, -1.0])
+        spec.worldbody.add_light(
+            type=getattr(mujoco.mjtLightType, f"mjLIGHT_{lamp.kind.upper()}"),
+            pos=-2.5 * heading / np.linalg.norm(heading),
+            dir=heading,
+            ambient=np.full(3, lamp.ambient),
+            diffuse=np.full(3, lamp.diffuse),
+            specular=np.full(3, lamp.specular),
+            castshadow=lamp.shadow,
+            cutoff=40.0,
+            exponent=8.0,
+        )
+    return spec.compile()
 
 
 def mujoco_cast(

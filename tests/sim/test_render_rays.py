@@ -16,7 +16,7 @@ from tests.sim.random_worlds import (
 )
 from wamjax.sim.render import Camera, cast, render
 
-SCENES = 40
+SCENES = 200
 PIXELS = 48
 
 
