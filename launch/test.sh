@@ -5,6 +5,14 @@ set -euo pipefail
 # shellcheck source=launch/environment.sh
 source "$(dirname "$0")/environment.sh" "[dev]"
 bin=.venv/bin
+# The ray caster is compared with MuJoCo's OpenGL pictures; without a library the tests say so.
+if ! ldconfig -p 2>/dev/null | grep -e 'libEGL\.so' -e 'libOSMesa\.so' >/dev/null &&
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  echo "+ apt-get install libegl1 libgl1 libgl1-mesa-dri"
+  (timeout 60 apt-get -qq update && DEBIAN_FRONTEND=noninteractive timeout 180 apt-get -qq install \
+    --yes --no-install-recommends libegl1 libgl1 libgl1-mesa-dri) >/dev/null 2>&1 ||
+    echo "not installed; the OpenGL tests will be skipped"
+fi
 echo "+ ruff format --check" && $bin/ruff format --check --quiet .
 echo "+ ruff check" && $bin/ruff check --quiet .
 echo "+ lint-imports" && $bin/lint-imports --no-logo >/dev/null || $bin/lint-imports

@@ -14,11 +14,17 @@ import pytest
 from tests.sim.random_worlds import Lamp, lit_model, stacked
 from wamjax.sim.render import from_mujoco, opengl, render
 
-pytestmark = pytest.mark.skipif(opengl.backend() is None, reason=opengl.MISSING)
-
 PIXELS = 128
 SUN = Lamp("directional", diffuse=0.7, specular=0.5)
 SPOT = Lamp("spot", diffuse=0.8, specular=0.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def opengl_library() -> str:
+    library = opengl.backend()
+    if library is None:
+        pytest.skip(opengl.MISSING)
+    return library
 
 
 @functools.cache

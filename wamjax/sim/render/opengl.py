@@ -21,7 +21,7 @@ import numpy as np
 BACKENDS = ("egl", "osmesa")
 MISSING = (
     "MuJoCo finds no OpenGL that works without a display; on Debian and Ubuntu "
-    "`apt-get install libegl1 libgl1-mesa-dri` brings one"
+    "`apt-get install libegl1 libgl1 libgl1-mesa-dri` brings one"
 )
 _TRIAL = """
 import mujoco

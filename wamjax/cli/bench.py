@@ -1,0 +1,28 @@
+"""`wamjax bench WHAT`: how fast a part is on this machine, with its ceiling beside it."""
+
+import argparse
+import importlib
+
+# What -> one line of help; the module is wamjax.cli.bench_WHAT with `arguments` and `run`.
+BENCHES = {
+    "render": "pictures per second of the ray caster",
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    parser.epilog = "Example:\n  wamjax bench render --size 64 --worlds 16,64"
+    whats = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    for name, line in BENCHES.items():
+        sub = whats.add_parser(
+            name, help=line, description=line, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module = importlib.import_module(f"wamjax.cli.bench_{name}")
+        module.arguments(sub)
+        sub.set_defaults(bench=module.run)
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the verb."""
+    args.bench(args)
