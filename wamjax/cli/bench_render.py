@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
@@ -56,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name}", default=default, metavar="N[,N]", help=f"{line} (default {default})"
         )
-    parser.add_argument("--repeats", type=int, default=7, help="timed calls of each (default 7)")
+    parser.add_argument("--repeats", type=int, default=7, help="timed turns of each (default 7)")
     parser.add_argument(
         "--against",
         choices=["opengl"],
@@ -97,15 +98,17 @@ def chosen_cases(args: argparse.Namespace) -> list[Case]:
 
 
 @contextlib.contextmanager
-def _nothing_cached() -> Iterator[None]:
-    """Programs compiled meanwhile are not kept on disk, so the next run has to compile, too."""
-    name = "jax_persistent_cache_min_compile_time_secs"
-    before = getattr(jax.config, name)
-    jax.config.update(name, math.inf)
+def _without_cache() -> Iterator[None]:
+    """Compile everything meanwhile: the compile cache is neither read nor written."""
+    before = jax.config.jax_enable_compilation_cache  # pyright: ignore
+    jax.config.update("jax_enable_compilation_cache", False)
+    # jax looks at the setting once, unless it is told to forget what it saw.
+    compilation_cache.reset_cache()
     try:
         yield
     finally:
-        jax.config.update(name, before)
+        jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
 
 
 def of_opengl(cases: list[Case]) -> list[dict[str, Any]]:
@@ -164,7 +167,7 @@ def run(args: argparse.Namespace) -> None:
     if args.against == "opengl" and opengl.backend() is None:
         raise UserError(f"--against opengl cannot be done: {opengl.MISSING}.")
     total = len(cases) + args.repeats
-    with _nothing_cached(), Progress("bench render", total, "rounds") as progress:
+    with _without_cache(), Progress("bench render", total, "rounds") as progress:
         timings = measure(cases, args.repeats, lambda note: progress.advance(note=note))
     result = {
         "device": device_name(),
@@ -188,8 +191,8 @@ def run(args: argparse.Namespace) -> None:
 def as_text(result: dict[str, Any]) -> str:
     """The result for a reader."""
     lines = [
-        f"{result['device']}, jax {result['versions']['jax']}; {result['repeats']} calls of "
-        f"{result['frames_per_call']} pictures per world and camera, cases in turns; median "
+        f"{result['device']}, jax {result['versions']['jax']}; {result['repeats']} turns of "
+        f"each; {result['frames_per_call']} pictures per world and camera in a call; median "
         "(fastest to slowest); geoms of the pictures checked against C MuJoCo's rays",
         f"{'size':>5} {'worlds':>6} {'geoms':>5} {'cameras':>7} {'shadows':>7} "
         f"{'ms per picture':>24} {'pictures/s':>10} {'compile':>8} {'warm-up':>8}",
