@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.test_configs import FILES, load
-from wamjax.cli.demos import write_demos
+from wamjax.cli.demos import Demos, write_demos
 from wamjax.cli.sample import run_sample
 from wamjax.cli.train import run_training
 from wamjax.core.text import decode_text, encode_text
@@ -28,9 +28,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory):
-    return write_demos(
-        tmp_path_factory.mktemp("demos"), ["reach"], 192, 0, image_size=48, noise=1.0
-    )
+    return write_demos(tmp_path_factory.mktemp("demos"), Demos(tasks=("reach",), clean=192))
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ def metrics(at, goal, steps, breaks):
         "distance": jnp.where(broken, jnp.nan, distance),
         "success": (distance < REACH).astype(jnp.float32),
         "diverged": broken.astype(jnp.float32),
+        "mode": jnp.where(broken, 0.0, -1.0),
         "breaks": breaks,
     }
 

@@ -13,7 +13,7 @@ from wamjax.eval.latency import latency
 from wamjax.eval.programs import Programs
 from wamjax.eval.statistics import mcnemar, wilson
 from wamjax.eval.tally import summary
-from wamjax.eval.worlds import AXES, Worlds
+from wamjax.eval.worlds import AXES, BONUS, Worlds
 from wamjax.policy import random_policy, still_policy
 
 FACTS = Facts(parameters=12, train_seconds=3.5, train_flops=1e9, manifest_sha256="ab" * 32)
@@ -47,7 +47,7 @@ def test_the_schema_is_exact(done):
     for policy in results["policies"].values():
         assert list(policy) == ["reach", "push"]
         for task in policy.values():
-            assert list(task) == ["clean", "axes", "mean_with_clean", "mean_without_clean"]
+            assert {"clean", "axes", "mean_with_clean", "mean_without_clean"} <= set(task)
             assert tuple(task["axes"]) == AXES
             for cell in (task["clean"], *task["axes"].values()):
                 assert list(cell) == ["successes", "episodes", "rate", "wilson95"]
@@ -121,9 +121,10 @@ def test_an_interrupted_evaluation_goes_on_and_other_weights_start_anew(done, mo
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_axes_are_those_of_the_simulator():
     # Imported here because brax, on its first import, uses packages that warn.
-    from wamjax.sim.variants import AXIS_NAMES
+    from wamjax.sim.variants import AXIS_NAMES, BONUS_AXES
 
     assert AXES == AXIS_NAMES
+    assert tuple(BONUS_AXES) == BONUS
 
 
 def test_a_task_without_some_axis_says_so_by_leaving_it_out():
@@ -132,6 +133,33 @@ def test_a_task_without_some_axis_says_so_by_leaving_it_out():
     assert list(table["axes"]) == ["light"]
     assert (table["mean_with_clean"], table["mean_without_clean"]) == (0.5, 0.0)
     assert summary(rows[:1])["mean_without_clean"] is None
+
+
+def test_severities_and_sub_axes_share_out_an_axis():
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "axis": axis,
+            "severity": level,
+            "sub_axis": sub,
+            "success": bool(rng.random() < 0.6),
+            "mode": None if level == 1 else f"way {level % 2}",
+        }
+        for axis in (*AXES, *BONUS)
+        for level in range(1, 6)
+        for sub in ("a", "b")
+        for _ in range(3)
+    ]
+    table = summary(rows)
+    assert tuple(table["axes"]) == AXES
+    assert tuple(table["bonus"]) == BONUS
+    for axis, cell in {**table["axes"], **table["bonus"]}.items():
+        for parts in (table["severities"][axis], table["sub_axes"][axis]):
+            assert sum(part["successes"] for part in parts.values()) == cell["successes"]
+            assert sum(part["episodes"] for part in parts.values()) == cell["episodes"]
+    # The bonus counts in no total.
+    assert sum(cell["episodes"] for cell in table["by_severity"].values()) == 7 * 5 * 2 * 3
+    assert sum(table["modes"].values()) == sum(r["success"] and r["mode"] is not None for r in rows)
 
 
 def test_what_cannot_be_evaluated_is_refused(tmp_path):

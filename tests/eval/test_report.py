@@ -19,7 +19,7 @@ from wamjax.eval.report import page, where, write_report
 from wamjax.eval.rollout import rollout
 from wamjax.eval.sample_report import Sample, write_sample_report
 from wamjax.eval.tally import comparisons, summary
-from wamjax.eval.worlds import AXES, CLEAN
+from wamjax.eval.worlds import AXES, BONUS, CLEAN
 
 RNG = np.random.default_rng(0)
 METRICS = [
@@ -33,8 +33,14 @@ def made_up():
     episodes = {
         name: {
             task: [
-                {"axis": axis, "seed": seed, "success": bool(RNG.random() < chance)}
-                for axis in (CLEAN, *AXES)
+                {
+                    "axis": axis,
+                    "seed": seed,
+                    "success": bool(RNG.random() < chance),
+                    "mode": f"way {seed % 2}",
+                    **({} if axis == CLEAN else {"severity": 1 + seed % 5, "sub_axis": "some"}),
+                }
+                for axis in (CLEAN, *AXES, *BONUS)
                 for seed in range(37)
             ]
             for task in ("reach", "push")
@@ -99,6 +105,17 @@ def loads_nothing(text):
         assert source.startswith(("data:image/png;base64,", "#")), source[:80]
     assert "@import" not in text
     assert "url(http" not in text
+
+
+def test_the_report_shows_every_axis_at_every_severity(report):
+    results, text = report
+    for table in results["policies"]["trained"].values():
+        for cells in (*table["severities"].values(), table["by_severity"]):
+            assert list(cells) == ["1", "2", "3", "4", "5"]
+            for cell in cells.values():
+                assert f"{cell['successes']} / {cell['episodes']}" in html.unescape(text)
+    assert text.count("success against severity") == 2
+    assert "way 1" in text
 
 
 def test_the_report_holds_every_count_rate_and_interval(report):

@@ -33,7 +33,7 @@ def play(env: TabletopEnv, ticks: int):
             record = {
                 "action": action,
                 "position": body.position,
-                "target": body.target,
+                "target": body.command.target,
                 "proprio": env.proprio(after),
                 "metrics": after.metrics,
                 "done": after.done,

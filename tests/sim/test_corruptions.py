@@ -5,10 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wamjax.sim.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from wamjax.sim.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 
 PIXELS = 48
+LEVELS = np.array([1.5, 3.5, 5.5, 7.5, 9.5], np.float32)
+"""The middles of the five severities' bands."""
 KEY = jax.random.key(0)
+one = jax.jit(corrupt)
 apply = jax.jit(jax.vmap(corrupt, in_axes=(None, 0, 0, 0)))
 
 
@@ -22,13 +25,13 @@ def picture() -> np.ndarray:
 
 
 def corrupted(rgb: np.ndarray, key: jax.Array = KEY) -> dict[str, np.ndarray]:
-    """Name -> [severity, H, W, 3], all from one program."""
-    count = len(CORRUPTIONS) * SEVERITIES
-    kind = jnp.arange(count) // SEVERITIES
-    severity = jnp.arange(count) % SEVERITIES + 1
+    """Name -> [level, H, W, 3], all from one program."""
+    count = len(CORRUPTIONS) * len(LEVELS)
+    kind = jnp.arange(count) // len(LEVELS)
+    strength = jnp.tile(LEVELS, len(CORRUPTIONS))
     keys = jax.random.wrap_key_data(jnp.tile(jax.random.key_data(key), (count, 1)))
-    out = np.asarray(apply(jnp.asarray(rgb), kind, severity, keys))
-    out = out.reshape(len(CORRUPTIONS), SEVERITIES, PIXELS, PIXELS, 3)
+    out = np.asarray(apply(jnp.asarray(rgb), kind, strength, keys))
+    out = out.reshape(len(CORRUPTIONS), len(LEVELS), PIXELS, PIXELS, 3)
     return dict(zip(CORRUPTIONS, out, strict=True))
 
 
@@ -42,7 +45,7 @@ def test_none_is_the_identity_bit_for_bit(pictures):
         np.testing.assert_array_equal(shown, picture())
 
 
-def test_every_kind_changes_the_picture_more_with_severity(pictures):
+def test_every_kind_changes_the_picture_more_with_strength(pictures):
     for name in CORRUPTIONS[1:]:
         change = np.abs(pictures[name] - picture()).mean((1, 2, 3))
         assert change[0] > 1e-3, name
@@ -57,6 +60,17 @@ def test_a_picture_of_one_colour_stays_so_under_everything_but_fog():
     for name, shown in corrupted(grey).items():
         if name != "fog":
             np.testing.assert_allclose(shown, 0.4, atol=1e-5, err_msg=name)
+
+
+def test_whole_strengths_are_the_published_rows_and_others_lie_between():
+    """The variance that a point gets from Gaussian blur, at row 4 and halfway between 4 and 5."""
+    point = np.zeros((PIXELS, PIXELS, 3), np.float32)
+    point[24, 24] = 1.0
+    offset = np.arange(PIXELS) - 24
+    for strength, sigma in ((4.0, 4.0), (4.5, 4.5), (STRENGTHS, 10.0), (STRENGTHS + 3, 10.0)):
+        shown = one(jnp.asarray(point), jnp.int32(1), jnp.float32(strength), KEY)
+        spread = (np.asarray(shown)[..., 0].sum(0) * offset**2).sum()
+        assert spread == pytest.approx((sigma * PIXELS / 256) ** 2 + 1 / 12, rel=0.03)
 
 
 def test_gaussian_blur_has_the_stated_width():
@@ -129,7 +143,6 @@ def test_the_key_decides(pictures):
 
 
 def test_alone_equals_in_a_batch(pictures):
-    alone = jax.jit(corrupt)
     for number, name in enumerate(CORRUPTIONS):
-        shown = alone(jnp.asarray(picture()), jnp.int32(number), jnp.int32(4), KEY)
+        shown = one(jnp.asarray(picture()), jnp.int32(number), jnp.float32(LEVELS[3]), KEY)
         np.testing.assert_allclose(shown, pictures[name][3], atol=2e-6, err_msg=name)

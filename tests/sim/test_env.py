@@ -1,7 +1,5 @@
 """The environment: brax's interface, batches, divergence, the action and proprio conventions."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +12,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.runtime import physics_jit
 from wamjax.sim import physics, scene
 from wamjax.sim.env import TabletopEnv
+from wamjax.sim.tasks.registry import TASKS
 from wamjax.sim.variants import make_variant
 
 
@@ -51,10 +50,11 @@ def test_brax_wrappers_accept_the_env(reach: TabletopEnv, wrapped) -> None:
     assert observations.dtype == jnp.float32
     assert reach.action_size == 7
     assert reach.backend == "mjx"
+    assert TabletopEnv("reach", physics="c").backend == "mujoco"
     # The time limit is the wrapper's; a new episode starts at the first state again.
     assert np.flatnonzero(done).tolist() == [5, 11, 17]
     np.testing.assert_array_equal(positions[5], start.pipeline_state.body.position[0])
-    assert set(metrics) == {"success", "distance", "diverged"}
+    assert set(metrics) == {"success", "distance", "diverged", "mode"}
 
 
 def test_world_in_a_batch_equals_the_world_alone(wrapped, play_reach) -> None:
@@ -150,9 +150,11 @@ def test_a_diverged_world_fails_alone(play_reach, expert_reach) -> None:
 
 def test_a_cube_off_the_table_is_a_diverged_world(expert_reach) -> None:
     body = jax.tree.map(lambda leaf: leaf[0], expert_reach[1].pipeline_state.body)
-    assert physics.is_sound(body)
+    spec = TASKS["reach"].scene
+    assert physics.is_sound(spec, body)
     for place, value in ((11, -0.2), (9, 1.5), (17, -1.5), (0, np.nan)):
-        assert not physics.is_sound(body.replace(position=body.position.at[place].set(value)))
+        motion = body.motion.replace(position=body.position.at[place].set(value))
+        assert not physics.is_sound(spec, body.replace(motion=motion))
 
 
 def test_reach_expert_solves_all_worlds_and_stillness_none(play_reach, expert_reach) -> None:
@@ -172,22 +174,10 @@ def test_reach_expert_solves_all_worlds_and_stillness_none(play_reach, expert_re
 def test_untouched_cubes_stay(play_reach) -> None:
     start, still, _ = play_reach(clean(range(WORLDS)), actions(tick=(0, 0, 0, 0, 0, 0, 0)), ~ones())
     moved = still.pipeline_state.body.position - start.pipeline_state.body.position
-    for cube in scene.places().cubes:
+    for cube in scene.places(TASKS["reach"].scene).blocks:
         np.testing.assert_allclose(np.asarray(moved)[:, cube : cube + 7], 0.0, atol=2e-3)
 
 
 def test_unknown_tasks_are_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="reach, push"):
         TabletopEnv("juggle")
-
-
-def test_tasks_are_records_over_one_scene() -> None:
-    shapes = [
-        jax.tree.map(
-            lambda leaf: (leaf.shape, leaf.dtype),
-            jax.eval_shape(TabletopEnv(name).reset_variant, make_variant(None, None, 0, 0)),
-        )
-        for name in ("reach", "push")
-    ]
-    assert jax.tree.leaves(shapes[0]) == jax.tree.leaves(shapes[1])
-    assert dataclasses.is_dataclass(TabletopEnv("push").task)

@@ -1,5 +1,7 @@
 """Own kinematics and rotations against MuJoCo's and SciPy's; inverse kinematics inverts."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import mujoco
@@ -8,9 +10,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from wamjax.core.runtime import physics_jit
-from wamjax.sim import drawing, kinematics, panda, physics, rotations, scene
+from wamjax.sim import drawing, kinematics, rotations, scene
+from wamjax.sim.control import DOWN
+from wamjax.sim.fixtures import FIXTURES
 from wamjax.sim.kinematics import Pose
-from wamjax.sim.tasks.record import DOWN
+from wamjax.sim.robots import PANDA, panda
+from wamjax.sim.tasks.record import Layout
+from wamjax.sim.tasks.registry import TASKS
 
 RNG = np.random.default_rng(0)
 
@@ -55,22 +61,38 @@ def poses() -> np.ndarray:
     return (panda.LOWER + share * (panda.UPPER - panda.LOWER)).astype(np.float32)
 
 
-def test_drawn_bodies_stand_where_mujoco_puts_them(poses: np.ndarray) -> None:
-    model = scene.build_model()
+@pytest.mark.parametrize("task", ["push", "place", "drawer"])
+def test_drawn_bodies_stand_where_mujoco_puts_them(task: str, poses: np.ndarray) -> None:
+    spec = TASKS[task].scene
+    model, where = scene.build_model(spec), scene.places(spec)
     data = mujoco.MjData(model)
-    mocap = RNG.uniform(-0.5, 0.5, size=(6, 3)).astype(np.float32)
-    body_poses = physics_jit(jax.vmap(drawing.body_poses, in_axes=(0, None)))
-    tips = physics_jit(jax.vmap(kinematics.tip_pose))(poses)
+    marks, fixtures = len(spec.marks), len(spec.fixtures)
+    layout = Layout(
+        blocks=jnp.zeros((len(spec.blocks), 3)),
+        marks=jnp.asarray(RNG.uniform(-0.5, 0.5, size=(marks, 2)), jnp.float32),
+        fixtures=jnp.asarray(RNG.uniform(-0.5, 0.5, size=(fixtures, 3)), jnp.float32),
+        tips=jnp.zeros((1, 3)),
+    )
+    props = jnp.asarray(RNG.uniform(-0.5, 0.5, size=(spec.props, 3)), jnp.float32)
+    body_poses = physics_jit(jax.vmap(lambda q: drawing.body_poses(spec, q, layout, props)))
+    tips = physics_jit(jax.vmap(lambda q: kinematics.tip_pose(PANDA.arms[0], q)))(poses)
     positions = np.tile(model.qpos0, (len(poses), 1)).astype(np.float32)
-    positions[:, scene.places().arm] = poses
-    positions[:, scene.places().fingers] = RNG.uniform(0, 0.04, size=(len(poses), 2))
-    for address in scene.places().cubes:
+    positions[:, where.arms[0]] = poses
+    positions[:, where.fingers[0]] = RNG.uniform(0, 0.04, size=(len(poses), 2))
+    positions[:, where.slides] = RNG.uniform(0, 0.1, size=(len(poses), len(where.slides)))
+    for address in where.blocks:
         positions[:, address : address + 3] += RNG.uniform(-0.1, 0.1, size=(len(poses), 3))
         positions[:, address + 3 : address + 7] = random_turns(len(poses))
-    places, turns = body_poses(positions, mocap)
+    places, turns = body_poses(positions)
+    heights = [FIXTURES[kind].height for kind in spec.fixtures]
+    mocap = [*np.concatenate([np.array(layout.fixtures)[:, :2], np.array([heights]).T], axis=1)]
+    mocap += [np.append(mark, 0.001) for mark in np.array(layout.marks)]
+    mocap += [*props]
+    spins = np.tile([1.0, 0.0, 0.0, 0.0], (len(mocap), 1))
+    spins[:fixtures] = rotations.about_z(layout.fixtures[:, 2])
     for index, position in enumerate(positions):
         data.qpos[:] = position
-        data.mocap_pos[:] = mocap
+        data.mocap_pos[:], data.mocap_quat[:] = mocap, spins
         mujoco.mj_forward(model, data)
         np.testing.assert_allclose(places[index], data.xpos, atol=2e-6)
         own = rotations.to_matrix(turns[index])
@@ -80,15 +102,15 @@ def test_drawn_bodies_stand_where_mujoco_puts_them(poses: np.ndarray) -> None:
 
 def test_inverse_kinematics_reaches_the_workspace() -> None:
     count = 200
-    low, high = physics.WORKSPACE_LOW, physics.WORKSPACE_HIGH
-    low = (low[0] + 0.05, -0.25, low[2])
+    low = (PANDA.workspace[0][0] + 0.05, -0.25, PANDA.workspace[0][2])
     high = (0.68, 0.25, 0.25)
     goals = RNG.uniform(low, high, size=(count, 3)).astype(np.float32)
     target = Pose(position=goals, turn=np.tile(np.array(DOWN, np.float32), (count, 1)))
 
     def reach(goal: Pose):
-        joints = kinematics.solve(goal, jnp.asarray(panda.READY, jnp.float32), 20)
-        return joints, kinematics.tip_pose(joints)
+        arm = PANDA.arms[0]
+        joints = kinematics.solve(arm, goal, jnp.asarray(panda.READY, jnp.float32), 20)
+        return joints, kinematics.tip_pose(arm, joints)
 
     joints, pose = physics_jit(jax.vmap(reach))(target)
     np.testing.assert_allclose(pose.position, goals, atol=1e-3)
@@ -97,21 +119,22 @@ def test_inverse_kinematics_reaches_the_workspace() -> None:
 
 
 def test_masses_and_reach_are_the_published_ones() -> None:
-    model = scene.build_model()
+    model = scene.build_model(TASKS["push"].scene)
     arm = [model.body(f"link{i}").mass[0] for i in range(8)]
     assert sum(arm) + model.body("hand").mass[0] == pytest.approx(17.4219, abs=1e-4)
     joints = np.zeros(7, np.float32)
     joints[3] = -0.0698
-    tip = kinematics.tip_pose(jnp.asarray(joints))
+    tip = kinematics.tip_pose(PANDA.arms[0], jnp.asarray(joints))
     # Straight up: shoulder 0.333, arm 0.316 and 0.384, then hand and tip hanging from the flange.
     height = 0.333 + 0.316 + 0.384 - 0.107 - panda.TIP_OFFSET
     assert float(tip.position[2]) == pytest.approx(height, abs=0.01)
 
 
 def test_physics_model_is_the_drawn_model_without_drawing() -> None:
-    drawn, bare = scene.build_model(), scene.build_physics_model()
+    spec = TASKS["push"].scene
+    drawn, bare = scene.build_model(spec), scene.build_physics_model(spec)
     np.testing.assert_array_equal(drawn.qpos0, bare.qpos0)
     np.testing.assert_allclose(drawn.dof_M0, bare.dof_M0, rtol=1e-12)
     assert (drawn.nv, drawn.npair, drawn.nu) == (bare.nv, bare.npair, bare.nu)
-    assert len(scene.places().drawn) <= 26
+    assert len(scene.places(dataclasses.replace(spec, props=5)).drawn) <= 26
     assert bare.ngeom == 7

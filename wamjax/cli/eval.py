@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from wamjax.cli.worlds import add_physics, names, severities
 from wamjax.core.errors import UserError
 from wamjax.eval.evaluate import Facts, episodes_of, evaluate
 from wamjax.eval.gallery import Gallery, film
@@ -18,10 +19,18 @@ from wamjax.eval.trained_run import TrainedRun, open_run
 from wamjax.eval.worlds import Worlds
 from wamjax.policy.baselines import random_policy, still_policy
 from wamjax.sim.env import TabletopEnv
-from wamjax.sim.manifest import Manifest, build_manifest, save_manifest
-from wamjax.sim.scene import CAMERAS
+from wamjax.sim.manifest import (
+    MANIFESTS,
+    Manifest,
+    build_manifest,
+    load_manifest,
+    named_manifest,
+    save_manifest,
+)
+from wamjax.sim.presets import OWN, PRESET_NAMES
+from wamjax.sim.stepping import Physics
 from wamjax.sim.tasks.registry import TASKS
-from wamjax.sim.variants import AXIS_NAMES
+from wamjax.sim.variants import AXIS_NAMES, BONUS_AXES
 from wamjax.train.metrics import read_metrics
 
 
@@ -34,47 +43,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", required=True, type=pathlib.Path, help="of `wamjax train`")
     parser.add_argument("--out", type=pathlib.Path, help="default WORKDIR/eval")
     parser.add_argument("--tasks", default="reach", help=f"of: {', '.join(TASKS)}")
-    parser.add_argument("--axes", default="all", help=f"all, none, or of: {', '.join(AXIS_NAMES)}")
+    parser.add_argument(
+        "--manifest",
+        help="quick (about 350 perturbed worlds per task), standard (about 10,000 over the tasks) "
+        "or a file that an evaluation wrote; instead of --axes, --severity, --worlds, --per-axis",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=PRESET_NAMES,
+        default=OWN,
+        help=f"whose severities (default {OWN})",
+    )
+    parser.add_argument(
+        "--axes",
+        default="all",
+        help=f"all, none, or of: {', '.join(AXIS_NAMES)}; and beside them: {', '.join(BONUS_AXES)}",
+    )
     parser.add_argument("--severity", default="1-5", help="a number or a range (default 1-5)")
     parser.add_argument("--worlds", type=int, default=200, help="clean worlds (default 200)")
     parser.add_argument("--per-axis", type=int, default=50, help="worlds per axis (default 50)")
     parser.add_argument("--replan", type=int, help="actions per plan; default half a chunk")
     parser.add_argument("--batch", type=int, default=64, help="worlds at once (default 64)")
     parser.add_argument("--seed", type=int, default=0, help="of the worlds and the sampler")
+    add_physics(parser)
     parser.add_argument("--step", type=int, help="which checkpoint; default the newest")
     parser.add_argument("--json", action="store_true", help="print results.json at the end")
-
-
-def severities(text: str) -> tuple[int, ...]:
-    """ "3" -> (3,), "1-5" -> (1, 2, 3, 4, 5).
-
-    Raises:
-        UserError: not of that form, or outside 1..5.
-    """
-    low, _, high = text.partition("-")
-    if not (low.isdigit() and (high or low).isdigit()):
-        raise UserError(f"--severity must be a number or a range such as 1-5, got {text!r}.")
-    chosen = tuple(range(int(low), int(high or low) + 1))
-    if not chosen or chosen[0] < 1 or chosen[-1] > 5:
-        raise UserError(f"--severity must lie in 1..5, got {text!r}.")
-    return chosen
-
-
-def names(text: str, known: Sequence[str], flag: str) -> tuple[str, ...]:
-    """A comma-separated choice of known names; "all" and "none" are understood.
-
-    Raises:
-        UserError: an unknown name.
-    """
-    if text == "all":
-        return tuple(known)
-    if text == "none":
-        return ()
-    chosen = tuple(text.split(","))
-    for name in chosen:
-        if name not in known:
-            raise UserError(f"{flag}: {name!r} does not exist; known: {', '.join(known)}.")
-    return chosen
 
 
 def contestants(run: TrainedRun, cameras: tuple[str, ...], replan: int | None) -> Contestants:
@@ -100,6 +93,8 @@ def worlds_of(manifest: Manifest, env: TabletopEnv, task: str) -> Worlds:
         axes=tuple(row["axis"] for row in rows),
         rows=tuple(rows),
         horizon=env.horizon,
+        modes=env.task.modes,
+        settings=f"physics {env.physics}",
     )
 
 
@@ -114,6 +109,7 @@ class Evaluation:
         replan: actions per plan; None for half a chunk.
         batch: worlds at once.
         seed: of the sampler.
+        physics: which implementation steps the worlds.
     """
 
     def __init__(
@@ -126,13 +122,21 @@ class Evaluation:
         replan: int | None,
         batch: int,
         seed: int,
+        physics: Physics = "auto",
     ):
-        size = trained.config.system.image_size
+        system = trained.config.system
         self.trained, self.out, self.manifest, self.seed = trained, out, manifest, seed
-        self.worlds = {
-            task: worlds_of(manifest, TabletopEnv(task, image_size=size), task) for task in tasks
+        envs = {
+            task: TabletopEnv(
+                task,
+                image_size=system.image_size,
+                physics=physics,
+                text_length=system.text_length,
+            )
+            for task in tasks
         }
-        self.policies = contestants(trained, CAMERAS, replan)
+        self.worlds = {task: worlds_of(manifest, env, task) for task, env in envs.items()}
+        self.policies = contestants(trained, envs[tasks[0]].cameras, replan)
         self.programs = Programs(self.policies, batch=batch)
         self.batch = batch
 
@@ -187,16 +191,42 @@ def summary(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def chosen_manifest(args: argparse.Namespace, tasks: Sequence[str]) -> Manifest:
+    """The worlds that the flags ask for.
+
+    Raises:
+        UserError: unknown names, a bad severity, or a file that is not a manifest of these tasks.
+    """
+    if args.manifest in MANIFESTS:
+        return named_manifest(args.manifest, tasks, args.seed, args.preset)
+    if args.manifest is not None:
+        manifest = load_manifest(args.manifest)
+        there = {row["task"] for row in manifest.rows}
+        for task in tasks:
+            if task not in there:
+                raise UserError(
+                    f"{args.manifest} has no world of {task}; it has {', '.join(sorted(there))}."
+                )
+        return manifest
+    known = (*AXIS_NAMES, *BONUS_AXES)
+    axes = AXIS_NAMES if args.axes == "all" else names(args.axes, known, "--axes")
+    return build_manifest(
+        tasks,
+        axes,
+        clean=args.worlds,
+        per_axis=args.per_axis,
+        severities=severities(args.severity),
+        seed=args.seed,
+        preset=args.preset,
+    )
+
+
 def run(args: argparse.Namespace) -> None:
     """Run the verb."""
     tasks = names(args.tasks, list(TASKS), "--tasks")
-    axes = names(args.axes, AXIS_NAMES, "--axes")
-    levels = severities(args.severity)
+    manifest = chosen_manifest(args, tasks)
     trained = open_run(args.workdir, args.step)
     out = args.out or args.workdir / "eval"
-    manifest = build_manifest(
-        tasks, axes, clean=args.worlds, per_axis=args.per_axis, severities=levels, seed=args.seed
-    )
     save_manifest(out / "manifest.json", manifest)
     evaluation = Evaluation(
         trained,
@@ -206,6 +236,7 @@ def run(args: argparse.Namespace) -> None:
         replan=args.replan,
         batch=args.batch,
         seed=args.seed,
+        physics=args.physics,
     )
     results = evaluation.results()
     write_report(

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from wamjax.cli.demos import NAME, VERSION, write_demos
+from wamjax.cli.demos import NAME, VERSION, Demos, write_demos
 from wamjax.cli.eval import Evaluation, summary
 from wamjax.cli.quickstart_config import CONFIG
 from wamjax.cli.sample import run_sample
 from wamjax.cli.train import run_training
+from wamjax.cli.worlds import add_physics
 from wamjax.core.config import fingerprint, to_json
 from wamjax.core.errors import UserError
 from wamjax.core.files import read_json, write_json
@@ -29,6 +30,7 @@ from wamjax.data.writer import dataset_directory
 from wamjax.eval.report import write_report
 from wamjax.eval.trained_run import open_run
 from wamjax.sim.manifest import build_manifest, save_manifest
+from wamjax.sim.stepping import resolve
 from wamjax.sim.variants import AXIS_NAMES
 from wamjax.train.metrics import read_metrics
 from wamjax.train.run_config import RunConfig
@@ -53,6 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--per-axis", type=int, default=40, help="worlds per axis and task")
     parser.add_argument("--replan", type=int, help="actions per plan; default half a chunk")
     parser.add_argument("--seed", type=int, default=0, help="of everything")
+    add_physics(parser)
     parser.add_argument("--json", action="store_true", help="print results.json at the end")
 
 
@@ -118,8 +121,15 @@ def quickstart(args: argparse.Namespace) -> dict[str, Any]:
     directory = dataset_directory(demos, NAME, VERSION)
     config = run_config(directory, args.steps, args.seed)
     settings = [to_json(config), args.episodes, args.worlds, args.per_axis, args.replan]
+    settings.append(resolve(args.physics))
     phases = Phases(workdir, settings, 5)
-    size = config.system.image_size
+    made = Demos(
+        tasks=TASKS,
+        clean=args.episodes,
+        seed=args.seed,
+        image_size=config.system.image_size,
+        physics=args.physics,
+    )
 
     manifest = build_manifest(
         TASKS,
@@ -132,7 +142,7 @@ def quickstart(args: argparse.Namespace) -> dict[str, Any]:
 
     def make_demos() -> None:
         if not directory.exists():
-            write_demos(demos, TASKS, args.episodes, args.seed, image_size=size, noise=1.0)
+            write_demos(demos, made)
         contact_sheet(directory, workdir / "demos.png")
 
     def make_statistics() -> None:
@@ -151,6 +161,7 @@ def quickstart(args: argparse.Namespace) -> dict[str, Any]:
             replan=args.replan,
             batch=BATCH,
             seed=args.seed,
+            physics=args.physics,
         )
 
     def make_results() -> None:

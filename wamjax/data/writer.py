@@ -4,9 +4,11 @@
                                  <name>-<split>.tfrecord-00000-of-0000N
 
 `tfds.builder_from_directory` reads it. A data set is there whole or not at all: it is written
-beside its place and renamed at the end. The same episodes give the same bytes.
+beside its place and renamed at the end. The same episodes give the same bytes. A `Resumable`
+source that was interrupted goes on behind the last shard that is whole.
 """
 
+import dataclasses
 import io
 import itertools
 import json
@@ -14,7 +16,7 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,10 +26,28 @@ from tensorflow_datasets.core.dataset_info import get_dataset_info_json
 from tensorflow_datasets.core.proto import dataset_info_pb2
 
 from wamjax.core.errors import UserError
+from wamjax.core.files import read_json, write_json
 from wamjax.core.records import Episode
 from wamjax.data import example, tfrecord
 
 PNG_LEVEL = 1  # higher levels save a tenth of the bytes for twice the time
+
+
+PROGRESS = "progress.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Resumable:
+    """Episodes that can be taken up again.
+
+    Attributes:
+        identity: names everything that decides the episodes.
+        start: position (JSON; None is the beginning) -> episodes from there on, each with the
+            position behind it.
+    """
+
+    identity: str
+    start: Callable[[Any], Iterator[tuple[Episode, Any]]]
 
 
 def image_key(camera: str) -> str:
@@ -44,7 +64,7 @@ def write_rlds(
     directory: str | os.PathLike,
     name: str,
     version: str,
-    episodes: Iterable[Episode],
+    episodes: Iterable[Episode] | Resumable,
     *,
     split: str = "train",
     description: str = "",
@@ -56,7 +76,8 @@ def write_rlds(
         directory: the parent; the data set goes to directory/name/version.
         name: lower case letters, digits and underscores.
         version: "1.0.0".
-        episodes: read once, one at a time; all with the same cameras, shapes and metadata.
+        episodes: read once, one at a time; all with the same cameras, shapes and metadata. What a
+            `Resumable` had written when it was interrupted is kept.
         split: name of the one split.
         description: for dataset_info.json.
         shard_episodes: episodes a file.
@@ -71,53 +92,99 @@ def write_rlds(
     if target.exists():
         raise UserError(f"{target} exists already: remove it or choose another place.")
     work = target.with_name(f".{version}.incomplete")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        _write_split(work, name, version, episodes, split, description, shard_episodes)
-        os.rename(work, target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    if isinstance(episodes, Resumable):
+        identity = f"{episodes.identity} {shard_episodes}"
+        if not _belongs(work, identity):
+            _emptied(work)
+        lengths, size = _write_shards(work, episodes.start, shard_episodes, identity)
+    else:
+        _emptied(work)
+        try:
+            lengths, size = _write_shards(work, _unnumbered(episodes), shard_episodes, None)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+    _finish(work, name, version, split, description, lengths, size)
+    os.rename(work, target)
     return target
 
 
-def _write_split(
+def _unnumbered(episodes: Iterable[Episode]) -> Callable[[Any], Iterator[tuple[Episode, Any]]]:
+    return lambda _: ((episode, None) for episode in episodes)
+
+
+def _emptied(work: pathlib.Path) -> None:
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+
+
+def _belongs(work: pathlib.Path, identity: str) -> bool:
+    """Whether an interrupted data set of the same source is there."""
+    path = work / PROGRESS
+    return path.is_file() and read_json(path)["identity"] == identity
+
+
+def _write_shards(
     work: pathlib.Path,
-    name: str,
-    version: str,
-    episodes: Iterable[Episode],
-    split: str,
-    description: str,
+    start: Callable[[Any], Iterator[tuple[Episode, Any]]],
     shard_episodes: int,
-) -> None:
+    identity: str | None,
+) -> tuple[list[int], int]:
+    """(episodes per shard, payload bytes); each whole shard is noted when `identity` is given."""
     lengths: list[int] = []
-    payload_bytes = 0
-    schema: dict[str, Any] | None = None
-    features = None
-    rest = iter(enumerate(episodes))
+    payload_bytes, position, schema = 0, None, None
+    if identity is not None and (work / PROGRESS).is_file():
+        noted = read_json(work / PROGRESS)
+        lengths, payload_bytes = noted["lengths"], noted["payload_bytes"]
+        position, schema = noted["position"], noted["schema"]
+    rest = enumerate(start(position), sum(lengths))
     for first in rest:
         with tfrecord.Writer(work / f"shard-{len(lengths):05d}") as writer:
             # A shard is opened by its first episode, so that none is ever empty.
-            for number, episode in itertools.chain(
+            for number, (episode, behind) in itertools.chain(
                 [first], itertools.islice(rest, shard_episodes - 1)
             ):
                 _check(episode)
-                found = _schema(episode)
+                found = json.loads(json.dumps(_schema(episode)))
                 if schema is None:
-                    schema, features = found, _features(episode)
+                    schema = found
+                    _features(episode).save_config(str(work))
                 elif found != schema:
                     raise ValueError(
                         f"episode {number} has the form {found}, the first one {schema}"
                     )
                 writer.write(example.encode(_flat(episode, number)))
+                position = behind
         lengths.append(writer.count)
         payload_bytes += writer.payload_bytes
-    if features is None:
+        if identity is not None:
+            noted = {
+                "identity": identity,
+                "lengths": lengths,
+                "payload_bytes": payload_bytes,
+                "position": position,
+                "schema": schema,
+            }
+            write_json(work / PROGRESS, noted)
+    if schema is None:
         raise UserError("There is no episode to write: ask for at least one.")
+    return lengths, payload_bytes
+
+
+def _finish(
+    work: pathlib.Path,
+    name: str,
+    version: str,
+    split: str,
+    description: str,
+    lengths: list[int],
+    payload_bytes: int,
+) -> None:
+    """Give the shards their names and describe the data set."""
     for shard in range(len(lengths)):
         final = f"{name}-{split}.tfrecord-{shard:05d}-of-{len(lengths):05d}"
-        os.rename(work / f"shard-{shard:05d}", work / final)
-    features.save_config(str(work))
+        if (work / f"shard-{shard:05d}").exists():
+            os.rename(work / f"shard-{shard:05d}", work / final)
     wire: Any = dataset_info_pb2
     info = wire.DatasetInfo(
         name=name,
@@ -136,6 +203,7 @@ def _write_split(
     )
     text = json.dumps(json.loads(get_dataset_info_json(info)), indent=2, sort_keys=True)
     (work / "dataset_info.json").write_text(text + "\n", encoding="utf-8")
+    (work / PROGRESS).unlink(missing_ok=True)
 
 
 def _check(episode: Episode) -> None:

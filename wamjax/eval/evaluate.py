@@ -114,8 +114,8 @@ def _identity(
     facts: Facts, task: str, place: Worlds, seed: int, batch: int, policy: Policy, weights: str
 ) -> str:
     """Equal for two runs only if nothing that decides the numbers differs."""
-    where = [facts.manifest_sha256, task, place.rows, place.axes, place.horizon, seed, batch]
-    return fingerprint([where, weights, policy.chunk, policy.replan, policy.settings])
+    where = [facts.manifest_sha256, task, place.rows, place.axes, place.horizon, place.settings]
+    return fingerprint([where, seed, batch, weights, policy.chunk, policy.replan, policy.settings])
 
 
 def _run(runner: Runner, place: Worlds, seed: int, progress: Progress, note: str) -> dict[str, Any]:
@@ -142,9 +142,15 @@ def _episodes(outcome: Outcome, place: Worlds) -> list[dict[str, Any]]:
             "distance": _number(outcome.distance[world]),
             "closest": _number(outcome.closest[world]),
             "diverged": bool(outcome.diverged[world]),
+            "mode": _mode(int(outcome.mode[world]), place),
         }
         for world, (axis, row) in enumerate(zip(place.axes, place.rows))
     ]
+
+
+def _mode(mode: int, place: Worlds) -> str | None:
+    """The way that was taken, by name; None where none showed."""
+    return place.modes[mode] if 0 <= mode < len(place.modes) else None
 
 
 def _number(value: Any) -> float | None:

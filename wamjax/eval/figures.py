@@ -111,6 +111,36 @@ def learning_curves(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return out
 
 
+def severity_curve(policies: Mapping[str, Mapping[str, Any]], salt: str) -> str:
+    """Success against severity over all seven axes, 0 being clean, with 95 % intervals; or "".
+
+    Args:
+        policies: name -> its table on a task (`tally.summary`); at most two are drawn.
+        salt: distinguishes this drawing from others on the page.
+    """
+    drawn: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+    for name, table in list(policies.items())[: len(SERIES)]:
+        points = [] if table["clean"] is None else [(0, table["clean"])]
+        drawn[name] = points + [(int(level), cell) for level, cell in table["by_severity"].items()]
+    if min(len(points) for points in drawn.values()) < 3:
+        return ""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _axes("success against severity, all seven axes", 340, 190)
+        for (name, points), colour in zip(drawn.items(), SERIES):
+            levels = np.array([level for level, _ in points])
+            rates = np.array([100 * cell["rate"] for _, cell in points])
+            ends = 100 * np.array([cell["wilson95"] for _, cell in points]).T
+            bars = np.maximum(np.abs(ends - rates), 0.0)
+            axes.errorbar(levels, rates, yerr=bars, color=colour, marker="o", label=name, capsize=3)
+        axes.set_xlabel("severity (0: clean)")
+        axes.set_ylabel("% of worlds solved")
+        axes.set_ylim(0, 100)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if len(drawn) > 1:
+            axes.legend(frameon=False)
+        return _svg(figure, f"severity {salt}")
+
+
 def action_panels(
     logged: np.ndarray,
     predicted: np.ndarray,

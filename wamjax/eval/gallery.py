@@ -13,7 +13,7 @@ from wamjax.core.text import decode_text
 from wamjax.core.typing import Array, Params
 from wamjax.eval.outcome import NEVER, Outcome
 from wamjax.eval.rollout import Rollout, Trace, plan_key, rollout
-from wamjax.eval.worlds import AXES, CLEAN, Worlds, take
+from wamjax.eval.worlds import AXES, BONUS, CLEAN, Worlds, take
 from wamjax.policy.base import Policy
 
 
@@ -95,7 +95,7 @@ def film(
         failures: at most this many are shown.
         size: side of the pictures, pixels.
     """
-    shown = [place.axes.index(axis) for axis in (CLEAN, *AXES) if axis in place.axes]
+    shown = [_telling(place, axis) for axis in (CLEAN, *AXES) if axis in place.axes]
     failed = spread_failures(place.axes, [bool(row["success"]) for row in episodes], failures)
     # Always as many, so that one compilation draws any task of an environment.
     chosen = np.resize([*shown, *failed], 1 + len(AXES) + failures)
@@ -131,6 +131,17 @@ def film(
     )
 
 
+def _telling(place: Worlds, axis: str) -> int:
+    """The world to show of an axis: the first of its middle severity, where rows tell."""
+    mine = [world for world, name in enumerate(place.axes) if name == axis]
+    graded = [world for world in mine if "severity" in place.rows[world]]
+    if not graded:
+        return mine[0]
+    levels = sorted({place.rows[world]["severity"] for world in graded})
+    middle = levels[len(levels) // 2]
+    return next(world for world in graded if place.rows[world]["severity"] == middle)
+
+
 def _draw(place: Worlds, outcome: Outcome, trace: Trace, size: int, count: int = 4) -> np.ndarray:
     """uint8 [E, count, size, size, 3]: from the start to success, or to the end of the episode."""
     last = np.where(outcome.success, outcome.steps_to_success, place.horizon)
@@ -146,7 +157,7 @@ def spread_failures(axes: Sequence[str], success: Sequence[bool], count: int) ->
     """Places of up to `count` failed worlds, taking axes in turn so that none hides the others."""
     queues = {
         axis: [place for place, name in enumerate(axes) if name == axis and not success[place]]
-        for axis in (CLEAN, *AXES)
+        for axis in (CLEAN, *AXES, *BONUS)
     }
     chosen = []
     while len(chosen) < count and any(queues.values()):

@@ -21,6 +21,7 @@ class Outcome:
         distance: float32 [E], metres to the goal after the last step before any divergence.
         closest: float32 [E], the smallest distance on the way.
         diverged: bool [E], the physics became non-finite.
+        mode: int32 [E], the way in which the task was being solved, NEVER where none showed.
     """
 
     success: AnyArray
@@ -28,6 +29,7 @@ class Outcome:
     distance: AnyArray
     closest: AnyArray
     diverged: AnyArray
+    mode: AnyArray
 
 
 def latch(outcome: Outcome, metrics: dict[str, Array], step: Array, horizon: int) -> Outcome:
@@ -43,6 +45,7 @@ def latch(outcome: Outcome, metrics: dict[str, Array], step: Array, horizon: int
         distance=jnp.where(counts, distance, outcome.distance),
         closest=jnp.where(counts, jnp.minimum(outcome.closest, distance), outcome.closest),
         diverged=diverged,
+        mode=jnp.where(counts, metrics["mode"].astype(jnp.int32), outcome.mode),
     )
 
 
@@ -55,4 +58,5 @@ def begin(metrics: dict[str, Array]) -> Outcome:
         distance=distance,
         closest=distance,
         diverged=metrics["diverged"].astype(bool),
+        mode=metrics["mode"].astype(jnp.int32),
     )

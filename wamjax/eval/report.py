@@ -83,6 +83,7 @@ def _task(task: str, results: Mapping[str, Any], policies: list[str]) -> dict[st
     mine = table[policies[0]][task]
     axes = [CLEAN] if mine["clean"] is not None else []
     axes += list(mine["axes"])
+    bonus = list(mine["bonus"])
     means = []
     for label, key in (
         ("mean with clean", "mean_with_clean"),
@@ -94,13 +95,49 @@ def _task(task: str, results: Mapping[str, Any], policies: list[str]) -> dict[st
     return {
         "name": task,
         "rows": [_row(axis, [table[name][task] for name in policies], policies) for axis in axes],
+        "bonus": [_row(axis, [table[name][task] for name in policies], policies) for axis in bonus],
+        "levels": _levels(mine),
+        "curve": figures.severity_curve({name: table[name][task] for name in policies}, task),
+        "modes": [
+            {"name": name, "count": count, "share": wording.percent(count / total, 100)}
+            for total in [sum(mine["modes"].values())]
+            for name, count in mine["modes"].items()
+        ],
         "means": means,
         "paired": wording.paired(task, results["comparisons"], policies[0]),
     }
 
 
+def _levels(table: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Axis by severity for the policy the report is about; nothing where one severity was tried."""
+    numbers = sorted({level for cells in table["severities"].values() for level in cells})
+    if len(numbers) < 2:
+        return None
+
+    def cell(cells: Mapping[str, Any], level: str) -> dict[str, Any] | None:
+        if level not in cells:
+            return None
+        found = cells[level]
+        return {
+            "percent": wording.percent(found["rate"], found["episodes"]),
+            "interval": wording.interval(found),
+            "count": wording.count(found),
+            "shade": round(100 * found["rate"]),
+        }
+
+    rows = [{"axis": axis, "cells": cells} for axis, cells in table["severities"].items()]
+    rows.append({"axis": "all seven", "cells": table["by_severity"]})
+    return {
+        "numbers": numbers,
+        "rows": [
+            {"axis": row["axis"], "cells": [cell(row["cells"], level) for level in numbers]}
+            for row in rows
+        ],
+    }
+
+
 def _row(axis: str, tables: list[Mapping[str, Any]], policies: list[str]) -> dict[str, Any]:
-    cells = [table["clean"] if axis == CLEAN else table["axes"][axis] for table in tables]
+    cells = [{CLEAN: table["clean"], **table["axes"], **table["bonus"]}[axis] for table in tables]
     drawn = [
         {
             "percent": wording.percent(cell["rate"], cell["episodes"]),

@@ -16,10 +16,13 @@ from wamjax.core.typing import Array, PyTree
 
 CLEAN = "clean"
 AXES = ("camera", "robot", "language", "light", "background", "noise", "layout")
+BONUS = ("dynamics",)
+"""Perturbed like the axes, reported beside them and counted in none of their means."""
 
 
 class Env(Protocol):
-    """An environment, unbatched and traceable; `state.metrics` has success, distance, diverged."""
+    """An environment, unbatched and traceable; `state.metrics` has success, distance,
+    diverged and mode."""
 
     @property
     def cameras(self) -> tuple[str, ...]: ...
@@ -36,9 +39,11 @@ class Worlds:
     Attributes:
         env: the environment of the task.
         variants: pytree of int32 [E].
-        axes: per world "clean" or one of AXES.
+        axes: per world "clean" or one of AXES or BONUS.
         rows: per world the manifest's row (plain values), copied into the episode records.
         horizon: control steps per episode.
+        modes: names of the ways to solve the task, as the metric "mode" numbers them.
+        settings: whatever else decides the worlds, in words (such as the physics).
     """
 
     env: Env
@@ -46,6 +51,8 @@ class Worlds:
     axes: tuple[str, ...]
     rows: tuple[dict[str, Any], ...]
     horizon: int
+    modes: tuple[str, ...] = ()
+    settings: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.axes)
@@ -57,7 +64,7 @@ class Worlds:
                 f"the manifest names {count} worlds but {sorted(sizes)} variants and "
                 f"{len(self.rows)} rows were given; build them from one manifest."
             )
-        unknown = sorted(set(self.axes) - {CLEAN, *AXES})
+        unknown = sorted(set(self.axes) - {CLEAN, *AXES, *BONUS})
         if unknown:
             raise UserError(f"{unknown[0]!r} is not a perturbation axis; use {', '.join(AXES)}.")
 

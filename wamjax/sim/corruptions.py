@@ -11,9 +11,9 @@ A and B are H x H and W x W matrices made on the fly: Gaussian rows for a Gaussi
 interpolation at moved or scaled places for motion and zoom blur. Pass p moves 2^p steps and keeps
 half of the unmoved picture, so P passes average 2^P copies.
 
-Strengths are those of LIBERO-Plus (rows 2s-1 and 2s of each type averaged for severity s; see
-ImageNet-C, arXiv 1903.12261, for the definitions), which are in pixels of a 256-pixel picture and
-are scaled by H / 256 here. Deviations: motion blur is a uniform mean over the length that has the
+Strengths are the ten rows that LIBERO-Plus has of each type (see ImageNet-C, arXiv 1903.12261, for
+the definitions), interpolated between rows; they are in pixels of a 256-pixel picture and are
+scaled by H / 256 here. Deviations: motion blur is a uniform mean over the length that has the
 standard deviation of their half-Gaussian; plasma is octaves of value noise; glass displaces, then
 blurs, and draws real displacements, so that it still acts below 50 pixels.
 """
@@ -32,16 +32,16 @@ from wamjax.sim.render.textures import lattice_hash, value_noise
 
 Corruption = Literal["none", "gaussian_blur", "motion_blur", "zoom_blur", "fog", "glass"]
 CORRUPTIONS: tuple[Corruption, ...] = get_args(Corruption)
-SEVERITIES = 5
+STRENGTHS = 10
 
-# One entry per severity; lengths in pixels of a picture 256 pixels high.
-_BLUR_SIGMA = (1.5, 3.5, 5.5, 7.5, 9.5)
-_MOTION_SIGMA = (2.5, 4.5, 7.0, 11.0, 17.5)
-_ZOOM = (1.135, 1.235, 1.335, 1.435, 1.535)
-_FOG_DENSITY = (0.75, 1.75, 2.75, 3.5, 4.5)
-_FOG_DECAY = (2.9, 2.35, 1.9, 1.55, 1.35)
-_GLASS_SIGMA = (0.6, 0.95, 1.2, 1.65, 2.35)
-_GLASS_SHIFT = (1.0, 2.0, 3.0, 4.0, 5.0)
+# One entry per strength; lengths in pixels of a picture 256 pixels high.
+_BLUR_SIGMA = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)
+_MOTION_SIGMA = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0)
+_ZOOM = (1.11, 1.16, 1.21, 1.26, 1.31, 1.36, 1.41, 1.46, 1.51, 1.56)
+_FOG_DENSITY = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
+_FOG_DECAY = (3.0, 2.8, 2.5, 2.2, 2.0, 1.8, 1.6, 1.5, 1.4, 1.3)
+_GLASS_SIGMA = (0.5, 0.7, 0.9, 1.0, 1.1, 1.3, 1.5, 1.8, 2.2, 2.5)
+_GLASS_SHIFT = (1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0, 5.0, 5.0)
 
 # A uniform mean over a length L has standard deviation L / sqrt(12), a half-Gaussian 0.603 sigma.
 _LENGTH_PER_SIGMA = 0.603 * math.sqrt(12)
@@ -54,7 +54,7 @@ _COPY_SPACING = 1.5
 def corrupt(
     rgb: Float[Array, "H W 3"],
     kind: Int[Array, ""],
-    severity: Int[Array, ""],
+    strength: Float[Array, ""],
     key: Key,
 ) -> Float[Array, "H W 3"]:
     """A picture with one corruption; everything but the shape is traced.
@@ -62,7 +62,7 @@ def corrupt(
     Args:
         rgb: 0..1.
         kind: index into CORRUPTIONS; 0 returns `rgb` bit for bit.
-        severity: 1..5 (clipped).
+        strength: 1..10 (clipped), a row of LIBERO-Plus's table or between two.
         key: draws the direction of the motion, the fog and the displacements.
 
     Returns:
@@ -70,22 +70,25 @@ def corrupt(
     """
     keys = named_keys(key, "angle", "place")
     place = jax.random.randint(keys["place"], (2,), 0, 1 << 20)
-    level = jnp.clip(severity, 1, SEVERITIES) - 1
+    row = jnp.clip(strength, 1.0, STRENGTHS) - 1.0
+    below = jnp.clip(jnp.floor(row).astype(jnp.int32), 0, STRENGTHS - 2)
+    share = row - below
 
-    def strength(name: Corruption, table: tuple[float, ...], otherwise: float) -> Array:
-        """The value for this severity if this is the kind, else the value that does nothing."""
-        value = jnp.asarray(table, jnp.float32)[level]
+    def value_if(name: Corruption, table: tuple[float, ...], otherwise: float) -> Array:
+        """The value for this strength if this is the kind, else the value that does nothing."""
+        rows = jnp.asarray(table, jnp.float32)
+        value = (1.0 - share) * rows[below] + share * rows[below + 1]
         return jnp.where(kind == CORRUPTIONS.index(name), value, otherwise)
 
     pixel = rgb.shape[0] / 256
-    x = _displaced(rgb, strength("glass", _GLASS_SHIFT, 0.0) * pixel, place)
-    sigma = strength("gaussian_blur", _BLUR_SIGMA, 0.0) + strength("glass", _GLASS_SIGMA, 0.0)
-    length = _LENGTH_PER_SIGMA * strength("motion_blur", _MOTION_SIGMA, 0.0) * pixel
+    x = _displaced(rgb, value_if("glass", _GLASS_SHIFT, 0.0) * pixel, place)
+    sigma = value_if("gaussian_blur", _BLUR_SIGMA, 0.0) + value_if("glass", _GLASS_SIGMA, 0.0)
+    length = _LENGTH_PER_SIGMA * value_if("motion_blur", _MOTION_SIGMA, 0.0) * pixel
     angle = jax.random.uniform(keys["angle"], (), minval=-_MOTION_ANGLE, maxval=_MOTION_ANGLE)
-    zoom = strength("zoom_blur", _ZOOM, 1.0)
+    zoom = value_if("zoom_blur", _ZOOM, 1.0)
     x = _blurred(x, sigma * pixel, length, angle, zoom)
-    decay = strength("fog", _FOG_DECAY, 2.0)
-    x = _fogged(x, strength("fog", _FOG_DENSITY, 0.0), decay, place)
+    decay = value_if("fog", _FOG_DECAY, 2.0)
+    x = _fogged(x, value_if("fog", _FOG_DENSITY, 0.0), decay, place)
     return jnp.where(kind == 0, rgb, jnp.clip(x, 0.0, 1.0))
 
 

@@ -5,6 +5,7 @@ the expert's, so that the data show how to come back to the path (DART, Laskey e
 1703.09327). Only successful episodes are kept, cut TAIL ticks after success.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 
@@ -17,8 +18,9 @@ from wamjax.core.records import Episode
 from wamjax.core.runtime import physics_jit
 from wamjax.core.text import decode_text
 from wamjax.core.typing import Array
-from wamjax.sim.env import ACTION_SIZE, TabletopEnv
+from wamjax.sim.env import TabletopEnv
 from wamjax.sim.manifest import EVALUATION_SEEDS
+from wamjax.sim.simulators import State
 from wamjax.sim.variants import Variant, clean_variant
 
 NOISE = np.array([0.01, 0.01, 0.01, 0.015, 0.015, 0.015, 0.0], np.float32)
@@ -40,12 +42,13 @@ def demonstrate(env: TabletopEnv, variant: Variant, noise: Array) -> dict[str, A
         noise: float32 [], factor on NOISE.
 
     Returns:
-        frames uint8 [T, V, H, W, 3], proprio [T, 7] and action [T, 7] before each step, done bool
-        [T] whether the task is solved after it, diverged bool [], text uint8 [64].
+        frames uint8 [T, V, H, W, 3], proprio [T, P] and action [T, A] before each step, done bool
+        [T] whether the task is solved after it, mode int32 [T], diverged bool [], text uint8 [X].
     """
     start = env.reset_variant(variant)
     key = jax.random.fold_in(jax.random.PRNGKey(variant.seed), 1)
-    shocks = jax.random.normal(key, (env.horizon, ACTION_SIZE)) * jnp.asarray(NOISE) * noise
+    spread = jnp.tile(jnp.asarray(NOISE), len(env.robot.arms))
+    shocks = jax.random.normal(key, (env.horizon, len(spread))) * spread * noise
     fresh = (1.0 - PERSISTENCE**2) ** 0.5
 
     def tick(carry: tuple, shock: Array) -> tuple[tuple, dict[str, Array]]:
@@ -53,11 +56,12 @@ def demonstrate(env: TabletopEnv, variant: Variant, noise: Array) -> dict[str, A
         observation = env.observe(state)
         action = env.task.expert(env.situation(state))
         drift = PERSISTENCE * drift + fresh * shock
-        after = env.step(state, action + drift)
+        after = env.step(state, env.describe(state, action + drift))
         record = {
             "frames": observation.frames[:, 0],
             "proprio": observation.proprio,
-            "action": action,
+            "action": env.describe(state, action),
+            "mode": after.metrics["mode"].astype(jnp.int32),
             "done": after.metrics["success"] > 0.5,
         }
         return (after, drift), record
@@ -67,27 +71,51 @@ def demonstrate(env: TabletopEnv, variant: Variant, noise: Array) -> dict[str, A
     return records | {"diverged": diverged, "text": start.info["setting"].text}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Position:
+    """Behind which episode of a run: enough to go on with the same bits.
+
+    Attributes:
+        tried: worlds played before the batch that the episode is of.
+        before: episodes made before that batch.
+        made: episodes made.
+    """
+
+    tried: int = 0
+    before: int = 0
+    made: int = 0
+
+
 def collect(
+    env: TabletopEnv, episodes: int, seed: int, *, batch: int = 64, noise: float = 1.0
+) -> Iterator[Episode]:
+    """Successful demonstrations, one by one; see `collect_from`."""
+    for episode, _ in collect_from(env, episodes, seed, Position(), batch=batch, noise=noise):
+        yield episode
+
+
+def collect_from(
     env: TabletopEnv,
     episodes: int,
     seed: int,
+    start: Position,
     *,
     batch: int = 64,
     noise: float = 1.0,
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[Episode]:
-    """Successful demonstrations, one by one.
+) -> Iterator[tuple[Episode, Position]]:
+    """Successful demonstrations from a position on, each with the position behind it.
 
     World i of a run has seed TRAINING_SEEDS + (seed * 2^20 + i) mod 2^30, so episodes are the same
-    for any batch size and two runs with different seeds share none below a million worlds.
+    for any batch size and two runs with different seeds share none below a million worlds. A run
+    that goes on plays the batch that it was in again, so that its bits are the same, too.
 
     Args:
         env: the task, the cameras and the size of the pictures.
-        episodes: how many to make.
+        episodes: how many to make in the whole run.
         seed: of the run.
+        start: from where.
         batch: worlds per program call.
         noise: factor on NOISE and on the task's own factor; 0 executes the expert's own actions.
-        progress: called with the number of finished worlds after every batch.
 
     Raises:
         UserError: a count below one, or the expert hardly ever succeeds.
@@ -95,22 +123,23 @@ def collect(
     if episodes < 1 or batch < 1:
         raise UserError(f"episodes ({episodes}) and batch ({batch}) must be at least 1.")
     program = program_of(env)
-    made = tried = 0
+    tried, made = start.tried, start.before
     while made < episodes:
         if tried > ATTEMPTS * (episodes + batch):
             raise UserError(
                 f"the expert solved {made} of {tried} worlds of {env.task.name}; use less noise."
             )
+        before = made
         numbers = np.arange(tried, tried + batch, dtype=np.int64)
         seeds = (TRAINING_SEEDS + (seed * (1 << 20) + numbers) % (1 << 30)).astype(np.int32)
         out = jax.device_get(program(seeds, np.float32(noise * env.task.noise)))
-        tried += batch
-        if progress is not None:
-            progress(batch)
         for world in range(batch):
             if made < episodes and out["done"][world].any() and not out["diverged"][world]:
                 made += 1
-                yield _episode(env, out, world, int(seeds[world]))
+                if made > start.made:
+                    behind = Position(tried=tried, before=before, made=made)
+                    yield _episode(env, out, world, int(seeds[world])), behind
+        tried += batch
 
 
 @functools.lru_cache(maxsize=4)
@@ -137,5 +166,34 @@ def _episode(env: TabletopEnv, out: dict[str, np.ndarray], world: int, seed: int
         instruction=decode_text(out["text"][world]),
         success=True,
         control_hz=env.control_hz,
-        metadata={"task": env.task.name, "seed": seed},
+        metadata={
+            "task": env.task.name,
+            "seed": seed,
+            "mode": mode_name(env, out, world),
+            "looks": env.looks,
+        },
     )
+
+
+def mode_name(env: TabletopEnv, out: dict[str, np.ndarray], world: int) -> str:
+    """How the episode was solved, in words; "" when it did not show."""
+    mode = int(out["mode"][world, -1])
+    return env.task.modes[mode] if mode >= 0 else ""
+
+
+def expert_successes(env: TabletopEnv, worlds: int, *, batch: int = 128) -> np.ndarray:
+    """Whether the expert alone solves each of `worlds` clean worlds of no demonstration, bool."""
+
+    def one(seed: Array) -> Array:
+        def tick(state: State, _: None) -> tuple[State, None]:
+            return env.step(state, env.expert(state)), None
+
+        start = env.reset_variant(clean_variant(seed))
+        return jax.lax.scan(tick, start, None, length=env.horizon)[0].metrics["success"] > 0.5
+
+    program = physics_jit(jax.vmap(one))
+    out = []
+    for first in range(0, worlds, batch):
+        seeds = np.arange(first, first + batch, dtype=np.int32)
+        out.append(np.asarray(program(seeds)))
+    return np.concatenate(out)[:worlds]

@@ -1,37 +1,29 @@
-"""One control tick: action -> target pose -> joint targets -> servo and MJX substeps.
+"""One control tick: action -> commanded pose -> joint targets -> servos and physics substeps.
 
-The target pose is commanded, not measured: target' = target + action, kept inside the workspace
-and within LEASH (m) and LEASH_TURN (rad) of the measured pose, so that a blocked arm does not wind
-it up. Joint targets come from inverse kinematics, limited to the
-arm's joint speeds, and are followed as a ramp over the tick with velocity feed-forward,
+Joint targets are followed as a ramp over the tick with velocity feed-forward,
 
     torque = kp (ramp - q) + kd (speed of the ramp - dq/dt),
 
 so that the arm is where it was told to be when the tick ends. Only positions, velocities and the
-solver's warm start are carried from tick to tick; everything else in MJX's data is recomputed.
+solver's warm start are carried from tick to tick; everything else in MuJoCo's data is recomputed.
 """
-
-import functools
 
 import flax.struct
 import jax
 import jax.numpy as jnp
-import mujoco
 
 from wamjax.core.typing import Array, Float, typed
-from wamjax.sim import kinematics, panda, rotations, scene
+from wamjax.sim import kinematics, rotations, scene, stepping
+from wamjax.sim.control import ActionFrame, Command, find_frame, split
+from wamjax.sim.dynamics import Dynamics
 from wamjax.sim.kinematics import Pose
-from wamjax.sim.simulators import mjx
+from wamjax.sim.robots.record import Arm
+from wamjax.sim.robots.registry import find_robot
+from wamjax.sim.scene import SceneSpec
+from wamjax.sim.stepping import Motion, Resolved
 
-WORKSPACE_LOW = (0.28, -0.40, 0.022)
-WORKSPACE_HIGH = (0.76, 0.40, 0.50)
-LONGEST_STEP = 0.05
-LARGEST_TURN = 0.2
-LEASH = 0.07
-LEASH_TURN = 0.3
-IK_ITERATIONS = 3
 LOWEST, FARTHEST = -0.05, 1.0
-"""A cube's centre lies above and nearer than this (m), or the world counts as diverged."""
+"""A block's centre lies above and nearer than this (m), or the world counts as diverged."""
 
 
 @flax.struct.dataclass
@@ -39,139 +31,166 @@ class Body:
     """The moving part of a world.
 
     Attributes:
-        position: float32 [23], MuJoCo's qpos.
-        velocity: float32 [21], MuJoCo's qvel.
-        warmstart: float32 [21], the solver's last accelerations.
-        target: commanded tip pose.
-        joints: float32 [7], commanded joint angles (rad).
+        motion: positions and velocities.
+        command: what the R arms are told: poses [R], joints [R, J].
     """
 
-    position: Array
-    velocity: Array
-    warmstart: Array
-    target: Pose
-    joints: Array
+    motion: Motion
+    command: Command
 
-
-@functools.cache
-def _mjx_model() -> tuple[mjx.Model, mjx.Data]:
-    """The model and blank data, as constants of whatever program uses them."""
-    model = scene.build_physics_model()
-    data = mujoco.MjData(model)
-    with jax.ensure_compile_time_eval():
-        return mjx.put_model(model, impl="jax"), mjx.put_data(model, data, impl="jax")
+    @property
+    def position(self) -> Array:
+        """MuJoCo's qpos, float32 [q]."""
+        return self.motion.position
 
 
 @typed
-def start(joints: Float[Array, "7"], cubes: Float[Array, "2 3"]) -> Body:
-    """A world at rest with an open gripper.
+def start(
+    spec: SceneSpec,
+    joints: Float[Array, "R J"],
+    opening: Float[Array, ""],
+    blocks: Float[Array, "N 3"],
+) -> Body:
+    """A world at rest.
 
     Args:
+        spec: what is on the table.
         joints: rad.
-        cubes: x, y (m) and yaw (rad) of each cube.
+        opening: of all grippers, 0..1.
+        blocks: x, y (m) and yaw (rad) of each block.
     """
-    where = scene.places()
-    position = jnp.asarray(scene.build_model().qpos0, jnp.float32)
-    position = position.at[where.arm].set(joints)
-    position = position.at[where.fingers].set(panda.FINGER_TRAVEL)
-    for cube, address in enumerate(where.cubes):
-        centre = jnp.append(cubes[cube, :2], scene.CUBE_HALF)
-        free = jnp.concatenate([centre, rotations.about_z(cubes[cube, 2])])
+    where, robot, model = scene.places(spec), find_robot(spec.robot), scene.build_model(spec)
+    position = jnp.asarray(model.qpos0, jnp.float32)
+    for index, arm in enumerate(robot.arms):
+        position = position.at[where.arms[index]].set(joints[index])
+        position = position.at[where.fingers[index]].set(slide_of(arm, opening))
+    for index, address in enumerate(where.blocks):
+        centre = jnp.append(blocks[index, :2], spec.blocks[index].half[2])
+        free = jnp.concatenate([centre, rotations.about_z(blocks[index, 2])])
         position = position.at[address : address + 7].set(free)
     # Zeros that depend on the world: a carry that is batched from the start is traced once.
-    still = jnp.zeros(scene.build_model().nv) * joints[0]
+    still = jnp.zeros(model.nv) * joints[0, 0]
+    poses = [kinematics.tip_pose(arm, joints[index]) for index, arm in enumerate(robot.arms)]
+    target = jax.tree.map(lambda *leaves: jnp.stack(leaves), *poses)
     return Body(
-        position=position,
-        velocity=still,
-        warmstart=still,
-        target=kinematics.tip_pose(joints),
-        joints=joints,
+        motion=Motion(position=position, velocity=still, warmstart=still),
+        command=Command(target=target, joints=joints),
     )
 
 
+def slide_of(arm: Arm, opening: Array) -> Array:
+    """Finger slide position (m) for an opening of 0..1."""
+    grip = arm.gripper
+    return grip.shut + (grip.wide - grip.shut) * opening
+
+
 @typed
-def measured_joints(position: Float[Array, "23"]) -> Float[Array, "7"]:
+def measured_joints(spec: SceneSpec, position: Float[Array, "q"]) -> Float[Array, "R J"]:
     """Joint angles, rad."""
-    return position[scene.places().arm]
+    return jnp.stack([position[address] for address in scene.places(spec).arms])
 
 
 @typed
-def opening(position: Float[Array, "23"]) -> Float[Array, ""]:
-    """How far the gripper is open, 0..1."""
-    fingers = position[scene.places().fingers]
-    return jnp.clip(jnp.sum(fingers) / (2 * panda.FINGER_TRAVEL), 0.0, 1.0)
+def tips(spec: SceneSpec, position: Float[Array, "q"]) -> Pose:
+    """Measured poses of the tips, [R, ...]."""
+    joints = measured_joints(spec, position)
+    arms = find_robot(spec.robot).arms
+    poses = [kinematics.tip_pose(arm, joints[index]) for index, arm in enumerate(arms)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *poses)
 
 
 @typed
-def cube_centres(position: Float[Array, "23"]) -> Float[Array, "2 3"]:
-    """m, the named cube first."""
-    return jnp.stack([position[address : address + 3] for address in scene.places().cubes])
+def openings(spec: SceneSpec, position: Float[Array, "q"]) -> Float[Array, "R"]:
+    """How far the grippers are open, 0..1."""
+    where, out = scene.places(spec), []
+    for index, arm in enumerate(find_robot(spec.robot).arms):
+        grip = arm.gripper
+        slide = jnp.sum(position[where.fingers[index]]) / 2
+        out.append(jnp.clip((slide - grip.shut) / (grip.wide - grip.shut), 0.0, 1.0))
+    return jnp.stack(out)
 
 
 @typed
-def next_target(target: Pose, measured: Pose, action: Float[Array, "7"]) -> Pose:
-    """The commanded pose after an action, by the Open X-Embodiment convention.
-
-    Args:
-        target: commanded so far.
-        measured: where the tip is.
-        action: dx dy dz (m), rotation vector in the base frame (rad), gripper. Translations are
-            cut at LONGEST_STEP per axis, rotations at LARGEST_TURN per axis.
-    """
-    move = jnp.clip(action[:3], -LONGEST_STEP, LONGEST_STEP)
-    turn = jnp.clip(action[3:6], -LARGEST_TURN, LARGEST_TURN)
-    wanted = target.position + move
-    wanted = measured.position + jnp.clip(wanted - measured.position, -LEASH, LEASH)
-    wanted = jnp.clip(wanted, jnp.array(WORKSPACE_LOW), jnp.array(WORKSPACE_HIGH))
-    turned = rotations.multiply(rotations.from_vector(turn), target.turn)
-    lead = rotations.to_vector(rotations.multiply(turned, rotations.conjugate(measured.turn)))
-    lead = lead * jnp.minimum(1.0, LEASH_TURN / jnp.sqrt(jnp.sum(lead**2) + 1e-12))
-    turned = rotations.multiply(rotations.from_vector(lead), measured.turn)
-    return Pose(position=wanted, turn=turned / jnp.linalg.norm(turned))
-
-
-@typed
-def advance(body: Body, action: Float[Array, "7"]) -> Body:
-    """The world one control tick later."""
-    model, blank = _mjx_model()
-    measured = kinematics.tip_pose(measured_joints(body.position))
-    target = next_target(body.target, measured, action)
-    joints = kinematics.solve(target, body.joints, IK_ITERATIONS)
-    reach = jnp.asarray(panda.SPEED / scene.CONTROL_HZ, jnp.float32)
-    joints = body.joints + jnp.clip(joints - body.joints, -reach, reach)
-    lead = jnp.asarray(panda.DAMPING / panda.STIFFNESS, jnp.float32) * scene.CONTROL_HZ
-    grip = jnp.clip(action[6:], 0.0, 1.0) * panda.FINGER_TRAVEL
-
-    # Only what changes is carried: under vmap, constants in the carry cost more traces of MJX.
-    def substep(carry: tuple, share: Array) -> tuple[tuple, None]:
-        position, velocity, warmstart = carry
-        ramp = body.joints + (share + lead) * (joints - body.joints)
-        data = blank.replace(
-            qpos=position,
-            qvel=velocity,
-            qacc_warmstart=warmstart,
-            ctrl=jnp.concatenate([ramp, grip, grip]),
-        )
-        data = mjx.step(model, data)
-        return (data.qpos, data.qvel, data.qacc_warmstart), None
-
-    shares = jnp.arange(1, scene.SUBSTEPS + 1, dtype=jnp.float32) / scene.SUBSTEPS
-    carry = (body.position, body.velocity, body.warmstart)
-    (position, velocity, warmstart), _ = jax.lax.scan(substep, carry, shares)
-    return Body(
-        position=position,
-        velocity=velocity,
-        warmstart=warmstart,
-        target=target,
-        joints=joints,
+def blocks(spec: SceneSpec, position: Float[Array, "q"]) -> Pose:
+    """Poses of the blocks, [N, ...]."""
+    where = scene.places(spec).blocks
+    if not where:
+        return Pose(position=jnp.zeros((0, 3)), turn=jnp.zeros((0, 4)))
+    return Pose(
+        position=jnp.stack([position[address : address + 3] for address in where]),
+        turn=jnp.stack([position[address + 3 : address + 7] for address in where]),
     )
 
 
-def is_sound(body: Body) -> Array:
-    """Whether everything is finite and both cubes are on the table, bool []."""
+@typed
+def slides(spec: SceneSpec, position: Float[Array, "q"]) -> Float[Array, "S"]:
+    """How far the drawers are out, m."""
+    return position[scene.places(spec).slides]
+
+
+def command_after(
+    spec: SceneSpec, frame: ActionFrame, body: Body, action: Array
+) -> tuple[Command, Array]:
+    """(the next command of all arms, gripper openings [R]) of an action."""
+    robot = find_robot(spec.robot)
+    joints = measured_joints(spec, body.position)
+    follow = find_frame(frame).follow
+    told, grips = [], []
+    for index, (numbers, grip) in enumerate(split(robot, frame, action)):
+        own = jax.tree.map(lambda leaf, index=index: leaf[index], body.command)
+        told.append(follow(robot.arms[index], robot.workspace, own, joints[index], numbers))
+        grips.append(grip)
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *told), jnp.stack(grips)
+
+
+@typed
+def describe(
+    spec: SceneSpec, frame: ActionFrame, body: Body, action: Float[Array, "A"]
+) -> Float[Array, "B"]:
+    """The action in `frame` that leads where the ee_delta action `action` leads."""
+    robot = find_robot(spec.robot)
+    after, grips = command_after(spec, "ee_delta", body, action)
+    parts = []
+    for index in range(len(robot.arms)):
+        pair = (
+            jax.tree.map(lambda leaf, index=index: leaf[index], command)
+            for command in (body.command, after)
+        )
+        parts += [find_frame(frame).describe(*pair), grips[index][None]]
+    return jnp.concatenate(parts)
+
+
+@typed
+def advance(
+    spec: SceneSpec,
+    physics: Resolved,
+    frame: ActionFrame,
+    body: Body,
+    action: Float[Array, "A"],
+    fixtures: Float[Array, "F 7"],
+    dynamics: Dynamics,
+) -> Body:
+    """The world one control tick later."""
+    robot, where = find_robot(spec.robot), scene.places(spec)
+    command, grips = command_after(spec, frame, body, action)
+    shares = jnp.arange(1, scene.SUBSTEPS + 1, dtype=jnp.float32) / scene.SUBSTEPS
+    controls = jnp.zeros((scene.SUBSTEPS, scene.build_model(spec).nu))
+    for index, arm in enumerate(robot.arms):
+        lead = jnp.asarray(arm.lead, jnp.float32) * scene.CONTROL_HZ
+        before, after = body.command.joints[index], command.joints[index]
+        ramp = before + (shares[:, None] + lead) * (after - before)
+        controls = controls.at[:, where.arm_controls[index]].set(ramp)
+        slide = slide_of(arm, grips[index])
+        controls = controls.at[:, where.finger_controls[index]].set(slide)
+    motion = stepping.substeps(physics, spec, body.motion, controls, fixtures, dynamics)
+    return Body(motion=motion, command=command)
+
+
+def is_sound(spec: SceneSpec, body: Body) -> Array:
+    """Whether everything is finite and all blocks are on the table, bool []."""
     finite = jnp.array(True)
     for leaf in jax.tree.leaves(body):
         finite = finite & jnp.all(jnp.isfinite(leaf))
-    cubes = cube_centres(body.position)
-    on_table = jnp.all(cubes[:, 2] > LOWEST) & jnp.all(jnp.abs(cubes) < FARTHEST)
+    places = blocks(spec, body.position).position
+    on_table = jnp.all(places[:, 2] > LOWEST) & jnp.all(jnp.abs(places) < FARTHEST)
     return finite & on_table

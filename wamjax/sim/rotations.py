@@ -63,6 +63,18 @@ def to_roll_pitch_yaw(q: Float[Array, "*n 4"]) -> Float[Array, "*n 3"]:
 
 
 @typed
+def from_roll_pitch_yaw(angles: Float[Array, "*n 3"]) -> Float[Array, "*n 4"]:
+    """The inverse of `to_roll_pitch_yaw`."""
+    half = 0.5 * angles
+    zero = jnp.zeros_like(half[..., 0])
+    cosine, sine = jnp.cos(half), jnp.sin(half)
+    roll = jnp.stack([cosine[..., 0], sine[..., 0], zero, zero], axis=-1)
+    pitch = jnp.stack([cosine[..., 1], zero, sine[..., 1], zero], axis=-1)
+    yaw = jnp.stack([cosine[..., 2], zero, zero, sine[..., 2]], axis=-1)
+    return multiply(yaw, multiply(pitch, roll))
+
+
+@typed
 def rotate(q: Float[Array, "*n 4"], v: Float[Array, "*n 3"]) -> Float[Array, "*n 3"]:
     """The vector v turned by the unit quaternion q."""
     t = 2 * jnp.cross(q[..., 1:], v)

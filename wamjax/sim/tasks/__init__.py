@@ -1,7 +1,5 @@
 """The tasks, by name."""
 
-from wamjax.sim.tasks.push import PUSH as PUSH
-from wamjax.sim.tasks.reach import REACH as REACH
 from wamjax.sim.tasks.record import Layout as Layout
 from wamjax.sim.tasks.record import Situation as Situation
 from wamjax.sim.tasks.record import Task as Task

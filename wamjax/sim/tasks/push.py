@@ -11,14 +11,9 @@ import jax.numpy as jnp
 
 from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array, Key
-from wamjax.sim.tasks.record import (
-    Layout,
-    Situation,
-    Task,
-    action_towards,
-    first_valid,
-    uniform_candidates,
-)
+from wamjax.sim.scene import Block, Mark, SceneSpec
+from wamjax.sim.tasks.moves import action_towards
+from wamjax.sim.tasks.record import Layout, Situation, Task, first_valid, uniform_candidates
 
 BEHIND = 0.068
 HOVER = 0.105
@@ -26,6 +21,7 @@ LOW = 0.028
 APART = 0.13
 REACH_DISTANCE = (0.10, 0.15)
 ANGLE = 0.5
+NEAR = 0.045
 
 
 def _segment_distance(points: Array, start: Array, end: Array) -> Array:
@@ -50,17 +46,25 @@ def _sample(key: Key) -> Layout:
         minval=jnp.array([0.34, -0.05, 0.14]),
         maxval=jnp.array([0.39, 0.05, 0.17]),
     )
-    cubes = jnp.concatenate([jnp.stack([named, other]), yaw], axis=1)
-    return Layout(cubes=cubes, spot=spot, tip=tip)
+    return Layout(
+        blocks=jnp.concatenate([jnp.stack([named, other]), yaw], axis=1),
+        marks=spot[None],
+        fixtures=jnp.zeros((0, 3)),
+        tips=tip[None],
+    )
 
 
 def _distance(situation: Situation) -> Array:
-    return jnp.linalg.norm(situation.cubes[0, :2] - situation.spot)
+    return jnp.linalg.norm(situation.blocks.position[0, :2] - situation.marks[0])
+
+
+def _solved(situation: Situation) -> Array:
+    return _distance(situation) < NEAR
 
 
 def _expert(situation: Situation) -> Array:
-    tip, cube = situation.tip.position, situation.cubes[0, :2]
-    gap = situation.spot - cube
+    tip, cube = situation.tip.position, situation.blocks.position[0, :2]
+    gap = situation.marks[0] - cube
     distance = jnp.sqrt(jnp.sum(gap**2) + 1e-12)
     u = gap / distance
     offset = tip[:2] - cube
@@ -87,18 +91,40 @@ def _expert(situation: Situation) -> Array:
     goal = jnp.where(low & clear & (along > -0.12) & (aside < 0.045), beside, goal)
     goal = jnp.where(low & (along < -0.02) & (aside < 0.02), push, goal)
     goal = jnp.where((distance < 0.02) & low, stay, goal)
-    return action_towards(situation, goal, 0.0)
+    return action_towards(situation.tip, goal, 0.0)
+
+
+def _mode(situation: Situation) -> Array:
+    """Which way round the cube: the side of the line of push on which the tip comes down."""
+    tip, cube = situation.tip.position, situation.blocks.position[0, :2]
+    gap, offset = situation.marks[0] - cube, tip[:2] - cube
+    left = gap[0] * offset[1] - gap[1] * offset[0] > 0
+    low = (tip[2] < HOVER) & (jnp.linalg.norm(offset) < 0.12)
+    return jnp.where(low, left.astype(jnp.int32), -1)
 
 
 PUSH = Task(
     name="push",
+    scene=SceneSpec(blocks=(Block(), Block()), marks=(Mark(name="spot"),)),
     horizon=32,
-    wordings=("push {cube} to the spot", "move {cube} to the spot", "slide {cube} onto the spot"),
+    palette=2,
+    wordings=(("push {a} to the spot", "move {a} to the spot", "slide {a} onto the spot"),),
+    reasons=(
+        (
+            "{a} should be on the spot",
+            "I want {a} on the white spot",
+            "{a} belongs on the spot",
+            "the spot misses {a}",
+            "see {a} cover the spot",
+        ),
+    ),
+    noun="cube",
     sample=_sample,
     distance=_distance,
-    radius=0.045,
+    solved=_solved,
     hold=2,
     expert=_expert,
     noise=0.6,
-    spot=True,
+    modes=("behind it from the right", "behind it from the left"),
+    mode=_mode,
 )

@@ -1,6 +1,7 @@
-"""What a task is: a record of sampler, wording, success and expert over one shared scene.
+"""What a task is: a record of scene, sampler, wording, success and expert.
 
-The named cube is always cube 0; colours and places are drawn, so pictures do not tell.
+Things have numbers, not colours: block 0 is the first that the instruction names, and the palette
+(which colour number i has) is drawn from the seed, so pictures do not tell without the words.
 """
 
 import dataclasses
@@ -11,30 +12,27 @@ import jax
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array, Float, Key, typed
-from wamjax.sim import rotations
 from wamjax.sim.kinematics import Pose
-from wamjax.sim.scene import CUBE_HALF
+from wamjax.sim.scene import SceneSpec
 
-DOWN = (0.0, 1.0, 0.0, 0.0)
-"""The hand's turn (wxyz) when it points straight down, fingers along the base's y axis."""
 CANDIDATES = 64
-STEP = 0.03
-"""Longest translation of an expert's action, m per control tick."""
 
 
 @flax.struct.dataclass
 class Layout:
-    """Where things are at the start of an episode, in the base frame.
+    """Where things are at the start of an episode.
 
     Attributes:
-        cubes: float32 [2, 3], x, y (m) and yaw (rad) of the named cube and of the other.
-        spot: float32 [2], m.
-        tip: float32 [3], m.
+        blocks: float32 [N, 3], x, y (m) and yaw (rad).
+        marks: float32 [M, 2], m.
+        fixtures: float32 [F, 3], x, y (m) and yaw (rad).
+        tips: float32 [R, 3], m.
     """
 
-    cubes: Array
-    spot: Array
-    tip: Array
+    blocks: Array
+    marks: Array
+    fixtures: Array
+    tips: Array
 
 
 @flax.struct.dataclass
@@ -42,16 +40,35 @@ class Situation:
     """What an expert and a success test know: the true state, never pixels.
 
     Attributes:
-        tip: measured pose of the tool point.
-        opening: float32 [], 1 open, 0 closed.
-        cubes: float32 [2, 3], centres (m).
-        spot: float32 [2], m.
+        tips: measured poses of the tool points, [R].
+        openings: float32 [R], 1 open, 0 closed.
+        blocks: poses of the blocks, [N].
+        marks: float32 [M, 2], m.
+        fixtures: float32 [F, 3], x, y (m), yaw (rad).
+        slides: float32 [S], m, how far drawers are out.
+        option: int32 [], which of the task's options the instruction asks for.
+        taste: float32 [2] in 0..1, drawn from the seed: what the expert prefers where several
+            ways lead to the goal.
     """
 
-    tip: Pose
-    opening: Array
-    cubes: Array
-    spot: Array
+    tips: Pose
+    openings: Array
+    blocks: Pose
+    marks: Array
+    fixtures: Array
+    slides: Array
+    option: Array
+    taste: Array
+
+    @property
+    def tip(self) -> Pose:
+        """Of the first arm."""
+        return self.tips.at(0)
+
+    @property
+    def opening(self) -> Array:
+        """Of the first gripper."""
+        return self.openings[0]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,27 +77,39 @@ class Task:
 
     Attributes:
         name: as on the command line.
+        scene: what is on the table.
         horizon: control ticks after which an episode has failed.
-        wordings: clean instructions, `{cube}` stands for "the red cube".
+        palette: how many things the instruction tells apart by colour.
+        wordings: per option the clean instructions; {a}, {b}, {c} stand for the named things, such
+            as "the red cube".
+        reasons: per option five wordings that say the goal and not the action (R3).
+        noun: what the first named thing is.
         sample: random key -> the layout of a world.
-        distance: situation -> m, what success is about.
-        radius: m, near enough.
-        hold: control ticks in a row that the distance must stay below the radius.
-        expert: situation -> action float32 [7].
+        distance: situation -> m, what is left to do.
+        solved: situation -> bool, whether the goal is reached now.
+        hold: control ticks in a row that it must stay reached.
+        expert: situation -> action float32 [7 per arm] in the frame ee_delta.
         noise: factor on the noise of demonstrations that the expert copes with.
-        spot: whether the marked spot is on the table.
+        modes: names of the ways to solve it.
+        mode: situation -> which way is being taken, int32 index into modes, or -1 when it does not
+            show; the first that shows counts.
     """
 
     name: str
+    scene: SceneSpec
     horizon: int
-    wordings: tuple[str, ...]
+    palette: int
+    wordings: tuple[tuple[str, ...], ...]
+    reasons: tuple[tuple[str, ...], ...]
+    noun: str
     sample: Callable[[Key], Layout]
     distance: Callable[[Situation], Array]
-    radius: float
+    solved: Callable[[Situation], Array]
     hold: int
     expert: Callable[[Situation], Array]
     noise: float
-    spot: bool
+    modes: tuple[str, ...]
+    mode: Callable[[Situation], Array]
 
 
 @typed
@@ -97,23 +126,33 @@ def uniform_candidates(key: Key, low: tuple[float, ...], high: tuple[float, ...]
     )
 
 
-@typed
-def action_towards(
-    situation: Situation, goal: Float[Array, "3"], gripper: float
-) -> Float[Array, "7"]:
-    """The expert's step to `goal` (m), at most STEP long, turning the hand straight down.
+def scattered(
+    keys: list[Key],
+    low: tuple[float, float],
+    high: tuple[float, float],
+    apart: float,
+    keep: Array | None = None,
+) -> Array:
+    """One place per key in a box, each at least `apart` (m) from `keep` and from those before.
 
-    Returns:
-        dx dy dz (m), rotation vector (rad, at most 0.15), gripper (1 open, 0 closed).
+    Args:
+        keys: one per place.
+        low: m, corner of the box.
+        high: m, corner of the box.
+        apart: m.
+        keep: float32 [k, 2], places that are taken.
     """
-    move = goal - situation.tip.position
-    length = jnp.sqrt(jnp.sum(move**2) + 1e-12)
-    move = move * jnp.minimum(1.0, STEP / length)
-    down = jnp.array(DOWN)
-    turn = rotations.to_vector(rotations.multiply(down, rotations.conjugate(situation.tip.turn)))
-    angle = jnp.sqrt(jnp.sum(turn**2) + 1e-12)
-    turn = turn * jnp.minimum(1.0, 0.15 / angle)
-    return jnp.concatenate([move, turn, jnp.array([gripper])])
-
-
-CUBE_TOP = 2 * CUBE_HALF
+    taken = jnp.zeros((0, 2)) if keep is None else keep
+    placed = []
+    for key in keys:
+        candidates = uniform_candidates(key, low, high)
+        gaps = jnp.linalg.norm(candidates[:, None] - taken[None], axis=-1)
+        free = jnp.all(gaps > apart, axis=1)
+        place = jnp.where(
+            jnp.any(free),
+            first_valid(candidates, free),
+            candidates[jnp.argmax(jnp.min(gaps, axis=1, initial=9.0))],
+        )
+        placed.append(place)
+        taken = jnp.concatenate([taken, place[None]])
+    return jnp.stack(placed)

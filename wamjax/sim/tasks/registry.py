@@ -1,11 +1,18 @@
 """All tasks; a new one is a file and a row here."""
 
 from wamjax.core.errors import UserError
+from wamjax.sim.tasks.drawer import DRAWER
+from wamjax.sim.tasks.lift import LIFT
+from wamjax.sim.tasks.place import PLACE
 from wamjax.sim.tasks.push import PUSH
 from wamjax.sim.tasks.reach import REACH
 from wamjax.sim.tasks.record import Task
+from wamjax.sim.tasks.sort import SORT
+from wamjax.sim.tasks.stack import STACK, STACK3
 
-TASKS: dict[str, Task] = {task.name: task for task in (REACH, PUSH)}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (REACH, PUSH, LIFT, PLACE, STACK, STACK3, DRAWER, SORT)
+}
 TASK_NAMES = tuple(TASKS)
 
 

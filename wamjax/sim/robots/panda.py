@@ -13,6 +13,8 @@ import dataclasses
 
 import numpy as np
 
+from wamjax.sim.robots.record import Arm, Gripper, Robot, View, numbers
+
 ARM_JOINTS = 7
 TIP_OFFSET = 0.1034
 FINGER_TRAVEL = 0.04
@@ -133,12 +135,15 @@ LINKS = (
 HAND_OFFSET = (0.0, 0.0, 0.107)
 HAND_QUATERNION = (0.9238795, 0.0, 0.0, -0.3826834)
 FINGER_OFFSET = (0.0, 0.0, 0.0584)
-PAD_RADIUS = 0.0095
-
-
-def numbers(values: tuple[float, ...] | np.ndarray) -> str:
-    """Values as an MJCF attribute."""
-    return " ".join(f"{value:.9g}" for value in values)
+SIDES = ("left", "right")
+WRIST_FOVY = 80.0
+WRIST_CAMERA = (
+    f'<camera name="wrist" pos="0.075 0 0.02" xyaxes="0 1 0 0.94 0 0.34" fovy="{WRIST_FOVY}"/>'
+)
+KNOB = (("", 0.0095, 0.044),)
+FACE = (("_low", 0.006, 0.0365), ("_high", 0.006, 0.0515))
+"""Contact spheres of a finger: suffix, radius (m) and place along the finger (m). One knob pushes;
+two, one above the other, hold a flat face without letting it turn."""
 
 
 def _drawn(kind: str, name: str, size: str, where: str, colour: tuple[float, ...]) -> str:
@@ -161,34 +166,43 @@ def _inertial(link: Link) -> str:
     )
 
 
-def _finger(side: str, quaternion: str) -> str:
+def _finger(side: str, quaternion: str, grasping: bool) -> str:
     box = _drawn(
         "box", f"finger_{side}", 'size="0.0105 0.0085 0.026"', 'pos="0 0.0085 0.0275"', BLACK
+    )
+    spheres = "".join(
+        f'<geom name="pad_{side}{suffix}" class="contact" type="sphere" size="{radius}" '
+        f'pos="0 {radius} {place}"/>'
+        for suffix, radius, place in (FACE if grasping else KNOB)
     )
     return (
         f'<body name="finger_{side}" pos="{numbers(FINGER_OFFSET)}" quat="{quaternion}" '
         f'gravcomp="1">'
         f'<inertial pos="0 0 0" mass="0.015" diaginertia="2.375e-6 2.375e-6 7.5e-7"/>'
         f'<joint name="finger_{side}" type="slide" axis="0 1 0" damping="10" armature="0.1"/>'
-        f"{box}"
-        f'<geom name="pad_{side}" class="contact" type="sphere" size="{PAD_RADIUS}" '
-        f'pos="0 0.0095 0.044"/></body>'
+        f"{box}{spheres}</body>"
     )
 
 
-def body_xml(wrist_camera: str) -> str:
-    """The arm as nested MJCF bodies, the base at the world's origin.
+def pads(grasping: bool) -> tuple[str, ...]:
+    """Names of the contact spheres."""
+    rows = FACE if grasping else KNOB
+    return tuple(f"pad_{side}{suffix}" for side in SIDES for suffix, _, _ in rows)
+
+
+def body_xml(grasping: bool) -> str:
+    """The arm as nested MJCF bodies, the base at the world's origin, a camera on the hand.
 
     Args:
-        wrist_camera: MJCF of the camera that is mounted on the hand.
+        grasping: two contact spheres per finger instead of one.
     """
     hand = _drawn("box", "hand", 'size="0.02 0.1025 0.033"', 'pos="0 0 0.033"', WHITE)
     inner = (
         f'<body name="hand" pos="{numbers(HAND_OFFSET)}" quat="{numbers(HAND_QUATERNION)}" '
         f'gravcomp="1">'
         f'<inertial pos="-0.01 0 0.03" mass="0.73" diaginertia="0.001 0.0025 0.0017"/>'
-        f'{hand}<site name="tip" pos="0 0 {TIP_OFFSET}"/>{wrist_camera}'
-        f"{_finger('left', '1 0 0 0')}{_finger('right', '0 0 0 1')}</body>"
+        f'{hand}<site name="tip" pos="0 0 {TIP_OFFSET}"/>{WRIST_CAMERA}'
+        f"{_finger('left', '1 0 0 0', grasping)}{_finger('right', '0 0 0 1', grasping)}</body>"
     )
     for index in reversed(range(ARM_JOINTS)):
         link = LINKS[index]
@@ -219,3 +233,49 @@ def actuator_xml() -> str:
         for side in ("left", "right")
     )
     return "".join(parts)
+
+
+def _unit(quaternions: list[tuple[float, ...]]) -> np.ndarray:
+    array = np.array(quaternions, np.float32)
+    return array / np.linalg.norm(array, axis=-1, keepdims=True)
+
+
+PANDA = Robot(
+    name="panda",
+    arms=(
+        Arm(
+            joints=tuple(f"joint{i + 1}" for i in range(ARM_JOINTS)),
+            links=tuple(f"link{i + 1}" for i in range(ARM_JOINTS)),
+            base=np.array([0, 0, 0, 1, 0, 0, 0], np.float32),
+            offsets=np.array([link.offset for link in LINKS], np.float32),
+            turns=_unit([link.quaternion for link in LINKS]),
+            axes=np.tile(np.array([0, 0, 1], np.float32), (ARM_JOINTS, 1)),
+            tip_offset=np.array([0, 0, HAND_OFFSET[2] + TIP_OFFSET], np.float32),
+            tip_turn=np.array(HAND_QUATERNION, np.float32),
+            lower=LOWER,
+            upper=UPPER,
+            speed=SPEED,
+            lead=DAMPING / STIFFNESS,
+            ready=READY,
+            gripper=Gripper(
+                body="hand",
+                hand_offset=np.array(HAND_OFFSET, np.float32),
+                hand_turn=np.array(HAND_QUATERNION, np.float32),
+                joints=("finger_left", "finger_right"),
+                offsets=np.array([FINGER_OFFSET, FINGER_OFFSET], np.float32),
+                turns=np.array([[1, 0, 0, 0], [0, 0, 0, 1]], np.float32),
+                axes=np.array([[0, 1, 0], [0, 1, 0]], np.float32),
+                shut=0.0,
+                wide=FINGER_TRAVEL,
+            ),
+        ),
+    ),
+    bodies=body_xml,
+    actuators=actuator_xml,
+    pads=pads,
+    cameras=("primary", "wrist"),
+    wrist_fovy=WRIST_FOVY,
+    view=View(position=(1.05, 0.16, 0.64), target=(0.46, 0.0, 0.1), fovy=39.0),
+    workspace=((0.28, -0.40, 0.022), (0.76, 0.40, 0.50)),
+    casters=("link5", "link6", "link7", "hand", "finger_left", "finger_right"),
+)

@@ -1,0 +1,50 @@
+"""Flags that several verbs share: which worlds, and who steps them."""
+
+import argparse
+from collections.abc import Sequence
+
+from wamjax.core.errors import UserError
+from wamjax.sim.stepping import PHYSICS
+
+
+def add_physics(parser: argparse.ArgumentParser) -> None:
+    """The flag `--physics`."""
+    parser.add_argument(
+        "--physics",
+        choices=PHYSICS,
+        default="auto",
+        help="mjx (in the compiled program), c (C MuJoCo on host threads), or auto, the faster one "
+        "for the device: c on a CPU, else mjx (default auto)",
+    )
+
+
+def severities(text: str) -> tuple[int, ...]:
+    """ "3" -> (3,), "1-5" -> (1, 2, 3, 4, 5).
+
+    Raises:
+        UserError: not of that form, or outside 1..5.
+    """
+    low, _, high = text.partition("-")
+    if not (low.isdigit() and (high or low).isdigit()):
+        raise UserError(f"--severity must be a number or a range such as 1-5, got {text!r}.")
+    chosen = tuple(range(int(low), int(high or low) + 1))
+    if not chosen or chosen[0] < 1 or chosen[-1] > 5:
+        raise UserError(f"--severity must lie in 1..5, got {text!r}.")
+    return chosen
+
+
+def names(text: str, known: Sequence[str], flag: str) -> tuple[str, ...]:
+    """A comma-separated choice of known names; "all" and "none" are understood.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    if text == "all":
+        return tuple(known)
+    if text == "none":
+        return ()
+    chosen = tuple(text.split(","))
+    for name in chosen:
+        if name not in known:
+            raise UserError(f"{flag}: {name!r} does not exist; known: {', '.join(known)}.")
+    return chosen

@@ -1,0 +1,250 @@
+"""Two implementations of the same physics behind one function: MJX, and C MuJoCo on host threads.
+
+    (position, velocity, warmstart) -> SUBSTEPS physics steps under a ramp of controls
+
+MJX is part of the compiled program and runs on every accelerator. C MuJoCo steps all worlds of a
+batch in one host call, on as many threads as there are cores, about ten times faster than MJX on a
+CPU and useless beside an accelerator. Both read the same model; how far they part is tested.
+"""
+
+import copy
+import functools
+import os
+from typing import Any, Literal, get_args
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import mujoco
+import mujoco.rollout
+import numpy as np
+
+from wamjax.core.errors import UserError
+from wamjax.core.typing import Array
+from wamjax.sim import scene
+from wamjax.sim.dynamics import Dynamics, nominal_factors
+from wamjax.sim.scene import SceneSpec
+from wamjax.sim.simulators import mjx
+
+Physics = Literal["mjx", "c", "auto"]
+Resolved = Literal["mjx", "c"]
+PHYSICS: tuple[Physics, ...] = get_args(Physics)
+CONTROL = (
+    mujoco.mjtState.mjSTATE_CTRL,
+    mujoco.mjtState.mjSTATE_MOCAP_POS,
+    mujoco.mjtState.mjSTATE_MOCAP_QUAT,
+)
+
+
+@flax.struct.dataclass
+class Motion:
+    """What physics changes.
+
+    Attributes:
+        position: float32 [q], MuJoCo's qpos.
+        velocity: float32 [v], MuJoCo's qvel.
+        warmstart: float32 [v], the solver's last accelerations (MJX only).
+    """
+
+    position: Array
+    velocity: Array
+    warmstart: Array
+
+
+def resolve(physics: Physics) -> Resolved:
+    """What "auto" means here: C on a CPU, where it is about ten times faster, else MJX.
+
+    Raises:
+        UserError: there is no such implementation.
+    """
+    if physics not in PHYSICS:
+        raise UserError(f"physics {physics!r} does not exist; known: {', '.join(PHYSICS)}.")
+    if physics == "auto":
+        return "c" if jax.default_backend() == "cpu" else "mjx"
+    return physics
+
+
+def substeps(
+    physics: Resolved,
+    spec: SceneSpec,
+    motion: Motion,
+    controls: Array,
+    fixtures: Array,
+    dynamics: Dynamics,
+) -> Motion:
+    """The physics steps of one control tick.
+
+    Args:
+        physics: which implementation, static.
+        spec: which model, static.
+        motion: before.
+        controls: float32 [SUBSTEPS, u], one row per physics step.
+        fixtures: float32 [F, 7], places (m) and quaternions of the mocap bodies.
+        dynamics: factors on the model.
+    """
+    match physics:
+        case "mjx":
+            return _substeps_mjx(spec, motion, controls, fixtures, dynamics)
+        case "c":
+            return _substeps_c(spec, motion, controls, fixtures, dynamics)
+
+
+@functools.cache
+def _mjx_model(spec: SceneSpec) -> tuple[mjx.Model, mjx.Data]:
+    """The model and blank data, as constants of whatever program uses them."""
+    model = scene.build_physics_model(spec)
+    data = mujoco.MjData(model)
+    with jax.ensure_compile_time_eval():
+        return mjx.put_model(model, impl="jax"), mjx.put_data(model, data, impl="jax")
+
+
+def _block_bodies(spec: SceneSpec) -> np.ndarray:
+    model = scene.build_physics_model(spec)
+    names = scene.BLOCK_NAMES[: len(spec.blocks)]
+    return np.array([int(model.body(name).id) for name in names], int)
+
+
+def _fixture_bodies(spec: SceneSpec) -> np.ndarray:
+    model = scene.build_physics_model(spec)
+    return np.array([int(model.body(kind).id) for kind in spec.fixtures], int)
+
+
+def _substeps_mjx(
+    spec: SceneSpec, motion: Motion, controls: Array, fixtures: Array, dynamics: Dynamics
+) -> Motion:
+    model, blank = _mjx_model(spec)
+    heavy = jnp.ones(model.nbody).at[_block_bodies(spec)].set(dynamics.mass)
+    sliding = jnp.array([1.0, 1.0, 0.0, 0.0, 0.0])
+    slip = 1.0 + (dynamics.friction - 1.0) * sliding
+    model = model.replace(
+        body_mass=model.body_mass * heavy,
+        body_inertia=model.body_inertia * heavy[:, None],
+        pair_friction=model.pair_friction * slip,
+        actuator_gainprm=model.actuator_gainprm * dynamics.gains,
+        actuator_biasprm=model.actuator_biasprm * dynamics.gains,
+    )
+    moved = {}
+    if spec.fixtures:
+        # MJX places the children of a mocap body by the model's pose of it, so both are written.
+        bodies = _fixture_bodies(spec)
+        model = model.replace(
+            body_pos=model.body_pos.at[bodies].set(fixtures[:, :3]),
+            body_quat=model.body_quat.at[bodies].set(fixtures[:, 3:]),
+        )
+        moved = {"mocap_pos": fixtures[:, :3], "mocap_quat": fixtures[:, 3:]}
+
+    # Only what changes is carried: under vmap, constants in the carry cost more traces of MJX.
+    def substep(carry: tuple, control: Array) -> tuple[tuple, None]:
+        position, velocity, warmstart = carry
+        data = blank.replace(
+            qpos=position, qvel=velocity, qacc_warmstart=warmstart, ctrl=control, **moved
+        )
+        data = mjx.step(model, data)
+        return (data.qpos, data.qvel, data.qacc_warmstart), None
+
+    carry = (motion.position, motion.velocity, motion.warmstart)
+    (position, velocity, warmstart), _ = jax.lax.scan(substep, carry, controls)
+    return Motion(position=position, velocity=velocity, warmstart=warmstart)
+
+
+def _substeps_c(
+    spec: SceneSpec, motion: Motion, controls: Array, fixtures: Array, dynamics: Dynamics
+) -> Motion:
+    shapes = tuple(
+        jax.ShapeDtypeStruct(leaf.shape, jnp.float32) for leaf in (motion.position, motion.velocity)
+    )
+    position, velocity = jax.pure_callback(
+        functools.partial(_host, spec),
+        shapes,
+        motion.position,
+        motion.velocity,
+        controls,
+        fixtures,
+        dynamics,
+        vmap_method="broadcast_all",
+    )
+    return Motion(position=position, velocity=velocity, warmstart=motion.warmstart)
+
+
+def threads() -> int:
+    """Host threads for C physics: one per core that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+@functools.cache
+def _pool() -> mujoco.rollout.Rollout:
+    return mujoco.rollout.Rollout(nthread=threads())
+
+
+@functools.cache
+def _datas(spec: SceneSpec) -> list[mujoco.MjData]:
+    model = scene.build_physics_model(spec)
+    return [mujoco.MjData(model) for _ in range(threads())]
+
+
+def _host(
+    spec: SceneSpec,
+    position: np.ndarray,
+    velocity: np.ndarray,
+    controls: np.ndarray,
+    fixtures: np.ndarray,
+    dynamics: Dynamics,
+) -> tuple[np.ndarray, np.ndarray]:
+    """SUBSTEPS steps of C MuJoCo for any leading axes, in one call."""
+    model = scene.build_physics_model(spec)
+    lead = np.shape(position)[:-1]
+    count, q, v = int(np.prod(lead)), model.nq, model.nv
+    position = np.asarray(position, np.float64).reshape(count, q)
+    velocity = np.asarray(velocity, np.float64).reshape(count, v)
+    steps = np.shape(controls)[-2]
+    ramp = np.asarray(controls, np.float64).reshape(count, steps, model.nu)
+    if spec.fixtures:
+        placed = np.asarray(fixtures, np.float64).reshape(count, 1, len(spec.fixtures), 7)
+        placed = np.broadcast_to(placed, (count, steps, len(spec.fixtures), 7))
+        where, turned = placed[..., :3], placed[..., 3:]
+        ramp = np.concatenate(
+            [ramp, where.reshape(count, steps, -1), turned.reshape(count, steps, -1)], axis=-1
+        )
+    # A world that has blown up would stop MuJoCo with a warning on its own; it is held instead.
+    finite = np.concatenate([np.isfinite(position), np.isfinite(velocity)], axis=1)
+    sound: np.ndarray = np.all(finite, axis=1)
+    position = np.where(sound[:, None], position, model.qpos0)
+    velocity = np.where(sound[:, None], velocity, 0.0)
+    initial = np.concatenate([np.zeros((count, 1)), position, velocity], axis=1)
+    states: Any = _pool().rollout(
+        _models(spec, dynamics, count),
+        _datas(spec),
+        initial,
+        control=np.where(sound[:, None, None], ramp, 0.0),
+        control_spec=int(sum(int(part) for part in CONTROL[: 3 if spec.fixtures else 1])),
+        initial_warmstart=np.zeros((count, v)),
+    )[0]
+    last = states[:, -1].astype(np.float32)
+    last = np.where(sound[:, None], last, np.float32(np.nan))
+    return last[:, 1 : 1 + q].reshape(*lead, q), last[:, 1 + q : 1 + q + v].reshape(*lead, v)
+
+
+def _models(spec: SceneSpec, dynamics: Dynamics, count: int) -> list[mujoco.MjModel]:
+    """One model per world; worlds with nominal physics share one."""
+    model = scene.build_physics_model(spec)
+    factors = [
+        np.asarray(factor, np.float64).reshape(-1)
+        for factor in (dynamics.friction, dynamics.mass, dynamics.gains)
+    ]
+    plain = nominal_factors(dynamics).reshape(-1)
+    return [
+        model if plain[world] else _changed(spec, *(float(factor[world]) for factor in factors))
+        for world in range(count)
+    ]
+
+
+@functools.lru_cache(maxsize=4096)
+def _changed(spec: SceneSpec, friction: float, mass: float, gains: float) -> mujoco.MjModel:
+    model = copy.copy(scene.build_physics_model(spec))
+    bodies = _block_bodies(spec)
+    model.body_mass[bodies] *= mass
+    model.body_inertia[bodies] *= mass
+    model.pair_friction[:, :2] *= friction
+    model.actuator_gainprm *= gains
+    model.actuator_biasprm *= gains
+    return model
