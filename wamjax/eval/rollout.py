@@ -142,7 +142,8 @@ def episodes(
     (_, outcome, _), (states, seen, played) = jax.lax.scan(plan_and_play, first, plans)
 
     def joined(leaf: Array) -> Array:
-        return jnp.swapaxes(leaf.reshape(-1, *leaf.shape[2:])[:horizon], 0, 1)
+        plans, ticks, *rest = leaf.shape
+        return jnp.swapaxes(leaf.reshape(plans * ticks, *rest)[:horizon], 0, 1)
 
     states = jax.tree.map(
         lambda a, b: jnp.concatenate([a[:, None], joined(b)], axis=1), start, states

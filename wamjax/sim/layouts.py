@@ -23,7 +23,7 @@ APART = 0.10
 TRIES = 12
 ALONG = (0.25, 0.5, 0.75, 1.0)
 START_ITERATIONS, OFFSET_TRIES, PROP_TRIES = 12, 16, 10
-PROP_GAP = 0.1
+PROP_GAP, PROP_APART = 0.1, 0.08
 PROP_LOW, PROP_HIGH = (0.34, -0.36), (0.74, 0.36)
 
 
@@ -136,8 +136,16 @@ def props(count: int, layout: Layout, variant: Variant, draws: Array) -> tuple[A
     candidates = low + uniform * (high - low)
     keep = places_of(layout)
     gaps = jnp.linalg.norm(candidates[:, :, None] - keep, axis=-1).min(axis=-1)
-    best = jnp.argmax(jnp.minimum(gaps, PROP_GAP), axis=1)
-    places = candidates[jnp.arange(count), best]
+
+    def put(placed: Array, number: Array) -> tuple[Array, None]:
+        """One prop, clear of the task's things first and of the props before it second."""
+        own = candidates[number]
+        others = jnp.linalg.norm(own[:, None] - placed, axis=-1)
+        before = jnp.where(jnp.arange(count) < number, others, PROP_APART).min(axis=1)
+        score = jnp.minimum(gaps[number], PROP_GAP) + 0.5 * jnp.minimum(before, PROP_APART)
+        return placed.at[number].set(own[jnp.argmax(score)]), None
+
+    places, _ = jax.lax.scan(put, jnp.zeros((count, 2)), jnp.arange(count))
     shown = active & (jnp.arange(count) < amount)
     heights = jnp.asarray(PROP_HEIGHTS[:count])
     return jnp.concatenate([places, heights[:, None]], axis=1), shown
