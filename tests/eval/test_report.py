@@ -38,6 +38,7 @@ def made_up():
                     "seed": seed,
                     "success": bool(RNG.random() < chance),
                     "mode": f"way {seed % 2}",
+                    "diverged": seed == 3,
                     **({} if axis == CLEAN else {"severity": 1 + seed % 5, "sub_axis": "some"}),
                 }
                 for axis in (CLEAN, *AXES, *BONUS)
@@ -116,6 +117,7 @@ def test_the_report_shows_every_axis_at_every_severity(report):
                 assert f"{cell['successes']} / {cell['episodes']}" in html.unescape(text)
     assert text.count("success against severity") == 2
     assert "way 1" in text
+    assert "In 27 episodes the physics diverged" in text
 
 
 def test_the_report_holds_every_count_rate_and_interval(report):

@@ -98,6 +98,7 @@ def _task(task: str, results: Mapping[str, Any], policies: list[str]) -> dict[st
         "bonus": [_row(axis, [table[name][task] for name in policies], policies) for axis in bonus],
         "levels": _levels(mine),
         "curve": figures.severity_curve({name: table[name][task] for name in policies}, task),
+        "diverged": sum(table[name][task]["diverged"] for name in policies),
         "modes": [
             {"name": name, "count": count, "share": wording.percent(count / total, 100)}
             for total in [sum(mine["modes"].values())]

@@ -33,8 +33,9 @@ def summary(rows: Rows) -> dict[str, Any]:
     """One policy on one task: clean, each axis that was tried, and the two means.
 
     Beside them, from what the manifest's rows tell: each axis by severity and by sub-axis, all
-    seven by severity, and how often each way of solving the task was taken. Where no clean world
-    (or no perturbed one) was tried, the entry and the mean are null.
+    seven by severity, how often each way of solving the task was taken, and in how many worlds
+    the physics diverged (they count as not solved). Where no clean world (or no perturbed one) was
+    tried, the entry and the mean are null.
     """
     cells = _cells(rows, lambda row: row["axis"])
     clean = cells.pop(CLEAN) if CLEAN in cells else None
@@ -58,6 +59,7 @@ def summary(rows: Rows) -> dict[str, Any]:
             [row for row in graded if row["axis"] in AXES], lambda row: str(row["severity"])
         ),
         "modes": _modes(rows),
+        "diverged": sum(bool(row["diverged"]) for row in rows if "diverged" in row),
         "mean_with_clean": (
             float(np.mean([clean["rate"], *perturbed])) if clean and perturbed else None
         ),
