@@ -17,14 +17,14 @@ from wamjax.sim.scene import PROP_HEIGHTS
 from wamjax.sim.tasks.record import Layout
 from wamjax.sim.variants import Variant, largest, perturbation
 
-LOW, HIGH = (0.33, -0.30), (0.70, 0.30)
-"""Where a Panda reaches (m); for arms elsewhere things are kept inside the hull of the layout."""
 APART = 0.10
 TRIES = 12
 ALONG = (0.25, 0.5, 0.75, 1.0)
 START_ITERATIONS, OFFSET_TRIES, PROP_TRIES = 12, 16, 10
 PROP_GAP, PROP_APART = 0.1, 0.08
-PROP_LOW, PROP_HIGH = (0.34, -0.36), (0.74, 0.36)
+PROP_MARGIN = ((0.01, -0.06), (0.02, 0.06))
+"""What is added to the corners of the region where things may stand for distractors, m."""
+Region = tuple[tuple[float, float], tuple[float, float]]
 
 
 def places_of(layout: Layout) -> Array:
@@ -48,10 +48,10 @@ def _directions(u: Array) -> Array:
     return jnp.stack([jnp.cos(2 * jnp.pi * u), jnp.sin(2 * jnp.pi * u)], axis=-1)
 
 
-def _best(place: Array, others: Array, moves: Array) -> Array:
+def _best(region: Region, place: Array, others: Array, moves: Array) -> Array:
     """The move (one of [n, 2], at the largest amount) that stays inside and clear of others."""
-    low = jnp.minimum(jnp.array(LOW), place)
-    high = jnp.maximum(jnp.array(HIGH), place)
+    low = jnp.minimum(jnp.array(region[0]), place)
+    high = jnp.maximum(jnp.array(region[1]), place)
     outside = jnp.maximum(low - (place + moves), place + moves - high)
     way = place + moves[:, None] * jnp.array(ALONG)[None, :, None]
     gaps = jnp.linalg.norm(way[:, :, None] - others[None, None], axis=-1)
@@ -59,7 +59,7 @@ def _best(place: Array, others: Array, moves: Array) -> Array:
     return moves[jnp.argmax(gap - 10.0 * jnp.sum(jnp.maximum(outside, 0.0), axis=1))]
 
 
-def jittered(layout: Layout, variant: Variant, draws: Array) -> Layout:
+def jittered(layout: Layout, region: Region, variant: Variant, draws: Array) -> Layout:
     """Every thing moved on its own."""
     active, amount = perturbation(variant, draws, "layout", "jitter")
     most = largest("layout", "jitter")
@@ -71,18 +71,18 @@ def jittered(layout: Layout, variant: Variant, draws: Array) -> Layout:
     for index in range(count):
         others = jnp.delete(ends, index, axis=0, assume_unique_indices=True)
         moves = most * shares[index] * _directions(uniform[index, :TRIES])
-        ends = ends.at[index].add(_best(places[index], others, moves))
+        ends = ends.at[index].add(_best(region, places[index], others, moves))
     shift = (ends - places) * (jnp.where(active, amount, 0.0) / most)
     return with_places(layout, places + shift)
 
 
-def moved(layout: Layout, variant: Variant, draws: Array) -> Layout:
+def moved(layout: Layout, region: Region, variant: Variant, draws: Array) -> Layout:
     """The first named thing moved far, the others not."""
     active, amount = perturbation(variant, draws, "layout", "moved")
     most = largest("layout", "moved")
     places = places_of(layout)
     moves = most * _directions(draws[1 : 1 + 2 * TRIES])
-    move = _best(places[0], places[1:], moves) * (jnp.where(active, amount, 0.0) / most)
+    move = _best(region, places[0], places[1:], moves) * (jnp.where(active, amount, 0.0) / most)
     return with_places(layout, places.at[0].add(move))
 
 
@@ -126,13 +126,15 @@ def start_joints(robot: Robot, layout: Layout, variant: Variant, draws: Array) -
     return jnp.stack(out)
 
 
-def props(count: int, layout: Layout, variant: Variant, draws: Array) -> tuple[Array, Array]:
+def props(
+    count: int, layout: Layout, region: Region, variant: Variant, draws: Array
+) -> tuple[Array, Array]:
     """Places of the distractors [D, 3] beside everything else, and which of them are shown."""
     if count == 0:
         return jnp.zeros((0, 3)), jnp.zeros(0, bool)
     active, amount = perturbation(variant, draws, "layout", "distractors")
     uniform = draws[1 : 1 + count * PROP_TRIES * 2].reshape(count, PROP_TRIES, 2)
-    low, high = jnp.array(PROP_LOW), jnp.array(PROP_HIGH)
+    low, high = jnp.array(region) + jnp.array(PROP_MARGIN)
     candidates = low + uniform * (high - low)
     keep = places_of(layout)
     gaps = jnp.linalg.norm(candidates[:, :, None] - keep, axis=-1).min(axis=-1)

@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 
 from wamjax.sim.fixtures import FIXTURES, FixtureName
-from wamjax.sim.robots.record import numbers
+from wamjax.sim.robots.record import Slab, numbers
 from wamjax.sim.robots.registry import find_robot
 
 BLOCK_NAMES = ("cube_a", "cube_b", "cube_c")
@@ -151,6 +151,13 @@ def _mark(mark: Mark) -> str:
     )
 
 
+def _slab(name: str, slab: Slab, colour: tuple[float, ...]) -> str:
+    return (
+        f'<geom name="{name}" class="drawn" type="box" size="{numbers(slab.half)}" '
+        f'pos="{numbers(slab.centre)}" rgba="{numbers(colour)} 1"/>'
+    )
+
+
 def contact_pairs(spec: SceneSpec) -> list[tuple[str, str, float]]:
     """(geom, geom, sliding friction) of everything that can touch."""
     names = BLOCK_NAMES[: len(spec.blocks)]
@@ -173,9 +180,16 @@ def contact_pairs(spec: SceneSpec) -> list[tuple[str, str, float]]:
 
 
 def _pairs(spec: SceneSpec) -> str:
+    robot = find_robot(spec.robot)
+    pads = {*robot.pads(spec.grasping)}
+
+    def softness(one: str, two: str) -> str:
+        gripped = "top" not in (one, two) and not pads.isdisjoint((one, two))
+        return robot.touch if gripped else 'solref="0.02 1" solimp="0.9 0.95 0.001"'
+
     return "".join(
         f'<pair geom1="{one}" geom2="{two}" condim="3" friction="{slide} {slide} 0.005 1e-4 1e-4" '
-        f'solref="0.02 1" solimp="0.9 0.95 0.001"/>'
+        f"{softness(one, two)}/>"
         for one, two, slide in contact_pairs(spec)
     )
 
@@ -213,10 +227,8 @@ def scene_xml(spec: SceneSpec) -> str:
             xyaxes="{numbers(axes[:, 0])} {numbers(axes[:, 1])}"/>
     <geom name="floor" class="drawn" type="plane" size="0 0 1" pos="0 0 -0.75"
           rgba="{numbers(FLOOR_COLOUR)} 1"/>
-    <geom name="wall" class="drawn" type="box" size="0.05 3 2" pos="-1.2 0 1"
-          rgba="{numbers(WALL_COLOUR)} 1"/>
-    <geom name="table" class="drawn" type="box" size="0.6 0.65 0.025" pos="0.35 0 -0.025"
-          rgba="{numbers(TABLE_COLOUR)} 1"/>
+    {_slab("wall", robot.wall, WALL_COLOUR)}
+    {_slab("table", robot.table, TABLE_COLOUR)}
     <geom name="top" class="contact" type="plane" size="1 1 1"/>
     {robot.bodies(spec.grasping)}
     {blocks}

@@ -66,7 +66,8 @@ def build_setting(task: Task, variant: Variant, text_length: int) -> Setting:
     draws = perturbation_draws(variant)
     robot = find_robot(task.scene.robot)
     base = task.sample(keys["layout"])
-    layout = layouts.moved(layouts.jittered(base, variant, draws), variant, draws)
+    layout = layouts.jittered(base, robot.region, variant, draws)
+    layout = layouts.moved(layout, robot.region, variant, draws)
     ground = layouts.ground(variant, draws)
     layout = layouts.shifted(layout, ground)
     choices = jax.random.uniform(keys["choices"], (3,))
@@ -74,7 +75,7 @@ def build_setting(task: Task, variant: Variant, text_length: int) -> Setting:
     palette = _palette(task.palette, choices, tastes)
     option = _choose(tastes[2], len(task.wordings))
     wording = _choose(choices[2], instructions.CLEAN_WORDINGS)
-    props, shown = layouts.props(task.scene.props, layout, variant, draws)
+    props, shown = layouts.props(task.scene.props, layout, robot.region, variant, draws)
     look = build_look(variant, draws, robot.view)
     return Setting(
         variant=variant,

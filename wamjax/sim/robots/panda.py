@@ -13,7 +13,7 @@ import dataclasses
 
 import numpy as np
 
-from wamjax.sim.robots.record import Arm, Gripper, Robot, View, numbers
+from wamjax.sim.robots.record import Arm, Gripper, Robot, Slab, View, numbers
 
 ARM_JOINTS = 7
 TIP_OFFSET = 0.1034
@@ -273,9 +273,13 @@ PANDA = Robot(
     bodies=body_xml,
     actuators=actuator_xml,
     pads=pads,
+    touch='solref="0.02 1" solimp="0.9 0.95 0.001"',
     cameras=("primary", "wrist"),
     wrist_fovy=WRIST_FOVY,
     view=View(position=(1.05, 0.16, 0.64), target=(0.46, 0.0, 0.1), fovy=39.0),
+    table=Slab(centre=(0.35, 0.0, -0.025), half=(0.6, 0.65, 0.025)),
+    wall=Slab(centre=(-1.2, 0.0, 1.0), half=(0.05, 3.0, 2.0)),
     workspace=((0.28, -0.40, 0.022), (0.76, 0.40, 0.50)),
+    region=((0.33, -0.30), (0.72, 0.30)),
     casters=("link5", "link6", "link7", "hand", "finger_left", "finger_right"),
 )

@@ -90,6 +90,19 @@ class View:
     fovy: float
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Slab:
+    """A box that stands still.
+
+    Attributes:
+        centre: m.
+        half: m, half sizes.
+    """
+
+    centre: tuple[float, float, float]
+    half: tuple[float, float, float]
+
+
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Robot:
     """One or two arms of the same kind on a table.
@@ -100,10 +113,14 @@ class Robot:
         bodies: (pads that grasp) -> MJCF of all arms with their wrist cameras.
         actuators: () -> MJCF.
         pads: (pads that grasp) -> names of the contact spheres on the fingers.
+        touch: MJCF attributes of the pads' contacts with blocks and handles (solref, solimp).
         cameras: primary first, then a wrist camera per arm.
         wrist_fovy: degrees.
         view: where the primary camera stands.
+        table: what is drawn as the table, its top at z = 0.
+        wall: what is drawn behind it.
         workspace: m, lowest and highest corner that the tips may reach.
+        region: m, lowest and highest corner (x, y) where things may stand.
         casters: geoms that cast shadows.
     """
 
@@ -112,10 +129,14 @@ class Robot:
     bodies: Callable[[bool], str]
     actuators: Callable[[], str]
     pads: Callable[[bool], tuple[str, ...]]
+    touch: str
     cameras: tuple[str, ...]
     wrist_fovy: float
     view: View
+    table: Slab
+    wall: Slab
     workspace: tuple[tuple[float, float, float], tuple[float, float, float]]
+    region: tuple[tuple[float, float], tuple[float, float]]
     casters: tuple[str, ...]
 
 

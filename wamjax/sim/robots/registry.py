@@ -2,8 +2,9 @@
 
 from wamjax.sim.robots.panda import PANDA
 from wamjax.sim.robots.record import Robot
+from wamjax.sim.robots.viperx import VIPERX
 
-ROBOTS: dict[str, Robot] = {robot.name: robot for robot in (PANDA,)}
+ROBOTS: dict[str, Robot] = {robot.name: robot for robot in (PANDA, VIPERX)}
 
 
 def find_robot(name: str) -> Robot:

@@ -1,7 +1,9 @@
 """All tasks; a new one is a file and a row here."""
 
 from wamjax.core.errors import UserError
+from wamjax.sim.tasks.bimanual_lift import BIMANUAL_LIFT
 from wamjax.sim.tasks.drawer import DRAWER
+from wamjax.sim.tasks.handover import HANDOVER
 from wamjax.sim.tasks.lift import LIFT
 from wamjax.sim.tasks.place import PLACE
 from wamjax.sim.tasks.push import PUSH
@@ -11,7 +13,19 @@ from wamjax.sim.tasks.sort import SORT
 from wamjax.sim.tasks.stack import STACK, STACK3
 
 TASKS: dict[str, Task] = {
-    task.name: task for task in (REACH, PUSH, LIFT, PLACE, STACK, STACK3, DRAWER, SORT)
+    task.name: task
+    for task in (
+        REACH,
+        PUSH,
+        LIFT,
+        PLACE,
+        STACK,
+        STACK3,
+        DRAWER,
+        SORT,
+        HANDOVER,
+        BIMANUAL_LIFT,
+    )
 }
 TASK_NAMES = tuple(TASKS)
 
