@@ -7,14 +7,16 @@
     joint_absolute  joint angles (rad), gripper
 
 Per arm, one after the other; gripper 1 is open, 0 closed. Targets are commanded, not measured:
-a delta adds to the last target, which is kept inside the workspace and within LEASH (m, rad) of the
-measured pose, so that a blocked arm does not wind it up. All frames obey the same limits per tick.
+a delta adds to the last target, which is kept within LEASH (m, rad) of the measured pose, so that a
+blocked arm does not wind it up. In all frames the target stays inside the workspace and the joints
+keep their limits and speeds; end-effector frames move at most LONGEST_STEP and LARGEST_TURN a tick.
 """
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import flax.struct
+import jax
 import jax.numpy as jnp
 
 from wamjax.core.errors import UserError
@@ -33,6 +35,8 @@ LEASH = 0.07
 LEASH_TURN = 0.3
 LEASH_JOINT = 0.5
 IK_ITERATIONS = 3
+EDGE = 0.001
+"""What inverse kinematics may miss the edge of the workspace by, m."""
 
 
 @flax.struct.dataclass
@@ -114,22 +118,40 @@ def _ee_absolute(arm: Arm, workspace: tuple, command: Command, joints: Array, x:
     return _towards(arm, command, target)
 
 
-def _joints_to(arm: Arm, command: Command, measured: Array, joints: Array) -> Command:
+def _beyond(workspace: tuple, place: Array) -> Array:
+    """How far (m) a place lies outside the workspace, at least EDGE."""
+    low, high = jnp.array(workspace[0]), jnp.array(workspace[1])
+    return jnp.max(jnp.maximum(jnp.maximum(low - place, place - high), EDGE))
+
+
+def _joints_to(
+    arm: Arm, workspace: tuple, command: Command, measured: Array, joints: Array
+) -> Command:
+    """The joints as told; where the tip would leave the workspace, those that bring it to the edge,
+    and where three steps of inverse kinematics cannot, the last ones."""
     joints = measured + jnp.clip(joints - measured, -LEASH_JOINT, LEASH_JOINT)
     joints = _limited(arm, command.joints, joints)
-    return Command(target=kinematics.tip_pose(arm, joints), joints=joints)
+    tip = kinematics.tip_pose(arm, joints)
+    inside = jnp.clip(tip.position, jnp.array(workspace[0]), jnp.array(workspace[1]))
+    edge = kinematics.solve(arm, Pose(position=inside, turn=tip.turn), joints, IK_ITERATIONS)
+    edge = _limited(arm, command.joints, edge)
+    joints = jnp.where(jnp.any(inside != tip.position), edge, joints)
+    reached = kinematics.tip_pose(arm, joints)
+    before = kinematics.tip_pose(arm, command.joints)
+    lost = _beyond(workspace, reached.position) > _beyond(workspace, before.position)
+    kept = Command(target=before, joints=command.joints)
+    moved = Command(target=reached, joints=joints)
+    return jax.tree.map(lambda old, new: jnp.where(lost, old, new), kept, moved)
 
 
 def _joint_delta(arm: Arm, workspace: tuple, command: Command, joints: Array, x: Array) -> Command:
-    del workspace
-    return _joints_to(arm, command, joints, command.joints + x)
+    return _joints_to(arm, workspace, command, joints, command.joints + x)
 
 
 def _joint_absolute(
     arm: Arm, workspace: tuple, command: Command, joints: Array, x: Array
 ) -> Command:
-    del workspace
-    return _joints_to(arm, command, joints, x)
+    return _joints_to(arm, workspace, command, joints, x)
 
 
 def _describe_ee_delta(before: Command, after: Command) -> Array:
