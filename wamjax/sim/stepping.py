@@ -10,6 +10,7 @@ CPU and useless beside an accelerator. Both read the same model; how far they pa
 import copy
 import functools
 import os
+import threading
 from typing import Any, Literal, get_args
 
 import flax.struct
@@ -29,6 +30,8 @@ from wamjax.sim.simulators import mjx
 Physics = Literal["mjx", "c", "auto"]
 Resolved = Literal["mjx", "c"]
 PHYSICS: tuple[Physics, ...] = get_args(Physics)
+HUGE = 1e9
+"""A world with a number beyond this, or none at all, has blown up; MuJoCo's own limit is 1e10."""
 CONTROL = (
     mujoco.mjtState.mjSTATE_CTRL,
     mujoco.mjtState.mjSTATE_MOCAP_POS,
@@ -139,12 +142,32 @@ def _substeps_mjx(
         data = blank.replace(
             qpos=position, qvel=velocity, qacc_warmstart=warmstart, ctrl=control, **moved
         )
-        data = mjx.step(model, data)
+        data = mjx.step(_saturated(spec, model, data), data)
         return (data.qpos, data.qvel, data.qacc_warmstart), None
 
     carry = (motion.position, motion.velocity, motion.warmstart)
     (position, velocity, warmstart), _ = jax.lax.scan(substep, carry, controls)
     return Motion(position=position, velocity=velocity, warmstart=warmstart)
+
+
+def _saturated(spec: SceneSpec, model: mjx.Model, data: mjx.Data) -> mjx.Model:
+    """The model with every servo that is at its force limit replaced by that constant force.
+
+    MJX's implicit integrator counts the damping of a servo whose force is clipped, C MuJoCo's does
+    not; a wrist that starts fast would fall a tenth of its way behind.
+    """
+    host = scene.build_physics_model(spec)
+    joint = host.actuator_trnid[:, 0]
+    gain, bias = model.actuator_gainprm, model.actuator_biasprm
+    length, speed = data.qpos[host.jnt_qposadr[joint]], data.qvel[host.jnt_dofadr[joint]]
+    force = gain[:, 0] * data.ctrl + bias[:, 0] + bias[:, 1] * length + bias[:, 2] * speed
+    low, high = host.actuator_forcerange.T
+    full = (((force <= low) | (force >= high)) & (host.actuator_forcelimited == 1))[:, None]
+    constant = jnp.zeros_like(bias).at[:, 0].set(jnp.clip(force, low, high))
+    return model.replace(
+        actuator_gainprm=jnp.where(full, 0.0, gain),
+        actuator_biasprm=jnp.where(full, constant, bias),
+    )
 
 
 def _substeps_c(
@@ -169,6 +192,10 @@ def _substeps_c(
 def threads() -> int:
     """Host threads for C physics: one per core that this process may use."""
     return max(1, len(os.sched_getaffinity(0)))
+
+
+_POOL_IN_USE = threading.Lock()
+"""The pool and its scratch space serve one batch at a time; a program may call from many threads."""
 
 
 @functools.cache
@@ -205,20 +232,23 @@ def _host(
         ramp = np.concatenate(
             [ramp, where.reshape(count, steps, -1), turned.reshape(count, steps, -1)], axis=-1
         )
-    # A world that has blown up would stop MuJoCo with a warning on its own; it is held instead.
-    finite = np.concatenate([np.isfinite(position), np.isfinite(velocity)], axis=1)
-    sound: np.ndarray = np.all(finite, axis=1)
+    # MuJoCo would warn of a world that has blown up and start it anew; it is held instead.
+    told = np.concatenate([position, velocity, ramp.reshape(count, -1)], axis=1)
+    sound: np.ndarray = np.all(np.abs(told) < HUGE, axis=1)
     position = np.where(sound[:, None], position, model.qpos0)
     velocity = np.where(sound[:, None], velocity, 0.0)
     initial = np.concatenate([np.zeros((count, 1)), position, velocity], axis=1)
-    states: Any = _pool().rollout(
-        _models(spec, dynamics, count),
-        _datas(spec),
-        initial,
-        control=np.where(sound[:, None, None], ramp, 0.0),
-        control_spec=int(sum(int(part) for part in CONTROL[: 3 if spec.fixtures else 1])),
-        initial_warmstart=np.zeros((count, v)),
-    )[0]
+    with _POOL_IN_USE:
+        states: Any = _pool().rollout(
+            _models(spec, dynamics, count),
+            _datas(spec),
+            initial,
+            control=np.where(sound[:, None, None], ramp, 0.0),
+            control_spec=int(sum(int(part) for part in CONTROL[: 3 if spec.fixtures else 1])),
+            initial_warmstart=np.zeros((count, v)),
+        )[0]
+    # One that blows up on the way has started anew, which only its clock tells.
+    sound &= np.abs(states[:, -1, 0] - steps * scene.TIMESTEP) < 0.5 * scene.TIMESTEP
     last = states[:, -1].astype(np.float32)
     last = np.where(sound[:, None], last, np.float32(np.nan))
     return last[:, 1 : 1 + q].reshape(*lead, q), last[:, 1 + q : 1 + q + v].reshape(*lead, v)
