@@ -7,6 +7,7 @@ import pytest
 
 from wamjax.core.runtime import physics_jit
 from wamjax.sim.env import TabletopEnv
+from wamjax.sim.stepping import Physics
 from wamjax.sim.variants import Variant, make_variant
 
 WORLDS = 64
@@ -68,3 +69,40 @@ def expert_reach(play_reach):
 
 def ones() -> np.ndarray:
     return np.ones(WORLDS, bool)
+
+
+BOTH_TICKS = 30
+CHANGED = ("friction", "mass", "gains")
+"""Dynamics that change the model."""
+
+
+def both_worlds() -> list[Variant]:
+    """Twenty clean stack worlds and, with seeds 0..3, the strongest changes of the model."""
+    worlds = [make_variant(None, None, 0, seed) for seed in range(20)]
+    return worlds + [make_variant("dynamics", sub, 5, seed) for sub in CHANGED for seed in range(4)]
+
+
+@pytest.fixture(scope="session")
+def play_both():
+    """physics -> (actions [32, 30, 7], expert [32]) -> (start, end, history) of `both_worlds`."""
+    programs = {}
+
+    def run(physics: Physics, actions: np.ndarray, expert: np.ndarray):
+        if physics not in programs:
+            env = TabletopEnv("stack", physics=physics, props=False)
+            programs[physics] = play(env, BOTH_TICKS)
+        return jax.device_get(programs[physics](stack(both_worlds()), actions, expert))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def both_histories(play_both):
+    """(C's, MJX's) histories of `both_worlds`: the expert acts but in worlds 10..19, which are
+    driven at random."""
+    rng = np.random.default_rng(0)
+    scale = np.array([0.03, 0.03, 0.03, 0.1, 0.1, 0.1, 1.0])
+    actions = (rng.uniform(-1, 1, (32, BOTH_TICKS, 7)) * scale).astype(np.float32)
+    expert = np.ones(32, bool)
+    expert[10:20] = False
+    return tuple(play_both(physics, actions, expert)[2] for physics in ("c", "mjx"))

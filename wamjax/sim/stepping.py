@@ -4,7 +4,9 @@
 
 MJX is part of the compiled program and runs on every accelerator. C MuJoCo steps all worlds of a
 batch in one host call, on as many threads as there are cores, about ten times faster than MJX on a
-CPU and useless beside an accelerator. Both read the same model; how far they part is tested.
+CPU and useless beside an accelerator. Both read the same model. Over one second of the stack
+expert's and of random actions they agree within 1e-5 (rad of the joints, m and quaternions of the
+blocks; measured 2e-6); a grasp and a release multiply that to millimetres of the cube's place.
 """
 
 import copy
@@ -19,6 +21,7 @@ import jax.numpy as jnp
 import mujoco
 import mujoco.rollout
 import numpy as np
+from jax.experimental.buffer_callback import buffer_callback
 
 from wamjax.core.errors import UserError
 from wamjax.core.typing import Array
@@ -173,29 +176,41 @@ def _saturated(spec: SceneSpec, model: mjx.Model, data: mjx.Data) -> mjx.Model:
 def _substeps_c(
     spec: SceneSpec, motion: Motion, controls: Array, fixtures: Array, dynamics: Dynamics
 ) -> Motion:
+    # Not `jax.pure_callback`, whose arguments are copied by the threads that a program on several
+    # CPU devices has waiting for each other: beyond 100 kB it never returns.
     shapes = tuple(
         jax.ShapeDtypeStruct(leaf.shape, jnp.float32) for leaf in (motion.position, motion.velocity)
     )
-    position, velocity = jax.pure_callback(
-        functools.partial(_host, spec),
-        shapes,
-        motion.position,
-        motion.velocity,
-        controls,
-        fixtures,
-        dynamics,
-        vmap_method="broadcast_all",
-    )
+    call = buffer_callback(functools.partial(_call, spec), shapes, vmap_method="broadcast_all")
+    position, velocity = call(motion.position, motion.velocity, controls, fixtures, dynamics)
     return Motion(position=position, velocity=velocity, warmstart=motion.warmstart)
+
+
+def _call(spec: SceneSpec, context: Any, results: tuple, *arguments: Any) -> None:
+    """`_host` on buffers of the program; `results` are written."""
+    del context
+    given = jax.tree.map(np.asarray, arguments)
+    for result, value in zip(results, _shared(spec, given), strict=True):
+        np.asarray(result)[...] = value
+
+
+_IN_USE = threading.Lock()
+"""The pool and its scratch space serve one batch at a time; programs may call from many threads."""
+_LAST: dict[SceneSpec, tuple[bytes, tuple[np.ndarray, np.ndarray]]] = {}
+
+
+def _shared(spec: SceneSpec, given: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """`_host`; a program on several devices has all worlds on each, and the first does the work."""
+    key = b"".join(leaf.tobytes() for leaf in jax.tree.leaves(given))
+    with _IN_USE:
+        if spec not in _LAST or _LAST[spec][0] != key:
+            _LAST[spec] = key, _host(spec, *given)
+        return _LAST[spec][1]
 
 
 def threads() -> int:
     """Host threads for C physics: one per core that this process may use."""
     return max(1, len(os.sched_getaffinity(0)))
-
-
-_POOL_IN_USE = threading.Lock()
-"""The pool and its scratch space serve one batch at a time; a program may call from many threads."""
 
 
 @functools.cache
@@ -238,15 +253,14 @@ def _host(
     position = np.where(sound[:, None], position, model.qpos0)
     velocity = np.where(sound[:, None], velocity, 0.0)
     initial = np.concatenate([np.zeros((count, 1)), position, velocity], axis=1)
-    with _POOL_IN_USE:
-        states: Any = _pool().rollout(
-            _models(spec, dynamics, count),
-            _datas(spec),
-            initial,
-            control=np.where(sound[:, None, None], ramp, 0.0),
-            control_spec=int(sum(int(part) for part in CONTROL[: 3 if spec.fixtures else 1])),
-            initial_warmstart=np.zeros((count, v)),
-        )[0]
+    states: Any = _pool().rollout(
+        _models(spec, dynamics, count),
+        _datas(spec),
+        initial,
+        control=np.where(sound[:, None, None], ramp, 0.0),
+        control_spec=int(sum(int(part) for part in CONTROL[: 3 if spec.fixtures else 1])),
+        initial_warmstart=np.zeros((count, v)),
+    )[0]
     # One that blows up on the way has started anew, which only its clock tells.
     sound &= np.abs(states[:, -1, 0] - steps * scene.TIMESTEP) < 0.5 * scene.TIMESTEP
     last = states[:, -1].astype(np.float32)
