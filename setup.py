@@ -46,8 +46,10 @@ setup(
         "tpu": ["jax[tpu]"],
         "cuda": ["jax[cuda13]"],
         "tfds": ["tensorflow-cpu>=2.21"],
+        "gym": ["gymnasium>=1.1"],
         "dev": [
             "beartype>=0.19",
+            "gymnasium>=1.1",
             "hypothesis>=6.100",
             "import-linter>=2.1",
             "ipykernel>=6.29",
