@@ -1,9 +1,11 @@
 """`wamjax eval`: success rates in vectorised worlds, clean and along the axes, and the report."""
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ from wamjax.eval.evaluate import Facts, episodes_of, evaluate
 from wamjax.eval.gallery import Gallery, film
 from wamjax.eval.programs import Contestants, Programs
 from wamjax.eval.report import write_report
+from wamjax.eval.target_domain import TargetPrograms, film_target
 from wamjax.eval.trained_run import TrainedRun, open_run
 from wamjax.eval.worlds import Worlds
 from wamjax.policy.baselines import random_policy, still_policy
@@ -29,6 +32,7 @@ from wamjax.sim.manifest import (
 )
 from wamjax.sim.presets import OWN, PRESET_NAMES
 from wamjax.sim.stepping import Physics
+from wamjax.sim.target.play import HONOURED
 from wamjax.sim.tasks.registry import TASKS
 from wamjax.sim.variants import AXIS_NAMES, BONUS_AXES
 from wamjax.train.metrics import read_metrics
@@ -66,6 +70,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=64, help="worlds at once (default 64)")
     parser.add_argument("--seed", type=int, default=0, help="of the worlds and the sampler")
     add_physics(parser)
+    parser.add_argument(
+        "--domain",
+        choices=("source", "target"),
+        default="source",
+        help="target: the stand-in for reality, C MuJoCo with other physics and OpenGL pictures on "
+        "a pool of processes (docs/target.md); default source, the worlds of training",
+    )
     parser.add_argument("--step", type=int, help="which checkpoint; default the newest")
     parser.add_argument("--json", action="store_true", help="print results.json at the end")
 
@@ -110,6 +121,7 @@ class Evaluation:
         batch: worlds at once.
         seed: of the sampler.
         physics: which implementation steps the worlds.
+        domain: "source", or "target" for the stand-in for reality.
     """
 
     def __init__(
@@ -123,6 +135,7 @@ class Evaluation:
         batch: int,
         seed: int,
         physics: Physics = "auto",
+        domain: str = "source",
     ):
         system = trained.config.system
         self.trained, self.out, self.manifest, self.seed = trained, out, manifest, seed
@@ -137,7 +150,16 @@ class Evaluation:
         }
         self.worlds = {task: worlds_of(manifest, env, task) for task, env in envs.items()}
         self.policies = contestants(trained, envs[tasks[0]].cameras, replan)
+        self.domain = domain
         self.programs = Programs(self.policies, batch=batch)
+        self.target = None
+        if domain == "target":
+            settings = {task: f"target {place.settings}" for task, place in self.worlds.items()}
+            self.worlds = {
+                task: dataclasses.replace(place, settings=settings[task])
+                for task, place in self.worlds.items()
+            }
+            self.target = TargetPrograms(self.policies, self.worlds, batch=min(batch, 32))
         self.batch = batch
 
     def results(self) -> dict[str, Any]:
@@ -156,22 +178,31 @@ class Evaluation:
             seed=self.seed,
             directory=self.out,
             batch=self.batch,
-            programs=self.programs,
+            programs=self.programs if self.target is None else self.target,
         )
 
     def pictures(self) -> list[Gallery]:
         """Some of the evaluated episodes, drawn, per task."""
-        return [
-            film(
-                task,
-                place,
-                *self.policies["trained"],
-                episodes=episodes_of(self.out, "trained", task),
-                seed=self.seed,
-                runner=self.programs.find("trained", task, place).rollout,
-            )
-            for task, place in self.worlds.items()
-        ]
+        return [self._film(task, place) for task, place in self.worlds.items()]
+
+    def _film(self, task: str, place: Worlds) -> Gallery:
+        rows = episodes_of(self.out, "trained", task)
+        if self.target is not None:
+            runner = self.target.find("trained", task, place)
+            return film_target(task, place, runner, episodes=rows, seed=self.seed)
+        return film(
+            task,
+            place,
+            *self.policies["trained"],
+            episodes=rows,
+            seed=self.seed,
+            runner=self.programs.find("trained", task, place).rollout,
+        )
+
+    def close(self) -> None:
+        """End the processes of the target domain."""
+        if self.target is not None:
+            self.target.close()
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -209,7 +240,8 @@ def chosen_manifest(args: argparse.Namespace, tasks: Sequence[str]) -> Manifest:
                 )
         return manifest
     known = (*AXIS_NAMES, *BONUS_AXES)
-    axes = AXIS_NAMES if args.axes == "all" else names(args.axes, known, "--axes")
+    every = HONOURED if args.domain == "target" else AXIS_NAMES
+    axes = every if args.axes == "all" else names(args.axes, known, "--axes")
     return build_manifest(
         tasks,
         axes,
@@ -226,7 +258,8 @@ def run(args: argparse.Namespace) -> None:
     tasks = names(args.tasks, list(TASKS), "--tasks")
     manifest = chosen_manifest(args, tasks)
     trained = open_run(args.workdir, args.step)
-    out = args.out or args.workdir / "eval"
+    folder = "eval" if args.domain == "source" else "eval-target"
+    out = args.out or args.workdir / folder
     save_manifest(out / "manifest.json", manifest)
     evaluation = Evaluation(
         trained,
@@ -237,17 +270,19 @@ def run(args: argparse.Namespace) -> None:
         batch=args.batch,
         seed=args.seed,
         physics=args.physics,
+        domain=args.domain,
     )
     results = evaluation.results()
     write_report(
         out / "report.html",
         results,
         title=f"{trained.config.name}, step {trained.step}",
-        command=shlex.join(["wamjax", "eval", "--workdir", str(args.workdir), "--tasks", *tasks]),
+        command=shlex.join(["wamjax", *sys.argv[1:]]),
         metrics=read_metrics(args.workdir),
         phases={"evaluate": results["evaluate_seconds"]},
         galleries=evaluation.pictures(),
     )
+    evaluation.close()
     print(json.dumps(results, indent=2) if args.json else summary(results))
     if not args.json:
         print(f"report: {out / 'report.html'}")

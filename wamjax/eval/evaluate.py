@@ -24,7 +24,7 @@ from wamjax.core.runtime import device_name, versions
 from wamjax.core.tree import weights_sha256
 from wamjax.eval.latency import Latency, chunk_latency
 from wamjax.eval.outcome import Outcome
-from wamjax.eval.programs import Contestants, Programs, Runner
+from wamjax.eval.programs import Contestants, Player, Programs, Stage
 from wamjax.eval.tally import comparisons, summary
 from wamjax.eval.worlds import Worlds, take
 from wamjax.policy.base import Policy
@@ -56,7 +56,7 @@ def evaluate(
     directory: str | os.PathLike,
     batch: int = 64,
     main: str = "trained",
-    programs: Programs | None = None,
+    programs: Stage | None = None,
 ) -> dict[str, Any]:
     """Try every policy on every task; write results.json and episodes.jsonl into `directory`.
 
@@ -68,7 +68,7 @@ def evaluate(
         directory: where results are written, and where unfinished ones are found again.
         batch: worlds at once.
         main: the policy whose latency and speed are reported, and that others are compared with.
-        programs: compiled rollouts of these policies, to share them with `film`; made here
+        programs: where these policies play, to share compiled rollouts with `film`; made here
             when not given.
 
     Returns:
@@ -79,7 +79,7 @@ def evaluate(
     """
     if main not in policies:
         raise UserError(f"there is no policy {main!r} to evaluate; got {', '.join(policies)}.")
-    programs = Programs(policies, batch=batch) if programs is None else programs
+    stage: Stage = Programs(policies, batch=batch) if programs is None else programs
     folder = pathlib.Path(directory)
     hashes = {name: weights_sha256(weights) for name, (_, weights) in policies.items()}
     parts: dict[tuple[str, str], dict[str, Any]] = {}
@@ -87,11 +87,11 @@ def evaluate(
     with Progress("evaluate", total, "episodes") as progress:
         for task, place in worlds.items():
             for name, (policy, _) in policies.items():
-                identity = _identity(facts, task, place, seed, programs.batch, policy, hashes[name])
+                identity = _identity(facts, task, place, seed, stage.batch, policy, hashes[name])
                 path = folder / "parts" / f"{name}.{task}.json"
                 part = _finished(path, identity)
                 if part is None:
-                    runner = programs.find(name, task, place, progress.say)
+                    runner = stage.find(name, task, place, progress.say)
                     part = {
                         "identity": identity,
                         **_run(runner, place, seed, progress, f"{name} {task}"),
@@ -118,16 +118,15 @@ def _identity(
     return fingerprint([where, seed, batch, weights, policy.chunk, policy.replan, policy.settings])
 
 
-def _run(runner: Runner, place: Worlds, seed: int, progress: Progress, note: str) -> dict[str, Any]:
+def _run(runner: Player, place: Worlds, seed: int, progress: Progress, note: str) -> dict[str, Any]:
     started = time.monotonic()
     outcome = runner(place, jax.random.key(seed), lambda done: progress.advance(done, note))
     seconds = time.monotonic() - started
-    batch = runner.rollout.batch
     return {
         "seconds": seconds,
-        "compile_seconds": runner.rollout.compile_seconds,
+        "compile_seconds": runner.compile_seconds,
         # Steps that were computed, those of repeats and of finished worlds too.
-        "env_steps": -(-len(place.axes) // batch) * batch * place.horizon,
+        "env_steps": -(-len(place.axes) // runner.batch) * runner.batch * place.horizon,
         "episodes": _episodes(outcome, place),
     }
 

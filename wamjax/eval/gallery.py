@@ -95,7 +95,7 @@ def film(
         failures: at most this many are shown.
         size: side of the pictures, pixels.
     """
-    shown = [_telling(place, axis) for axis in (CLEAN, *AXES) if axis in place.axes]
+    shown = [telling(place, axis) for axis in (CLEAN, *AXES) if axis in place.axes]
     failed = spread_failures(place.axes, [bool(row["success"]) for row in episodes], failures)
     # Always as many, so that one compilation draws any task of an environment.
     chosen = np.resize([*shown, *failed], 1 + len(AXES) + failures)
@@ -131,7 +131,7 @@ def film(
     )
 
 
-def _telling(place: Worlds, axis: str) -> int:
+def telling(place: Worlds, axis: str) -> int:
     """The world to show of an axis: the first of its middle severity, where rows tell."""
     mine = [world for world, name in enumerate(place.axes) if name == axis]
     graded = [world for world in mine if "severity" in place.rows[world]]

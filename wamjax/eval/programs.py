@@ -7,7 +7,7 @@ one with the same replan interval.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
@@ -20,6 +20,26 @@ from wamjax.policy.base import Policy
 Contestants = Mapping[str, tuple[Policy, Params]]
 
 
+class Player(Protocol):
+    """One policy that plays the worlds of one task."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def compile_seconds(self) -> float: ...
+    def __call__(self, worlds: Worlds, key: Key, advance: Advance) -> Outcome: ...
+
+
+class Stage(Protocol):
+    """Where policies play: compiled rollouts (`Programs`), or another domain."""
+
+    @property
+    def batch(self) -> int: ...
+    def find(
+        self, name: str, task: str, worlds: Worlds, say: Callable[[str], None] = ...
+    ) -> Player: ...
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Runner:
     """A policy's place in a compiled rollout."""
@@ -27,6 +47,16 @@ class Runner:
     rollout: Rollout
     weights: Params
     blind: bool
+
+    @property
+    def batch(self) -> int:
+        """Worlds at once."""
+        return self.rollout.batch
+
+    @property
+    def compile_seconds(self) -> float:
+        """What compiling took."""
+        return self.rollout.compile_seconds
 
     def __call__(self, worlds: Worlds, key: Key, advance: Advance) -> Outcome:
         """Play all worlds."""

@@ -179,6 +179,18 @@ class TabletopEnv(Env):
             self._fixtures(setting),
             setting.dynamics,
         )
+        return self.judged(state, body, finite, pending[:-1])
+
+    def judged(self, state: State, body: Body, finite: Array, pending: Array) -> State:
+        """The state one tick later, given what physics made of the world.
+
+        Args:
+            state: before the tick.
+            body: after it.
+            finite: bool [], whether the action was.
+            pending: float32 [LONGEST_DELAY, A], the last actions, the newest first.
+        """
+        world, setting, spec = _world(state), _setting(state), self.task.scene
         sound = finite & physics.is_sound(spec, body) & ~world.failed
         body = jax.tree.map(lambda new, old: jnp.where(sound, new, old), body, world.body)
         situation = self._situation(body, setting)
@@ -190,7 +202,7 @@ class TabletopEnv(Env):
             succeeded=world.succeeded | (held >= self.task.hold),
             failed=~sound,
             mode=jnp.where(world.mode == NO_MODE, self.task.mode(situation), world.mode),
-            pending=pending[:-1],
+            pending=pending,
         )
         return self._state(world, setting, state.info, state.metrics)
 

@@ -24,7 +24,7 @@ from wamjax.core.runtime import physics_jit
 from wamjax.core.typing import AnyArray, Array
 from wamjax.sim import drawing, instructions, physics, rotations, scene
 from wamjax.sim.control import ActionFrame, Command
-from wamjax.sim.env import NO_MODE, TabletopEnv, World
+from wamjax.sim.env import TabletopEnv, World
 from wamjax.sim.physics import Body
 from wamjax.sim.setting import Setting
 from wamjax.sim.simulators import State
@@ -77,6 +77,7 @@ class Target:
         image_size: pixels of the square pictures.
         cameras: which cameras policies see, in that order; by default all of the robot's.
         action: what the numbers of an action mean.
+        text_length: bytes of the padded instruction.
         reality: the target's constants.
 
     Raises:
@@ -91,9 +92,12 @@ class Target:
         image_size: int = 48,
         cameras: tuple[str, ...] | None = None,
         action: ActionFrame = "ee_delta",
+        text_length: int = instructions.TEXT_LENGTH,
         reality: Reality = REALITY,
     ):
-        self.env = TabletopEnv(task, image_size=image_size, cameras=cameras, action=action)
+        self.env = TabletopEnv(
+            task, image_size=image_size, cameras=cameras, action=action, text_length=text_length
+        )
         self.action: ActionFrame = action
         self._begin = physics_jit(jax.vmap(self._reset))
         self._tell = physics_jit(jax.vmap(self._command))
@@ -237,31 +241,12 @@ class Target:
 
     def _after(self, state: State, command: Command, readings: Array, finite: Array) -> State:
         """What `TabletopEnv.step` makes of the new positions."""
-        task, world, spec = self.env.task, _world(state), self.env.task.scene
+        world = _world(state)
         body = Body(
             motion=world.body.motion.replace(position=readings),  # pyright: ignore
             command=command,
         )
-        sound = finite & physics.is_sound(spec, body) & ~world.failed
-        body = jax.tree.map(lambda new, old: jnp.where(sound, new, old), body, world.body)
-        moved = state.replace(pipeline_state=world.replace(body=body))  # pyright: ignore
-        situation = self.env.situation(moved)
-        held = jnp.where(task.solved(situation) & sound, world.held + 1, 0)
-        world = world.replace(  # pyright: ignore[reportAttributeAccessIssue]
-            body=body,
-            tick=world.tick + 1,
-            held=held,
-            succeeded=world.succeeded | (held >= task.hold),
-            failed=~sound,
-            mode=jnp.where(world.mode == NO_MODE, task.mode(situation), world.mode),
-        )
-        metrics = {
-            "success": world.succeeded.astype(jnp.float32),
-            "distance": task.distance(situation),
-            "diverged": world.failed.astype(jnp.float32),
-            "mode": world.mode.astype(jnp.float32),
-        }
-        return state.replace(pipeline_state=world, metrics=metrics)
+        return self.env.judged(state, body, finite, world.pending)
 
 
 def play(
