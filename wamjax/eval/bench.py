@@ -211,11 +211,11 @@ class Ours:
         return time.perf_counter() - begun
 
 
-def scripted(env: TabletopEnv, horizon: int) -> Callable[[Variant], dict[str, Array]]:
+def scripted(env: TabletopEnv, horizon: int) -> Callable[[Variant], dict[str, Any]]:
     """The expert's episodes: actions [E, S, A], positions [E, q] after the last tick, success
     [E] and the last frames [E, V, 1, H, W, 3]."""
 
-    def one(variant: Variant) -> dict[str, Array]:
+    def one(variant: Variant) -> dict[str, Any]:
         def tick(state: Any, _: None) -> tuple[Any, Array]:
             action = env.expert(state)
             return env.step(state, action), action
@@ -303,6 +303,7 @@ def measure(
     repeats: int,
     *,
     library: str | None,
+    cached: bool = False,
     advance: Callable[[str], None] = lambda note: None,
 ) -> dict[str, Any]:
     """Compile, check and time, in turns.
@@ -312,6 +313,8 @@ def measure(
         physics: implementations to time.
         repeats: rounds.
         library: OpenGL for the plain loop; None leaves the loop out.
+        cached: let the loop take its programs from the compile cache, for tests; whether this
+            process does is the caller's affair.
         advance: called with a note after each of 2 len(physics) + 1 + repeats pieces of work.
 
     Returns:
@@ -329,7 +332,7 @@ def measure(
     with contextlib.ExitStack() as stack:
         loop = None
         if library is not None:
-            loop = stack.enter_context(LoopProcess(case, library))
+            loop = stack.enter_context(LoopProcess(case, library, cached=cached))
         advance("made the loop")
         checks = {}
         for name in physics:
@@ -403,9 +406,10 @@ def _speeds(
         ratio = None
         if loop is not None:
             ratio = span([turn["loop"]["all"] / turn[name]["all"] for turn in rounds])
-        compiling = compile_seconds[name] if name in compile_seconds else 0.0
         if loop is not None and name in LOOPS:
             compiling = loop.compile_seconds
+        else:
+            compiling = compile_seconds[name]
         found[name] = Speed(
             episodes=span(rates),
             steps=span([rate * case.horizon for rate in rates]),

@@ -136,7 +136,7 @@ class Case:
 
 
 def _noisy(system: System, seed: int) -> Params:
-    """Fresh weights with noise on each, so that no zero start hides a way from pixels to actions."""
+    """Fresh weights with noise on each, so that no zero start hides a way from pixels on."""
     leaves, structure = jax.tree.flatten(nn.unbox(once_jit(system.init)(jax.random.key(seed))))
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(leaves))
     noisy = [

@@ -33,7 +33,7 @@ import mujoco.rollout
 import numpy as np
 
 from wamjax.core.records import Observation
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import enable_compile_cache, physics_jit
 from wamjax.core.typing import Array
 from wamjax.eval.bench_case import Case
 from wamjax.eval.rollout import plan_key, thinker
@@ -76,7 +76,7 @@ class Clock:
     """Seconds by part."""
 
     def __init__(self) -> None:
-        self.seconds = dict.fromkeys(PARTS, 0.0)
+        self.seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         self.begun = time.perf_counter()
 
     @contextlib.contextmanager
@@ -415,6 +415,7 @@ class LoopProcess:
     Args:
         case: see PlainLoop.
         library: "egl" or "osmesa", see `sim.render.opengl.backend`.
+        cached: take programs from the compile cache, for tests.
 
     Attributes:
         compile_seconds: of the loop's jitted parts with their first calls; nothing is cached.
@@ -422,13 +423,14 @@ class LoopProcess:
         trial: seconds per tick of each way.
     """
 
-    def __init__(self, case: Case, library: str):
+    def __init__(self, case: Case, library: str, *, cached: bool = False):
         ours, theirs = multiprocessing.get_context("spawn").Pipe()
         chosen = {"MUJOCO_GL": library, "PYOPENGL_PLATFORM": library}
         # The child reads its surroundings when it imports MuJoCo and jax.
-        with _environment({**chosen, "JAX_ENABLE_COMPILATION_CACHE": "0"}):
+        caching = {"JAX_ENABLE_COMPILATION_CACHE": "1" if cached else "0"}
+        with _environment(chosen | caching):
             context = multiprocessing.get_context("spawn")
-            self.process = context.Process(target=_serve, args=(theirs, case), daemon=True)
+            self.process = context.Process(target=_serve, args=(theirs, case, cached), daemon=True)
             self.process.start()
         self.pipe: Any = ours
         theirs.close()
@@ -472,9 +474,11 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(pipe: Connection, case: Case) -> None:
+def _serve(pipe: Connection, case: Case, cached: bool) -> None:
     """The other process: answer until the pipe is closed."""
     try:
+        if cached:
+            enable_compile_cache()
         loop = PlainLoop(case)
         pipe.send(("made", (loop.compile_seconds, loop.way, loop.trial)))
         while True:
