@@ -20,6 +20,7 @@ class Ticks:
         env: the environment.
         start: variants -> states.
         step: (states, actions [E, A], whether the expert acts [E]) -> states.
+        tips: states -> places of the tips [E, 3].
     """
 
     def __init__(self, env: TabletopEnv, worlds: int):
@@ -30,6 +31,7 @@ class Ticks:
             return env.step(state, jnp.where(expert, env.expert(state), action))
 
         self.step = physics_jit(jax.vmap(one))
+        self.tips = jax.jit(jax.vmap(lambda state: env.situation(state).tip.position))
 
     def reset(self, variants: list[Variant]):
         """States of `worlds` worlds."""

@@ -18,8 +18,10 @@ from wamjax.sim.tasks.record import Layout
 from wamjax.sim.variants import Variant, largest, perturbation
 
 APART = 0.10
-TRIES = 12
-ALONG = (0.25, 0.5, 0.75, 1.0)
+TRIES, FAR_TRIES = 12, 192
+ALONG = tuple(share / 12 for share in range(1, 13))
+FIXTURE = 0.065
+"""How much farther (m) things stay from a fixture, whose corner is 11.5 cm from its middle."""
 START_ITERATIONS, OFFSET_TRIES, PROP_TRIES = 12, 16, 10
 PROP_GAP, PROP_APART = 0.1, 0.08
 PROP_MARGIN = ((0.01, -0.06), (0.02, 0.06))
@@ -48,13 +50,19 @@ def _directions(u: Array) -> Array:
     return jnp.stack([jnp.cos(2 * jnp.pi * u), jnp.sin(2 * jnp.pi * u)], axis=-1)
 
 
-def _best(region: Region, place: Array, others: Array, moves: Array) -> Array:
+def _widths(layout: Layout) -> Array:
+    """What is taken off the gaps beside each of `places_of`, float32 [n], m."""
+    small = layout.blocks.shape[0] + layout.marks.shape[0]
+    return jnp.array([0.0] * small + [FIXTURE] * layout.fixtures.shape[0])
+
+
+def _best(region: Region, place: Array, others: Array, widths: Array, moves: Array) -> Array:
     """The move (one of [n, 2], at the largest amount) that stays inside and clear of others."""
     low = jnp.minimum(jnp.array(region[0]), place)
     high = jnp.maximum(jnp.array(region[1]), place)
     outside = jnp.maximum(low - (place + moves), place + moves - high)
     way = place + moves[:, None] * jnp.array(ALONG)[None, :, None]
-    gaps = jnp.linalg.norm(way[:, :, None] - others[None, None], axis=-1)
+    gaps = jnp.linalg.norm(way[:, :, None] - others[None, None], axis=-1) - widths
     gap = jnp.min(gaps, axis=(1, 2), initial=APART)
     return moves[jnp.argmax(gap - 10.0 * jnp.sum(jnp.maximum(outside, 0.0), axis=1))]
 
@@ -63,7 +71,7 @@ def jittered(layout: Layout, region: Region, variant: Variant, draws: Array) -> 
     """Every thing moved on its own."""
     active, amount = perturbation(variant, draws, "layout", "jitter")
     most = largest("layout", "jitter")
-    places = places_of(layout)
+    places, widths = places_of(layout), _widths(layout)
     count = places.shape[0]
     uniform = draws[1 : 1 + count * (TRIES + 1)].reshape(count, TRIES + 1)
     ends = places
@@ -71,7 +79,8 @@ def jittered(layout: Layout, region: Region, variant: Variant, draws: Array) -> 
     for index in range(count):
         others = jnp.delete(ends, index, axis=0, assume_unique_indices=True)
         moves = most * shares[index] * _directions(uniform[index, :TRIES])
-        ends = ends.at[index].add(_best(region, places[index], others, moves))
+        wide = jnp.delete(widths, index, assume_unique_indices=True) + widths[index]
+        ends = ends.at[index].add(_best(region, places[index], others, wide, moves))
     shift = (ends - places) * (jnp.where(active, amount, 0.0) / most)
     return with_places(layout, places + shift)
 
@@ -81,8 +90,10 @@ def moved(layout: Layout, region: Region, variant: Variant, draws: Array) -> Lay
     active, amount = perturbation(variant, draws, "layout", "moved")
     most = largest("layout", "moved")
     places = places_of(layout)
-    moves = most * _directions(draws[1 : 1 + 2 * TRIES])
-    move = _best(region, places[0], places[1:], moves) * (jnp.where(active, amount, 0.0) / most)
+    moves = most * _directions(draws[1 : 1 + FAR_TRIES])
+    widths = _widths(layout)
+    move = _best(region, places[0], places[1:], widths[1:] + widths[0], moves)
+    move = move * (jnp.where(active, amount, 0.0) / most)
     return with_places(layout, places.at[0].add(move))
 
 

@@ -12,6 +12,8 @@ from wamjax.sim.tasks.record import Layout, Situation, Task, scattered
 
 HIGH = 0.14
 NEAR = 0.04
+TRAY_GAP = 0.12
+"""m from the middle of the tray, along its sides: no corner of a cube stands on the rim."""
 SPOT, TRAY = 0, 1
 
 
@@ -25,7 +27,12 @@ def _sample(key: Key) -> Layout:
     )
     flip = jnp.where(jax.random.bernoulli(keys["flip"]), 1.0, -1.0)
     sides = jnp.stack([jnp.ones(()), flip])
-    places = scattered([keys["named"], keys["other"]], (0.38, -0.12), (0.50, 0.12), 0.10)
+
+    def beside_tray(places: Array) -> Array:
+        return jnp.max(jnp.abs(places - tray * sides), axis=1) > TRAY_GAP
+
+    both = [keys["named"], keys["other"]]
+    places = scattered(both, (0.38, -0.12), (0.50, 0.12), 0.10, beside_tray)
     yaw = jax.random.uniform(keys["yaw"], (2, 1), minval=-0.6, maxval=0.6)
     return Layout(
         blocks=jnp.concatenate([places, yaw], axis=1),

@@ -131,27 +131,28 @@ def scattered(
     low: tuple[float, float],
     high: tuple[float, float],
     apart: float,
-    keep: Array | None = None,
+    allowed: Callable[[Array], Array] | None = None,
 ) -> Array:
-    """One place per key in a box, each at least `apart` (m) from `keep` and from those before.
+    """One place per key in a box, each at least `apart` (m) from those before.
 
     Args:
         keys: one per place.
         low: m, corner of the box.
         high: m, corner of the box.
         apart: m.
-        keep: float32 [k, 2], places that are taken.
+        allowed: candidates [n, 2] -> bool [n], where nothing else stands.
     """
-    taken = jnp.zeros((0, 2)) if keep is None else keep
-    placed = []
+    taken, placed = jnp.zeros((0, 2)), []
     for key in keys:
         candidates = uniform_candidates(key, low, high)
         gaps = jnp.linalg.norm(candidates[:, None] - taken[None], axis=-1)
-        free = jnp.all(gaps > apart, axis=1)
+        may = jnp.ones(CANDIDATES, bool) if allowed is None else allowed(candidates)
+        free = may & jnp.all(gaps > apart, axis=1)
+        nearest = jnp.where(may, jnp.min(gaps, axis=1, initial=9.0), 0.0)
         place = jnp.where(
             jnp.any(free),
             first_valid(candidates, free),
-            candidates[jnp.argmax(jnp.min(gaps, axis=1, initial=9.0))],
+            candidates[jnp.argmax(nearest)],
         )
         placed.append(place)
         taken = jnp.concatenate([taken, place[None]])
