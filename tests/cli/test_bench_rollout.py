@@ -12,24 +12,8 @@ from wamjax.cli.main import main
 from wamjax.eval import bench
 from wamjax.sim.render import opengl
 
-SMALL = [
-    "bench",
-    "rollout",
-    *[
-        "--task",
-        "stack",
-        "--size",
-        "16",
-        "--worlds",
-        "8",
-        "--horizon",
-        "5",
-        "--policy",
-        "16x1",
-        "--repeats",
-        "2",
-    ],
-]
+SIZES = ["--size=16", "--worlds=8", "--horizon=5", "--policy=16x1", "--repeats=2"]
+SMALL = ["bench", "rollout", "--task=stack", *SIZES]
 
 
 @pytest.fixture(scope="module")
