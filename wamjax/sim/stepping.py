@@ -125,6 +125,7 @@ def _substeps_mjx(
     model = model.replace(
         body_mass=model.body_mass * heavy,
         body_inertia=model.body_inertia * heavy[:, None],
+        body_invweight0=model.body_invweight0 / heavy[:, None],
         pair_friction=model.pair_friction * slip,
         actuator_gainprm=model.actuator_gainprm * dynamics.gains,
         actuator_biasprm=model.actuator_biasprm * dynamics.gains,
@@ -291,4 +292,6 @@ def _changed(spec: SceneSpec, friction: float, mass: float, gains: float) -> muj
     model.pair_friction[:, :2] *= friction
     model.actuator_gainprm *= gains
     model.actuator_biasprm *= gains
+    # What the compiler derives from masses: MuJoCo reads the inertia of free bodies off it.
+    mujoco.mj_setConst(model, mujoco.MjData(model))
     return model
