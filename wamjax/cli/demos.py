@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import math
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -135,15 +136,23 @@ def episodes_from(demos: Demos, position: Any) -> Iterator[tuple[Episode, Any]]:
                 yield episode, (number, dataclasses.asdict(behind))
 
 
-def write_demos(out: pathlib.Path, demos: Demos, *, shard: int = 128) -> pathlib.Path:
-    """Collect and write; returns the data set's directory.
+def refuse(out: pathlib.Path, demos: Demos, shard: int) -> None:
+    """Look at everything that can be wrong before any world is played.
 
     Raises:
-        UserError: unknown task, no episode asked for, or a data set that exists.
+        UserError: unknown or no task, tasks of different robots, no episode asked for, a size or a
+            factor out of range, or a data set that exists.
     """
+    if not demos.tasks:
+        raise UserError(f"--task names no task; known tasks: {', '.join(TASKS)}.")
     for task in demos.tasks:
         if task not in TASKS:
             raise UserError(f"task {task!r} does not exist; known tasks: {', '.join(TASKS)}.")
+    robots = sorted({TASKS[task].scene.robot for task in demos.tasks})
+    if len(robots) > 1:
+        raise UserError(
+            f"one data set cannot hold the robots {' and '.join(robots)}; make one for each."
+        )
     if min(demos.clean, demos.randomised) < 0 or demos.clean + demos.randomised < 1:
         raise UserError(
             f"ask for at least 1 episode, got --episodes {demos.clean} and "
@@ -151,14 +160,24 @@ def write_demos(out: pathlib.Path, demos: Demos, *, shard: int = 128) -> pathlib
         )
     if shard < 1:
         raise UserError(f"--shard must be at least 1, got {shard}.")
-    robots = sorted({TASKS[task].scene.robot for task in demos.tasks})
-    if len(robots) > 1:
-        raise UserError(
-            f"one data set cannot hold the robots {' and '.join(robots)}; make one for each."
-        )
+    if demos.image_size < 1:
+        raise UserError(f"--image-size must be at least 1, got {demos.image_size}.")
+    if not 0.0 <= demos.noise < math.inf:
+        raise UserError(f"--noise must be a number from 0 on, got {demos.noise}.")
+    if demos.seed < 0:
+        raise UserError(f"--seed must not be negative, got {demos.seed}.")
     directory = dataset_directory(out, NAME, VERSION)
     if directory.exists():
         raise UserError(f"{directory} exists; choose another --out or remove it.")
+
+
+def write_demos(out: pathlib.Path, demos: Demos, *, shard: int = 128) -> pathlib.Path:
+    """Collect and write; returns the data set's directory.
+
+    Raises:
+        UserError: see `refuse`.
+    """
+    refuse(out, demos, shard)
     made = Resumable(
         identity=fingerprint([dataclasses.asdict(demos), versions()]),
         start=lambda position: episodes_from(demos, position),
@@ -198,8 +217,7 @@ def run(args: argparse.Namespace) -> None:
     )
     if args.check < 0:
         raise UserError(f"--check must not be negative, got {args.check}.")
-    if dataset_directory(args.out, NAME, VERSION).exists():
-        write_demos(args.out, demos)
+    refuse(args.out, demos, args.shard)
     experts = check_experts(demos, args.check) if args.check else {}
     directory = write_demos(args.out, demos, shard=args.shard)
     count = sum(row[2] for row in _jobs(demos))
