@@ -6,6 +6,7 @@ import pytest
 
 from tests.cli.made_data import make
 from wamjax.cli.main import main
+from wamjax.sim.manifest import build_manifest, save_manifest
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,27 @@ def test_a_finished_run_is_left_alone(made):
         (["eval", "--workdir", "nowhere"], ["nowhere"]),
         (["demos", "--task", "juggle", "--out", "nowhere"], ["juggle", "reach"]),
         (["demos", "--task", "reach", "--episodes", "0", "--out", "nowhere"], ["at least 1"]),
+        (["demos", "--task", "reach,juggle", "--out", "nowhere"], ["juggle", "reach"]),
+        (["demos", "--task", "none", "--out", "nowhere"], ["task"]),
+        (["demos", "--task", "reach", "--episodes", "-3", "--out", "nowhere"], ["at least", "-3"]),
+        (
+            ["demos", "--task", "reach", "--episodes", "5", "--randomised", "-1", "--out", "none"],
+            ["--randomised -1"],
+        ),
+        (["demos", "--task", "reach", "--check", "-1", "--out", "nowhere"], ["--check", "-1"]),
+        (["demos", "--task", "reach", "--shard", "0", "--out", "nowhere"], ["--shard", "0"]),
+        (["demos", "--task", "reach", "--image-size", "0", "--out", "nowhere"], ["--image-size"]),
+        (["demos", "--task", "reach", "--noise", "-1", "--out", "nowhere"], ["--noise"]),
+        (["demos", "--task", "reach", "--noise", "nan", "--out", "nowhere"], ["--noise"]),
+        (["demos", "--task", "reach", "--seed", "-1", "--out", "nowhere"], ["--seed", "0..1023"]),
+        (["demos", "--task", "reach", "--seed", "1024", "--out", "nowhere"], ["--seed", "1024"]),
+        (["demos", "--task", "reach,handover", "--out", "nowhere"], ["aloha and panda"]),
+        (["eval", "--workdir", "nowhere", "--manifest", "slow"], ["slow"]),
+        (["eval", "--workdir", "nowhere", "--severity", "6"], ["1..5", "6"]),
+        (["eval", "--workdir", "nowhere", "--severity", "0"], ["1..5"]),
+        (["eval", "--workdir", "nowhere", "--severity", "five"], ["five"]),
+        (["eval", "--workdir", "nowhere", "--worlds", "-1"], ["at least one world"]),
+        (["eval", "--workdir", "nowhere", "--tasks", "none"], ["task"]),
         (["data", "inspect", "nowhere"], ["nowhere"]),
     ],
 )
@@ -142,6 +164,74 @@ def test_demos_do_not_overwrite(made, capsys, tmp_path):
     taken = tmp_path / "tabletop" / "1.0.0"
     taken.mkdir(parents=True)
     refused(capsys, ["demos", "--task", "reach", "--out", str(tmp_path)], "exists")
+
+
+def test_a_data_set_that_exists_is_refused_before_any_work(capsys, tmp_path, monkeypatch):
+    """The expert's 500 worlds are not played first."""
+    (tmp_path / "tabletop" / "1.0.0").mkdir(parents=True)
+    monkeypatch.setattr("wamjax.cli.demos.check_experts", lambda *_: pytest.fail("played"))
+    refused(capsys, ["demos", "--task", "reach", "--out", str(tmp_path)], "exists")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--shard", "0"], ["--episodes", "0"], ["--task", "reach,handover"], ["--noise", "-1"]],
+)
+def test_wrong_demos_are_refused_before_any_work(capsys, tmp_path, monkeypatch, wrong):
+    monkeypatch.setattr("wamjax.cli.demos.check_experts", lambda *_: pytest.fail("played"))
+    refused(capsys, ["demos", "--task", "reach", "--out", str(tmp_path / "out"), *wrong])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    worlds = build_manifest(["reach"], ["camera"], clean=2, per_axis=2, severities=(1,), seed=0)
+    return save_manifest(tmp_path / "worlds.json", worlds)
+
+
+def evaluated(manifest, *more):
+    return ["eval", "--workdir", "nowhere", "--manifest", str(manifest), *more]
+
+
+def test_a_manifest_that_was_changed(capsys, manifest):
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"severity": 1', '"severity": 2'))
+    assert manifest.read_text() != text
+    refused(capsys, evaluated(manifest), "worlds.json", "changed")
+
+
+def test_a_manifest_without_the_task(capsys, manifest):
+    refused(capsys, evaluated(manifest, "--tasks", "reach,push"), "no world of push", "reach")
+
+
+def test_a_manifest_that_is_none(capsys, manifest, tmp_path):
+    manifest.write_text("[1, 2")
+    refused(capsys, evaluated(manifest), "worlds.json")
+    manifest.write_text("{}")
+    refused(capsys, evaluated(manifest), "not a manifest")
+    refused(capsys, evaluated(tmp_path / "gone.json"), "gone.json")
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["demos", "--task", "reach", "--out", "nowhere", "--physics", "warp"], ["mjx", "auto"]),
+        (["demos", "--task", "reach", "--out", "nowhere", "--action", "polar"], ["ee_delta"]),
+        (["demos", "--task", "reach", "--out", "nowhere", "--episodes", "many"], ["many"]),
+        (["demos", "--task", "reach"], ["--out"]),
+        (["eval", "--workdir", "nowhere", "--physics", "warp"], ["mjx", "auto"]),
+        (["eval", "--workdir", "nowhere", "--preset", "hard"], ["hard", "libero_plus"]),
+    ],
+)
+def test_choices_that_do_not_exist(argv, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    for word in words:
+        assert word in error, error
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_verb_and_flag_exit_with_2(capsys):

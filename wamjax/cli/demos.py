@@ -18,7 +18,7 @@ from wamjax.core.runtime import versions
 from wamjax.data.writer import Resumable, dataset_directory, write_rlds
 from wamjax.eval.statistics import wilson
 from wamjax.sim.control import ACTION_FRAMES, ActionFrame
-from wamjax.sim.demonstrations import Position, collect_from, expert_successes
+from wamjax.sim.demonstrations import RUNS, Position, collect_from, expert_successes
 from wamjax.sim.env import Looks, TabletopEnv
 from wamjax.sim.stepping import Physics
 from wamjax.sim.tasks.registry import TASKS
@@ -136,48 +136,48 @@ def episodes_from(demos: Demos, position: Any) -> Iterator[tuple[Episode, Any]]:
                 yield episode, (number, dataclasses.asdict(behind))
 
 
-def refuse(out: pathlib.Path, demos: Demos, shard: int) -> None:
-    """Look at everything that can be wrong before any world is played.
+def check(out: pathlib.Path, demos: Demos, shard: int) -> pathlib.Path:
+    """The directory that the data set goes to, once everything that was asked for can be done.
 
     Raises:
-        UserError: unknown or no task, tasks of different robots, no episode asked for, a size or a
-            factor out of range, or a data set that exists.
+        UserError: unknown task, robots that differ, a number out of range, or a data set that
+            exists.
     """
     if not demos.tasks:
-        raise UserError(f"--task names no task; known tasks: {', '.join(TASKS)}.")
+        raise UserError(f"--task must name a task; known tasks: {', '.join(TASKS)}.")
     for task in demos.tasks:
         if task not in TASKS:
             raise UserError(f"task {task!r} does not exist; known tasks: {', '.join(TASKS)}.")
-    robots = sorted({TASKS[task].scene.robot for task in demos.tasks})
-    if len(robots) > 1:
-        raise UserError(
-            f"one data set cannot hold the robots {' and '.join(robots)}; make one for each."
-        )
     if min(demos.clean, demos.randomised) < 0 or demos.clean + demos.randomised < 1:
         raise UserError(
             f"ask for at least 1 episode, got --episodes {demos.clean} and "
             f"--randomised {demos.randomised}."
         )
-    if shard < 1:
-        raise UserError(f"--shard must be at least 1, got {shard}.")
-    if demos.image_size < 1:
-        raise UserError(f"--image-size must be at least 1, got {demos.image_size}.")
-    if not 0.0 <= demos.noise < math.inf:
+    for flag, number, least in (("--shard", shard, 1), ("--image-size", demos.image_size, 1)):
+        if number < least:
+            raise UserError(f"{flag} must be at least {least}, got {number}.")
+    if not (math.isfinite(demos.noise) and demos.noise >= 0):
         raise UserError(f"--noise must be a number from 0 on, got {demos.noise}.")
-    if demos.seed < 0:
-        raise UserError(f"--seed must not be negative, got {demos.seed}.")
+    if not 0 <= demos.seed < RUNS:
+        raise UserError(f"--seed must lie in 0..{RUNS - 1}, got {demos.seed}.")
+    robots = sorted({TASKS[task].scene.robot for task in demos.tasks})
+    if len(robots) > 1:
+        raise UserError(
+            f"one data set cannot hold the robots {' and '.join(robots)}; make one for each."
+        )
     directory = dataset_directory(out, NAME, VERSION)
     if directory.exists():
         raise UserError(f"{directory} exists; choose another --out or remove it.")
+    return directory
 
 
 def write_demos(out: pathlib.Path, demos: Demos, *, shard: int = 128) -> pathlib.Path:
     """Collect and write; returns the data set's directory.
 
     Raises:
-        UserError: see `refuse`.
+        UserError: as `check`.
     """
-    refuse(out, demos, shard)
+    check(out, demos, shard)
     made = Resumable(
         identity=fingerprint([dataclasses.asdict(demos), versions()]),
         start=lambda position: episodes_from(demos, position),
@@ -217,7 +217,7 @@ def run(args: argparse.Namespace) -> None:
     )
     if args.check < 0:
         raise UserError(f"--check must not be negative, got {args.check}.")
-    refuse(args.out, demos, args.shard)
+    check(args.out, demos, args.shard)
     experts = check_experts(demos, args.check) if args.check else {}
     directory = write_demos(args.out, demos, shard=args.shard)
     count = sum(row[2] for row in _jobs(demos))

@@ -30,6 +30,8 @@ PERSISTENCE = 0.6
 TAIL = 2
 TRAINING_SEEDS = EVALUATION_SEEDS
 """Demonstrations use seeds from here on."""
+RUNS = 1 << 10
+"""Seeds of runs are 0..RUNS - 1."""
 ATTEMPTS = 20
 
 
@@ -112,16 +114,18 @@ def collect_from(
     Args:
         env: the task, the cameras and the size of the pictures.
         episodes: how many to make in the whole run.
-        seed: of the run.
+        seed: of the run, 0..RUNS - 1.
         start: from where.
         batch: worlds per program call.
         noise: factor on NOISE and on the task's own factor; 0 executes the expert's own actions.
 
     Raises:
-        UserError: a count below one, or the expert hardly ever succeeds.
+        UserError: a count below one, a seed out of range, or the expert hardly ever succeeds.
     """
     if episodes < 1 or batch < 1:
         raise UserError(f"episodes ({episodes}) and batch ({batch}) must be at least 1.")
+    if not 0 <= seed < RUNS:
+        raise UserError(f"the seed of a run must lie in 0..{RUNS - 1}, got {seed}.")
     program = program_of(env)
     tried, made = start.tried, start.before
     while made < episodes:
