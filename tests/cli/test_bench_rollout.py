@@ -37,6 +37,7 @@ def found():
     return result, bench_rollout.as_text(result | kept[0])
 
 
+@pytest.mark.slow
 def test_speeds_parts_and_ratio(found):
     result, _ = found
     assert set(result["speeds"]) == {"c", "loop", "loop without shadows"}
@@ -54,6 +55,7 @@ def test_speeds_parts_and_ratio(found):
     assert set(result["parts"]["loop"]) == {"physics_steps", "pictures", "plans"}
 
 
+@pytest.mark.slow
 def test_outputs_were_compared(found):
     check = found[0]["checks"]["c"]
     assert check["worlds"] == check["same_success"] == 8
@@ -61,6 +63,7 @@ def test_outputs_were_compared(found):
     assert check["pictures_last"] < bench.MOST_PICTURE_DIFFERENCE
 
 
+@pytest.mark.slow
 def test_bounds_say_what_a_device_could_do(found):
     bounds = found[0]["bounds"]
     own, stated = bounds["own"], bounds["stated"]
@@ -71,6 +74,7 @@ def test_bounds_say_what_a_device_could_do(found):
         assert device["seconds_for_all"] == pytest.approx(10_000 / device["episodes_per_second"])
 
 
+@pytest.mark.slow
 def test_the_text_names_device_ratio_and_load(found):
     _, text = found
     for words in ("load", "over the loop", "one program, c", "physics steps", "H200", "checked"):

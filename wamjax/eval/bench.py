@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,7 +29,6 @@ from wamjax.core.typing import Array, Key, Params
 from wamjax.eval.bench_case import SPREAD, Case
 from wamjax.eval.plain_loop import LoopProcess
 from wamjax.eval.rollout import Rollout, plan_key, rollout, thinker
-from wamjax.eval.worlds import Env
 from wamjax.policy.base import Policy
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.manifest import build_manifest
@@ -120,58 +118,6 @@ def _glance(chunk: int) -> Callable[[Params, Observation, Key], Array]:
     return act
 
 
-@flax.struct.dataclass
-class Filled:
-    """A state's leaves without the empty ones, and its metrics."""
-
-    leaves: list[Array]
-    metrics: dict[str, Array]
-
-
-class FilledEnv:
-    """An environment whose states have no empty leaves.
-
-    A rollout cannot join the ticks of an empty leaf, such as the marks of a task without marks.
-
-    Args:
-        env: any.
-        variants: of its worlds, int32 [E].
-    """
-
-    def __init__(self, env: Env, variants: Any):
-        self.env, self.cameras = env, env.cameras
-        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), variants)
-        self.shapes, self.tree = jax.tree.flatten(jax.eval_shape(env.reset_variant, one))
-
-    def reset_variant(self, variant: Any) -> Filled:
-        """The state of one world."""
-        return self._filled(self.env.reset_variant(variant))
-
-    def step(self, state: Filled, action: Array) -> Filled:
-        """One control tick."""
-        return self._filled(self.env.step(self._whole(state), action))
-
-    def observe(self, state: Filled) -> Observation:
-        """What a policy sees."""
-        return self.env.observe(self._whole(state))
-
-    def render(self, state: Filled, camera: Any, size: int) -> Array:
-        """A picture."""
-        return self.env.render(self._whole(state), camera, size)
-
-    def _filled(self, state: Any) -> Filled:
-        leaves = [leaf for leaf in jax.tree.leaves(state) if leaf.size]
-        return Filled(leaves=leaves, metrics=state.metrics)
-
-    def _whole(self, state: Filled) -> Any:
-        filled = iter(state.leaves)
-        leaves = [
-            next(filled) if shape.size else jnp.zeros(shape.shape, shape.dtype)
-            for shape in self.shapes
-        ]
-        return jax.tree.unflatten(self.tree, leaves)
-
-
 class Ours:
     """The three compiled programs on one implementation of physics.
 
@@ -195,7 +141,7 @@ class Ours:
     def _compile(self, policy: Policy, weights: Params) -> Rollout:
         return rollout(
             policy,
-            FilledEnv(self.env, self.case.variants()),
+            self.env,
             self.case.horizon,
             weights=weights,
             variants=self.case.variants(),
