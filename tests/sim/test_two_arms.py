@@ -175,8 +175,9 @@ def test_perturbed_layouts_stay_on_the_table() -> None:
 
     seeds = np.arange(WORLDS, dtype=np.int32)
     many = physics_jit(jax.vmap(layout, in_axes=(None, 0)))
-    blocks, _ = many(np.int32(names.index("shift")), seeds)
-    _, props = many(np.int32(names.index("distractors")), seeds)
     half = np.array(VIPERX.table.half[:2])
-    assert np.all(np.abs(np.asarray(blocks)[..., :2]) < half)
+    for sub_axis in ("jitter", "moved"):
+        blocks, _ = many(np.int32(names.index(sub_axis)), seeds)
+        assert np.all(np.abs(np.asarray(blocks)[..., :2]) < half)
+    _, props = many(np.int32(names.index("distractors")), seeds)
     assert np.all(np.abs(np.asarray(props)[..., :2]) < half)
