@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from wamjax.core.runtime import once_jit
 from wamjax.data import writer
 from wamjax.data.rlds import RldsSource
 from wamjax.data.writer import Resumable, write_rlds
-from wamjax.sim import demonstrations
+from wamjax.sim import demonstrations, drawing
 from wamjax.sim.tasks.registry import TASKS
 
 COUNT, SHARD = 8, 3
@@ -142,7 +143,7 @@ def test_no_episode_is_refused(tmp_path) -> None:
         write(tmp_path, numbered(count=0))
 
 
-DEMOS = Demos(tasks=("reach", "lift"), clean=3, randomised=2, image_size=16, physics="c")
+DEMOS = Demos(tasks=("reach", "lift"), clean=3, randomised=2, image_size=32, physics="c")
 PER_TASK = DEMOS.clean + DEMOS.randomised
 
 
@@ -156,6 +157,14 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 ENVS: dict[Any, Any] = {}
 
 
+def drawn(spec, position, setting, tick, cameras, size):
+    """In place of the ray caster, which takes long to compile: stripes of state and look."""
+    del spec, tick
+    seen = jnp.concatenate([position, setting.look.camera.position])
+    row = 128 + 127 * jnp.sin(40 * jnp.resize(seen, size))
+    return jnp.broadcast_to(row[:, None], (len(cameras), size, size, 3)).astype(jnp.uint8)
+
+
 def small(patch: pytest.MonkeyPatch) -> None:
     """Batches of eight worlds, one camera, and one program per task and look for all runs."""
     collect, build = module.collect_from, module.TabletopEnv
@@ -167,11 +176,13 @@ def small(patch: pytest.MonkeyPatch) -> None:
         return ENVS[key]
 
     patch.setattr(demonstrations, "physics_jit", once_jit)
+    patch.setattr(drawing, "frames", drawn)
     patch.setattr(module, "TabletopEnv", environment)
     patch.setattr(module, "collect_from", lambda *a, **k: collect(*a, **k, batch=8))
 
 
 @pytest.mark.parametrize("stop", [1, 4, 6])
+@pytest.mark.slow
 def test_demonstrations_that_are_taken_up_again_are_the_same(
     demonstrated, tmp_path, monkeypatch, stop: int
 ) -> None:
@@ -193,6 +204,7 @@ def test_demonstrations_that_are_taken_up_again_are_the_same(
     assert files(write_demos(tmp_path, DEMOS, shard=2)) == files(demonstrated)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
     demonstrated, tmp_path, monkeypatch
 ) -> None:
@@ -204,6 +216,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
     assert all(files(other)[name] != files(demonstrated).get(name) for name in shards)
 
 
+@pytest.mark.slow
 def test_looks_differ_and_are_recorded(demonstrated) -> None:
     source = RldsSource(demonstrated, "train")
     assert len(source) == 2 * PER_TASK

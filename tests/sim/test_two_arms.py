@@ -133,6 +133,7 @@ def test_instructions_fit_and_name_their_thing(name: str) -> None:
     assert instructions.table(task).shape[0] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TWO_ARMED)
 def test_experts_solve_and_stillness_does_not(name: str) -> None:
     env = TabletopEnv(name, physics="c", image_size=24)
