@@ -38,6 +38,7 @@ def replayed(library):
         return ours, replay, loop.play(), loop.play(shadows=False)
 
 
+@pytest.mark.slow
 def test_replayed_actions_lead_to_the_same_states(replayed):
     ours, replay, _, _ = replayed
     np.testing.assert_allclose(replay.positions[:, -1], ours["positions"], atol=1e-4)
@@ -47,6 +48,7 @@ def test_replayed_actions_lead_to_the_same_states(replayed):
     assert np.abs(replay.positions[:, -1] - replay.positions[:, 0]).max() > 0.02
 
 
+@pytest.mark.slow
 def test_pictures_show_the_same_worlds(replayed):
     ours, replay, _, _ = replayed
     theirs, mine = replay.last.astype(float), ours["frames"][:, :, 0].astype(float)
@@ -57,6 +59,7 @@ def test_pictures_show_the_same_worlds(replayed):
     assert (same < other).all()
 
 
+@pytest.mark.slow
 def test_the_loop_asks_the_policy_and_times_its_parts(replayed):
     _, _, played, plain = replayed
     assert played.actions.shape == (3, 6, 7)

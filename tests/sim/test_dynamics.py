@@ -127,6 +127,7 @@ def test_loads_and_soft_servos_bend_the_arm(table: Ticks) -> None:
     np.testing.assert_allclose(below / below[1], (mass / gains)[::4], rtol=0.03)
 
 
+@pytest.mark.slow
 def test_mjx_and_c_agree_on_changed_worlds(both_histories) -> None:
     """Measured: 1e-5 rad in a second; in two, 0.2 mm of a cube in the hand. Later, as a slippery
     cube leaves the hand or is put down askew, worlds may end differently."""
