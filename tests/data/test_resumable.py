@@ -182,7 +182,6 @@ def small(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 4, 6])
-@pytest.mark.slow
 def test_demonstrations_that_are_taken_up_again_are_the_same(
     demonstrated, tmp_path, monkeypatch, stop: int
 ) -> None:
@@ -204,7 +203,6 @@ def test_demonstrations_that_are_taken_up_again_are_the_same(
     assert files(write_demos(tmp_path, DEMOS, shard=2)) == files(demonstrated)
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
     demonstrated, tmp_path, monkeypatch
 ) -> None:
@@ -216,7 +214,6 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
     assert all(files(other)[name] != files(demonstrated).get(name) for name in shards)
 
 
-@pytest.mark.slow
 def test_looks_differ_and_are_recorded(demonstrated) -> None:
     source = RldsSource(demonstrated, "train")
     assert len(source) == 2 * PER_TASK

@@ -40,15 +40,14 @@ def test_mjx_and_c_agree_over_a_second(both_histories) -> None:
 
 
 def test_mjx_and_c_agree_on_a_cube_that_is_grasped_and_stacked(both_histories) -> None:
-    """Contacts multiply what differs: the cubes part by millimetres in three seconds, and both say
-    that the task is solved."""
+    """Contacts multiply what differs: measured, the cubes part by 0.5 mm in three seconds."""
     solved = [history["metrics"]["success"][:10, -1] for history in both_histories]
     np.testing.assert_array_equal(*solved)
     assert solved[0].mean() > 0.5
     assert parting(both_histories, slice(0, 20), 30, FREE) < 1e-3
     worst = parting(both_histories, slice(0, 20), 30, slice(9, 12))
     print(f"cubes: {1000 * worst:.1f} mm")
-    assert worst < 0.02
+    assert worst < 2e-3
 
 
 def nominal(count: int) -> Dynamics:

@@ -396,7 +396,7 @@ def test_a_scene_at_rest_stays_at_rest(table: Ticks) -> None:
 def test_a_held_cube_hardly_slips_and_a_tower_stands(table: Ticks) -> None:
     """Three seconds in the hand, then ten seconds on the other cube.
 
-    The pads are soft: measured, a cube creeps down by 3.4 mm a second.
+    Friction is soft in MuJoCo: measured, a cube creeps down by 1.5 mm a second.
     """
     carried = table.expert(table.reset(clean_worlds(32)), 19)
     held = cubes(table, carried)[0][:, 0, 2] > 0.05
@@ -408,7 +408,7 @@ def test_a_held_cube_hardly_slips_and_a_tower_stands(table: Ticks) -> None:
     ]
     slip = np.linalg.norm(hang[1] - hang[0], axis=-1)[held]
     print(f"3 s in the hand: {1e3 * slip.max():.2f} mm over {held.sum()} worlds")
-    assert slip.max() < 12e-3
+    assert slip.max() < 5e-3
     assert cubes(table, later)[0][held, 0, 2].min() > 0.04
 
     built = table.expert(carried, 40)

@@ -1,20 +1,15 @@
 """`wamjax bench render`: pictures per second by resolution, worlds, geoms, cameras and shadows."""
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import math
 import statistics
-from collections.abc import Iterator
 from typing import Any
-
-import jax
-from jax.experimental.compilation_cache import compilation_cache
 
 from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
-from wamjax.core.runtime import device_name, versions
+from wamjax.core.runtime import device_name, versions, without_compile_cache
 from wamjax.sim.render import opengl
 from wamjax.sim.render.bench import (
     FRAMES,
@@ -97,20 +92,6 @@ def chosen_cases(args: argparse.Namespace) -> list[Case]:
     return cases
 
 
-@contextlib.contextmanager
-def _without_cache() -> Iterator[None]:
-    """Compile everything meanwhile: the compile cache is neither read nor written."""
-    before = jax.config.jax_enable_compilation_cache  # pyright: ignore
-    jax.config.update("jax_enable_compilation_cache", False)
-    # jax looks at the setting once, unless it is told to forget what it saw.
-    compilation_cache.reset_cache()
-    try:
-        yield
-    finally:
-        jax.config.update("jax_enable_compilation_cache", before)
-        compilation_cache.reset_cache()
-
-
 def of_opengl(cases: list[Case]) -> list[dict[str, Any]]:
     """mujoco.Renderer's time per picture for each size, geom count and shadow setting."""
     found = []
@@ -167,7 +148,7 @@ def run(args: argparse.Namespace) -> None:
     if args.against == "opengl" and opengl.backend() is None:
         raise UserError(f"--against opengl cannot be done: {opengl.MISSING}.")
     total = len(cases) + args.repeats
-    with _without_cache(), Progress("bench render", total, "rounds") as progress:
+    with without_compile_cache(), Progress("bench render", total, "rounds") as progress:
         timings = measure(cases, args.repeats, lambda note: progress.advance(note=note))
     result = {
         "device": device_name(),

@@ -8,11 +8,10 @@ import pathlib
 import re
 from typing import Any, cast
 
-from wamjax.cli.bench_render import _without_cache as without_cache
 from wamjax.cli.worlds import names
 from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
-from wamjax.core.runtime import device_name, versions
+from wamjax.core.runtime import device_name, versions, without_compile_cache
 from wamjax.eval.bench import LOOPS, Check, Span, Speed, measure
 from wamjax.eval.bench_case import HEADS, Case
 from wamjax.eval.bench_operations import bounds
@@ -145,7 +144,7 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(f"--against loop cannot be done: {opengl.MISSING}.")
     load = os.getloadavg()
     total = 2 * len(physics) + 1 + args.repeats
-    with without_cache(), Progress("bench rollout", total, "pieces") as progress:
+    with without_compile_cache(), Progress("bench rollout", total, "pieces") as progress:
         found = measure(
             case,
             physics,

@@ -20,10 +20,12 @@ from wamjax.eval.statistics import wilson
 from wamjax.sim.control import ACTION_FRAMES, ActionFrame
 from wamjax.sim.demonstrations import RUNS, Position, collect_from, expert_successes
 from wamjax.sim.env import Looks, TabletopEnv
+from wamjax.sim.robots.registry import find_robot
 from wamjax.sim.stepping import Physics
-from wamjax.sim.tasks.registry import TASKS
+from wamjax.sim.tasks.registry import TASK_NAMES, TASKS
 
 NAME, VERSION = "tabletop", "1.0.0"
+ONE_ARM = tuple(name for name, task in TASKS.items() if len(find_robot(task.scene.robot).arms) == 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--task",
         required=True,
         metavar="TASK[,TASK]",
-        help=f"all, or one or several of: {', '.join(TASKS)}",
+        help=f"one or several of: {', '.join(TASKS)}; all means the {len(ONE_ARM)} with one arm, "
+        "since a data set holds one robot",
     )
     parser.add_argument(
         "--episodes",
@@ -136,6 +139,16 @@ def episodes_from(demos: Demos, position: Any) -> Iterator[tuple[Episode, Any]]:
                 yield episode, (number, dataclasses.asdict(behind))
 
 
+def demo_tasks(text: str) -> tuple[str, ...]:
+    """The tasks named by --task, each once; "all" means those that one data set can hold.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    chosen = ONE_ARM if text == "all" else names(text, TASK_NAMES, "--task")
+    return tuple(dict.fromkeys(chosen))
+
+
 def check(out: pathlib.Path, demos: Demos, shard: int) -> pathlib.Path:
     """The directory that the data set goes to, once everything that was asked for can be done.
 
@@ -206,7 +219,7 @@ def check_experts(demos: Demos, worlds: int) -> dict[str, dict[str, Any]]:
 def run(args: argparse.Namespace) -> None:
     """Run the verb."""
     demos = Demos(
-        tasks=tuple(dict.fromkeys(names(args.task, tuple(TASKS), "--task"))),
+        tasks=demo_tasks(args.task),
         clean=args.clean,
         randomised=args.randomised,
         seed=args.seed,

@@ -45,11 +45,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--severity 1-5 --worlds 200"
     )
     parser.add_argument("--workdir", required=True, type=pathlib.Path, help="of `wamjax train`")
-    parser.add_argument("--out", type=pathlib.Path, help="default WORKDIR/eval")
+    parser.add_argument(
+        "--out", type=pathlib.Path, help="default WORKDIR/eval (target domain: WORKDIR/eval-target)"
+    )
     parser.add_argument("--tasks", default="reach", help=f"of: {', '.join(TASKS)}")
     parser.add_argument(
         "--manifest",
-        help="quick (about 350 perturbed worlds per task), standard (about 10,000 over the tasks) "
+        help="quick (350 worlds per task), standard (about 10,000 over the tasks) "
         "or a file that an evaluation wrote; instead of --axes, --severity, --worlds, --per-axis",
     )
     parser.add_argument(

@@ -5,14 +5,16 @@ too slow for an MJX arm; jax-ml/jax issue 33761) unless the fusion emitters are 
 abort on that option. jaxlib 0.10.x deadlocks in batched Cholesky on CPU; setup.py excludes it.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 VERSIONED = (
     "jax",
@@ -79,6 +81,20 @@ def enable_compile_cache(directory: str | os.PathLike | None = None) -> pathlib.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return path
+
+
+@contextlib.contextmanager
+def without_compile_cache() -> Iterator[None]:
+    """Compile everything meanwhile: the compile cache is neither read nor written."""
+    before = jax.config.jax_enable_compilation_cache  # pyright: ignore
+    jax.config.update("jax_enable_compilation_cache", False)
+    # jax looks at the setting once, unless it is told to forget what it saw.
+    compilation_cache.reset_cache()
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
 
 
 def versions() -> dict[str, str]:

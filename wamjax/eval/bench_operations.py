@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from wamjax.eval.bench_case import Case
 from wamjax.sim.render.operations import CEILINGS, NONE, Ceiling, Operations, count
+from wamjax.sim.scene import ITERATIONS
 from wamjax.train.flops import count_flops
 
 MATRIX_RATES = {"NVIDIA H200": 989e12, "TPU v5e": 197e12}
@@ -48,7 +49,7 @@ class Episode:
 
 
 def counted(jaxpr: Any) -> Operations:
-    """Operations of a jaxpr with loops; a `while` turns `iterations` of MuJoCo's solver times.
+    """Operations of a jaxpr with loops; a `while` is MuJoCo's solver and turns ITERATIONS times.
 
     Raises:
         ValueError: a loop whose count is not known.
@@ -59,16 +60,12 @@ def counted(jaxpr: Any) -> Operations:
     return total
 
 
-TURNS = 5
-"""`iterations` of the scenes' solver; MJX writes that loop as a `while`."""
-
-
 def _one(jaxpr: Any, equation: Any) -> Operations:
     name, params = equation.primitive.name, equation.params
     if name == "scan":
         return counted(params["jaxpr"].jaxpr).times(params["length"])
     if name == "while":
-        return counted(params["body_jaxpr"].jaxpr).times(TURNS)
+        return counted(params["body_jaxpr"].jaxpr).times(ITERATIONS)
     if name == "cond":
         return counted(params["branches"][-1].jaxpr)
     if name in ("cholesky", "triangular_solve", "lu"):

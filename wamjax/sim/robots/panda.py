@@ -273,7 +273,6 @@ PANDA = Robot(
     bodies=body_xml,
     actuators=actuator_xml,
     pads=pads,
-    touch='solref="0.02 1" solimp="0.9 0.95 0.001"',
     cameras=("primary", "wrist"),
     wrist_fovy=WRIST_FOVY,
     view=View(position=(1.05, 0.16, 0.64), target=(0.46, 0.0, 0.1), fovy=39.0),

@@ -113,7 +113,6 @@ class Robot:
         bodies: (pads that grasp) -> MJCF of all arms with their wrist cameras.
         actuators: () -> MJCF.
         pads: (pads that grasp) -> names of the contact spheres on the fingers.
-        touch: MJCF attributes of the pads' contacts with blocks and handles (solref, solimp).
         cameras: primary first, then a wrist camera per arm.
         wrist_fovy: degrees.
         view: where the primary camera stands.
@@ -129,7 +128,6 @@ class Robot:
     bodies: Callable[[bool], str]
     actuators: Callable[[], str]
     pads: Callable[[bool], tuple[str, ...]]
-    touch: str
     cameras: tuple[str, ...]
     wrist_fovy: float
     view: View

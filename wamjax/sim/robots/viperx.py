@@ -409,7 +409,6 @@ VIPERX = Robot(
     bodies=body_xml,
     actuators=actuator_xml,
     pads=pads,
-    touch='solref="0.02 1" solimp="0.98 0.99 0.001"',
     cameras=("primary", "wrist_left", "wrist_right"),
     wrist_fovy=WRIST_FOVY,
     view=View(position=(0.0, -0.95, 0.95), target=(0.0, 0.0, 0.16), fovy=52.0),

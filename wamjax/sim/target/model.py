@@ -46,7 +46,7 @@ REALITY = Reality()
 
 DIFFERENCES: tuple[tuple[str, str, str], ...] = (
     ("timestep", "physics step, s", f"{scene.TIMESTEP:g}"),
-    ("iterations", "solver iterations", "5"),
+    ("iterations", "solver iterations", f"{scene.ITERATIONS}"),
     ("impratio", "ratio of frictional to normal impedance (cone elliptic, was pyramidal)", "1"),
     ("contact_time", "time constant of contacts, s", "0.02"),
     ("friction", "sliding friction of every contact, factor", "1"),
