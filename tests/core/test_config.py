@@ -38,6 +38,21 @@ class Outer:
     stages: tuple[Inner, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    name: str
+    width: int = 8
+    inside: tuple["Part", ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Whole:
+    parts: tuple[Part, ...] = (
+        Part(name="z", inside=(Part(name="b"), Part(name="a"))),
+        Part(name="c"),
+    )
+
+
 CONFIG = Outer(name="n", maybe=4, stages=(Inner(kind="b"),))
 
 
@@ -98,3 +113,17 @@ def test_differences_are_named_by_path():
     assert rows == [("inner.kind", "a", "b"), ("steps", 3, 4)]
     assert fingerprint(to_json(CONFIG)) != fingerprint(to_json(other))
     assert difference({"a": 1}, {"b": 1}) == [("a", 1, "absent"), ("b", "absent", 1)]
+
+
+def test_named_parts_are_groups_that_keep_their_order_and_can_be_reached():
+    flags = to_flags(Whole())
+    assert from_flags(Whole, flags) == Whole()
+    flags.parts.z.inside.a.width = 5
+    changed = from_flags(Whole, flags)
+    assert [part.name for part in changed.parts[0].inside] == ["b", "a"]
+    assert [part.width for part in changed.parts[0].inside] == [8, 5]
+
+
+def test_parts_of_one_name_stay_a_tuple():
+    twins = Whole(parts=(Part(name="a"), Part(name="a", width=3)))
+    assert from_flags(Whole, to_flags(twins)) == twins

@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from wamjax.model.config import WamConfig
+from wamjax.model.couplings import Size, coupled
+from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
-from wamjax.model.wam import Layout, Tokens, Wam
+from wamjax.model.wam import Tokens, Wam
 
 SEGMENTS = (
     Segment(stream="text", frames=3),
@@ -30,9 +31,8 @@ LAYOUT = Layout(SEGMENTS, TABLE)
 
 def toy(coupling: str = "mot", **changes):
     """(model, params, tokens, sigma) of a small random model; noise on every parameter."""
-    config = WamConfig(
-        width=32, depth=2, heads=2, head_dim=12, coupling=coupling, action_width=24, **changes
-    )
+    size = Size(width=32, depth=2, heads=2, head_dim=12, action_width=24)
+    config = coupled(coupling, size, **changes)
     model = Wam(config, LAYOUT, FEATURES)
     widths = dict(FEATURES)
     keys = iter(jax.random.split(jax.random.key(0), 100))

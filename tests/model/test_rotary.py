@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from wamjax.model.config import Rotary
 from wamjax.model.rotary import axis_pairs, rotary_angles, rotate
 
 
@@ -13,7 +14,7 @@ def test_products_depend_on_differences_only():
     position = np.random.default_rng(0).uniform(0, 9, (5, 3)).astype(np.float32)
 
     def scores(offset):
-        angles = rotary_angles(position + offset, 16, 100.0)
+        angles = rotary_angles(position + offset, 16, Rotary())
         return jnp.einsum("BNHd,BMHd->BHNM", rotate(query, angles), rotate(key, angles))
 
     shift = np.array([3.0, -2.0, 5.0], np.float32)
@@ -22,9 +23,9 @@ def test_products_depend_on_differences_only():
 
 def test_rotation_keeps_lengths_and_position_zero_is_the_identity():
     x = jax.random.normal(jax.random.key(0), (1, 4, 2, 16))
-    turned = rotate(x, rotary_angles(np.arange(12, dtype=np.float32).reshape(4, 3), 16, 100.0))
+    turned = rotate(x, rotary_angles(np.arange(12, dtype=np.float32).reshape(4, 3), 16, Rotary()))
     np.testing.assert_allclose(jnp.linalg.norm(turned, axis=-1), jnp.linalg.norm(x, axis=-1), 1e-5)
-    np.testing.assert_array_equal(rotate(x, rotary_angles(np.zeros((4, 3)), 16, 100.0)), x)
+    np.testing.assert_array_equal(rotate(x, rotary_angles(np.zeros((4, 3)), 16, Rotary())), x)
 
 
 @pytest.mark.parametrize("head_dim", [6, 16, 20, 64, 128])

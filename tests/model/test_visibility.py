@@ -30,12 +30,33 @@ def test_the_mask_equals_brute_force():
         assert mask[q, k] == expected, (q, k, kinds[q], kinds[k])
 
 
-def test_relations_between_blocks():
-    query, key = np.array([0, 1, 2]), np.array([0, 1, 2])
-    assert related("all", query, key).all()
-    np.testing.assert_array_equal(related("same", query, key), np.eye(3, dtype=bool))
-    np.testing.assert_array_equal(related("past", query, key), np.tril(np.ones((3, 3), bool)))
-    np.testing.assert_array_equal(related("before", query, key), np.tril(np.ones((3, 3), bool), -1))
+LOWER = np.tril(np.ones((3, 3), bool))
+EYE = np.eye(3, dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("relation", "expected"),
+    [
+        ("all", np.ones((3, 3), bool)),
+        ("same", EYE),
+        ("past", LOWER),
+        ("before", LOWER & ~EYE),
+        ("causal", LOWER),
+        ("itself", EYE),
+        ("view", np.array([[1, 0, 1], [0, 1, 0], [1, 0, 1]], bool)),
+    ],
+)
+def test_relations(relation, expected):
+    segments = [Segment(stream="video", block=i, view=i % 2) for i in range(3)]
+    np.testing.assert_array_equal(related(relation, token_table(tuple(segments))), expected)
+
+
+def test_a_window_hides_what_is_far():
+    segments = tuple(Segment(stream="video", block=i) for i in range(4))
+    mask = visibility_mask(segments, (("video/clean", "video/clean", "past"),), window=1)
+    np.testing.assert_array_equal(
+        mask, np.tril(np.ones((4, 4), bool)) & ~np.tril(np.ones((4, 4), bool), -2)
+    )
 
 
 def test_a_token_that_sees_nothing_is_refused():

@@ -1,6 +1,7 @@
 """Hidden tokens change nothing; cached equals uncached; every input matters."""
 
 import functools
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +9,11 @@ import numpy as np
 import pytest
 
 from tests.model.sequences import LAYOUT, SEGMENTS, TABLE, toy
+from wamjax.model.couplings import Coupling
 from wamjax.model.visibility import is_prefix, visibility_mask
 from wamjax.model.wam import Tokens, latents_from_tokens, tokens_from_latents
+
+COUPLINGS = get_args(Coupling)
 
 
 @functools.cache
@@ -21,7 +25,7 @@ def built(coupling):
     return model, params, tokens, sigma, run
 
 
-@pytest.mark.parametrize("coupling", ["mot", "trunk"])
+@pytest.mark.parametrize("coupling", COUPLINGS)
 def test_what_a_token_does_not_see_leaves_it_bit_equal(coupling):
     _, params, tokens, sigma, run = built(coupling)
     before = run(params, tokens, sigma)
@@ -46,7 +50,7 @@ def test_padding_leaves_the_rest_bit_equal():
         np.testing.assert_array_equal(before[name], after[name])
 
 
-@pytest.mark.parametrize("coupling", ["mot", "trunk"])
+@pytest.mark.parametrize("coupling", COUPLINGS)
 def test_cached_equals_uncached(coupling):
     model, params, tokens, sigma, run = built(coupling)
     count = LAYOUT.context_count()
@@ -58,7 +62,7 @@ def test_cached_equals_uncached(coupling):
     @jax.jit
     def cached(params):
         cache = model.apply(params, LAYOUT.context(), context, method="prefill")
-        return model.apply(params, LAYOUT, rest, sigma, cache, context.real, method="denoise")
+        return model.apply(params, LAYOUT, rest, sigma, cache, method="denoise")
 
     whole, parts = run(params, tokens, sigma), cached(params)
     for name in whole:
@@ -88,6 +92,6 @@ def test_tokens_and_latents_are_inverse():
 def test_the_trunk_coupling_has_no_expert_of_its_own():
     _, mot, *_ = built("mot")
     _, trunk, *_ = built("trunk")
-    names = set(mot["params"]["transformer"]["layers"])
+    names = set(mot["params"]["stack_main"]["layers"])
     assert names == {"trunk_in", "trunk_out", "action_in", "action_out"}
-    assert set(trunk["params"]["transformer"]["layers"]) == {"trunk_in", "trunk_out"}
+    assert set(trunk["params"]["stack_main"]["layers"]) == {"trunk_in", "trunk_out"}

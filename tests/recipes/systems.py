@@ -9,7 +9,7 @@ import numpy as np
 
 from wamjax.core.records import Batch
 from wamjax.core.text import encode_text
-from wamjax.model.config import WamConfig
+from wamjax.model.couplings import Size, coupled
 from wamjax.recipes.config import CodecConfig, ContextConfig, SystemConfig, TextConfig
 from wamjax.recipes.system import System
 
@@ -24,7 +24,7 @@ SMALL = SystemConfig(
     codec=CodecConfig(patch=4),
     text=TextConfig(width=16, words=6, hidden=8),
     context=ContextConfig(tokens=2, channels=(8, 8), kernels=(4, 3), strides=(2, 1)),
-    model=WamConfig(width=24, depth=2, heads=2, head_dim=12, action_width=16, patch=2),
+    model=coupled("mot", Size(width=24, depth=2, heads=2, head_dim=12, action_width=16), patch=2),
     imagined_steps=2,
     solver_steps=2,
 )

@@ -36,14 +36,37 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _named(value: Any) -> dict[str, Any] | None:
+    """A tuple of dataclasses whose first fields name them, by name; None for other values."""
+    if not isinstance(value, tuple) or not value:
+        return None
+    if not all(dataclasses.is_dataclass(item) for item in value):
+        return None
+    names = [getattr(item, dataclasses.fields(item)[0].name) for item in value]
+    if len({*names}) < len(names) or not all(isinstance(name, str) for name in names):
+        return None
+    return dict(zip(names, value, strict=True))
+
+
 def to_flags(config: Any) -> ConfigDict:
-    """A locked ConfigDict with the same keys; optional scalars get typed placeholders."""
-    out = ConfigDict()
+    """A locked ConfigDict with the same keys; optional scalars get typed placeholders.
+
+    A tuple of dataclasses becomes a group with one key per item: the item's first field, which
+    names it, so that `--config.model.stacks.main.depth=4` can reach into it.
+    """
+    # Sorted keys would lose the order of such a tuple.
+    out = ConfigDict(sort_keys=False)
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        named = _named(value)
         if dataclasses.is_dataclass(value):
             out[field.name] = to_flags(value)
+        elif named is not None:
+            group = ConfigDict(sort_keys=False)
+            for key, item in named.items():
+                group[key] = to_flags(item)
+            out[field.name] = group.lock()
         elif value is None:
             kinds = [k for k in _union_members(hints[field.name]) if k is not type(None)]
             scalar = kinds[0] if kinds and kinds[0] in (int, float, str, bool) else object
@@ -122,6 +145,8 @@ def _checked_leaf(kind: Any, value: Any, path: str) -> Any:
 
 
 def _checked_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple:
+    if isinstance(value, Mapping | ConfigDict) and dataclasses.is_dataclass(kinds[0]):
+        return tuple(_checked(kinds[0], value[key], f"{path}.{key}") for key in value)
     if not isinstance(value, tuple | list):
         raise UserError(f"{path} must be a tuple, got {value!r}.")
     if len(kinds) == 2 and kinds[1] is Ellipsis:

@@ -16,6 +16,7 @@ from wamjax.core.runtime import once_jit
 from wamjax.core.typing import Params
 from wamjax.data.normalise import Normaliser
 from wamjax.eval.trained_run import open_run
+from wamjax.model.couplings import Size, coupled
 from wamjax.policy.base import Needs, Policy
 from wamjax.policy.baselines import random_policy
 from wamjax.policy.trained import trained_policy
@@ -90,8 +91,7 @@ class Case:
             return run.policy(self.cameras), run.weights
         arms = len(self.env("c").robot.arms)
         shape = tabletop()
-        model = dataclasses.replace(
-            shape.model,
+        size = Size(
             width=self.width,
             depth=self.depth,
             heads=HEADS,
@@ -104,7 +104,7 @@ class Case:
             predicted_views=1,
             text_length=self.text_length,
             image_size=self.size,
-            model=model,
+            model=coupled("mot", size, patch=shape.model.patch),
             action_dim=len(SPREAD) * arms,
             proprio_dim=PROPRIO_PER_ARM * arms,
         )

@@ -1,11 +1,14 @@
 """One layer: every expert norms, modulates and projects its own tokens; attention is shared.
 
     x <- x + gate_1 * W_o attention(modulate(norm(x)))          (keys and values of all experts)
-    x <- x + gate_2 * mlp(modulate(norm(x)))
+    x <- x + gate_2 * W_o attention(modulate(norm(x)), memory)  (experts with cross-attention)
+    x <- x + gate_3 * mlp(modulate(norm(x)))
 
-Scale, shift and gate come from the noise level of the token's segment (adaptive layer norm with
-gates that start at zero, arXiv 2212.09748). Experts with shared attention: arXiv 2411.04996.
+Without modulation the norms have weights and the gates are 1. Without heads the first line is left
+out. Experts with shared attention: arXiv 2411.04996.
 """
+
+from collections.abc import Mapping
 
 import flax.linen as nn
 import flax.struct
@@ -15,126 +18,267 @@ import numpy as np
 
 from wamjax.core.typing import AnyArray, Array
 from wamjax.model.attention import attention
-from wamjax.model.config import WamConfig
-from wamjax.model.layers import Linear, norm
+from wamjax.model.config import Expert, Stack
+from wamjax.model.layers import Linear, Normed, standardised
+from wamjax.model.modulation import Modulation, spread
 from wamjax.model.rotary import rotate
+
+HEADS = ("heads", "head_dim")
 
 
 @flax.struct.dataclass
 class KeyValue:
-    """Rotated keys and values, float [..., B, M, heads, head_dim]."""
+    """Rotated keys and values, float [..., B, M, key heads, head_dim]."""
 
     key: Array
     value: Array
 
 
-def spread(values: Array, counts: tuple[int, ...]) -> Array:
-    """[B, S, D] -> [B, N, D]: the value of segment s for each of its `counts[s]` tokens.
+@flax.struct.dataclass
+class Sight:
+    """What a stack's queries see, the same in every layer.
 
-    Broadcasts, because the gradient of an indexed copy is a scatter, which is slow on CPUs.
+    Attributes:
+        angles: [N, head_dim / 2], of the new tokens.
+        visible: bool [B, N, M], M the cached tokens, then the new ones.
+        memory: expert -> bool [B, N_e, M_e], what its tokens see of its memory.
     """
-    batch, _, width = values.shape
-    parts = [
-        jnp.broadcast_to(values[:, place : place + 1], (batch, count, width))
-        for place, count in enumerate(counts)
-    ]
-    return jnp.concatenate(parts, axis=1)
+
+    angles: AnyArray
+    visible: Array
+    memory: dict[str, Array]
+
+
+@flax.struct.dataclass
+class Noise:
+    """The noise levels of an expert's segments; see `modulation.Level`.
+
+    Attributes:
+        level, shared: [B, S, D] and [B, S, n, D] (or None).
+        counts: tokens of each segment.
+    """
+
+    level: Array
+    shared: Array | None
+    counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
+
+
+def joined(parts: list[KeyValue]) -> KeyValue:
+    """Keys and values of tokens that stand one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return jax.tree.map(lambda *arrays: jnp.concatenate(arrays, axis=1), *parts)
+
+
+class HeadNorm(nn.Module):
+    """RMS norm of queries or keys [B, N, heads, head_dim], per head or over all heads at once."""
+
+    expert: Expert
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        match self.expert.qk_norm:
+            case "none":
+                return x
+            case "head":
+                return Normed("rms", axis="head_dim", name="norm")(x)
+            case "full":
+                flat = Normed("rms", axis="heads", name="norm")(
+                    x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
+                )
+                return flat.reshape(x.shape)
+
+
+def modulated(x: Array, expert: Expert, vectors: list[Array], name: str) -> Array:
+    """norm(x), with its own weights, or scaled and shifted by `vectors` (shift, scale)."""
+    if not vectors:
+        return Normed(expert.norm, name=name)(x)
+    shift, scale = vectors
+    return (standardised(x, expert.norm) * (1 + scale) + shift).astype(x.dtype)
+
+
+def added(x: Array, change: Array, gate: list[Array]) -> Array:
+    """x + gate * change."""
+    change = change.astype(x.dtype)
+    return x + (gate[0].astype(x.dtype) * change if gate else change)
+
+
+class FeedForward(nn.Module):
+    """The feed-forward part; the gated ones have two maps up."""
+
+    expert: Expert
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        e = self.expert
+        gates = {"geglu": jax.nn.gelu, "swiglu": jax.nn.silu}
+        plain = {"gelu": jax.nn.gelu, "relu": jax.nn.relu, "silu": jax.nn.silu}
+        options = {"bias": e.bias, "dtype": self.dtype}
+        h = Linear((e.mlp,), ("embed", "mlp"), name="up", **options)(x)
+        if e.activation in gates:
+            gate = Linear((e.mlp,), ("embed", "mlp"), name="gate", **options)(x)
+            h = gates[e.activation](gate) * h
+        else:
+            h = plain[e.activation](h)
+        return Linear((e.width,), ("mlp", "embed"), name="down", **options)(h)
 
 
 class ExpertIn(nn.Module):
-    """Norm, modulate, project to query, key and value; and hand on the second half's modulation."""
+    """Norm, modulate, project to query, key and value; and hand on the rest of the modulation."""
 
-    config: WamConfig
-    width: int
+    expert: Expert
+    stack: Stack
+    dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x: Array, level: Array, counts: tuple[int, ...]) -> tuple[Array, ...]:
-        c, dtype = self.config, jnp.dtype(self.config.dtype)
-        modulation = Linear((6, self.width), ("embed", None, "mlp"), zero=True, name="modulation")(
-            jax.nn.silu(level)
+    def __call__(self, x: Array, noise: Noise) -> tuple[Array, Array, Array, list[Array]]:
+        e, s = self.expert, self.stack
+        vectors = [
+            spread(vector.astype(x.dtype), noise.counts)
+            for vector in Modulation(e, name="modulation")(noise.level, noise.shared)
+        ]
+        if not s.heads:
+            return x, x, x, vectors[2:]
+        h = modulated(x, e, vectors[:2], "norm")
+        options = {"bias": e.bias, "dtype": self.dtype}
+        if s.key_heads == s.heads:
+            axes = ("embed", None, *HEADS)
+            qkv = Linear((3, s.heads, s.head_dim), axes, name="qkv", **options)(h)
+            query, key, value = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        else:
+            query = Linear((s.heads, s.head_dim), ("embed", *HEADS), name="q", **options)(h)
+            axes = ("embed", None, None, "head_dim")
+            kv = Linear((2, s.key_heads, s.head_dim), axes, name="kv", **options)(h)
+            key, value = kv[:, :, 0], kv[:, :, 1]
+        query = HeadNorm(e, name="query_norm")(query)
+        key = HeadNorm(e, name="key_norm")(key)
+        return query, key, value, vectors[2:]
+
+
+class MemoryKeys(nn.Module):
+    """Keys and values of an expert's memory."""
+
+    expert: Expert
+    stack: Stack
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, memory: Array) -> KeyValue:
+        e, s = self.expert, self.stack
+        axes = ("embed", None, *HEADS)
+        kv = Linear((2, s.heads, s.head_dim), axes, bias=e.bias, dtype=self.dtype, name="kv")(
+            memory
         )
-        # One modulation per segment, spread over its tokens: far fewer products than per token.
-        shift, scale, gate, *rest = (
-            spread(modulation[:, :, place].astype(x.dtype), counts) for place in range(6)
-        )
-        h = norm(x) * (1 + scale) + shift
-        axes = ("embed", None, "heads", "head_dim")
-        qkv = Linear((3, c.heads, c.head_dim), axes, dtype=dtype, name="qkv")(h)
-        return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2], gate, *rest
+        return KeyValue(HeadNorm(e, name="key_norm")(kv[:, :, 0]), kv[:, :, 1])
 
 
 class ExpertOut(nn.Module):
-    """Project attention back, add, and run the gated feed-forward part."""
+    """Project attention back and add; attend to the memory; run the feed-forward part."""
 
-    config: WamConfig
-    width: int
+    expert: Expert
+    stack: Stack
+    dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x: Array, attended: Array, modulation: tuple[Array, ...]) -> Array:
-        dtype = jnp.dtype(self.config.dtype)
-        gate, mlp_shift, mlp_scale, mlp_gate = modulation
-        out = Linear(
-            (self.width,), ("heads", "head_dim", "embed"), inputs=2, dtype=dtype, name="out"
-        )(attended)
-        x = x + gate * out.astype(x.dtype)
-        h = norm(x) * (1 + mlp_scale) + mlp_shift
-        hidden = self.width * self.config.mlp_ratio
-        h = Linear((hidden,), ("embed", "mlp"), dtype=dtype, name="up")(h)
-        h = Linear((self.width,), ("mlp", "embed"), dtype=dtype, name="down")(
-            jax.nn.gelu(h, approximate=True)
-        )
-        return x + mlp_gate * h.astype(x.dtype)
+    def __call__(
+        self,
+        x: Array,
+        attended: Array | None,
+        vectors: list[Array],
+        memory: KeyValue | None,
+        visible: Array | None,
+    ) -> Array:
+        e, s = self.expert, self.stack
+        back = {"inputs": 2, "bias": e.bias, "dtype": self.dtype}
+        if attended is not None:
+            out = Linear((e.width,), (*HEADS, "embed"), name="out", **back)(attended)
+            x = added(x, out, vectors[:1])
+        if e.cross is not None:
+            assert memory is not None
+            assert visible is not None
+            own = vectors[1:4] if len(vectors) > 4 else []
+            h = modulated(x, e, own[:2], "memory_norm") if own or e.cross.norm else x
+            query = Linear(
+                (s.heads, s.head_dim),
+                ("embed", *HEADS),
+                bias=e.bias,
+                dtype=self.dtype,
+                name="memory_q",
+            )(h)
+            query = HeadNorm(e, name="memory_query_norm")(query)
+            seen = attention(query, memory.key, memory.value, visible)
+            out = Linear((e.width,), (*HEADS, "embed"), name="memory_out", **back)(seen)
+            x = added(x, out, own[2:])
+        last = vectors[-3:]
+        h = modulated(x, e, last[:2], "mlp_norm")
+        return added(x, FeedForward(e, self.dtype, name="mlp")(h), last[2:])
 
 
 class Block(nn.Module):
     """A layer over the tokens of all experts present.
 
     Call:
-        tokens: expert -> [B, N_e, D_e]; experts stand in the sequence in this order.
+        tokens: expert -> [B, N_e, D_e]; experts stand in the sequence in the stack's order.
         cache: keys and values of M_c tokens that stand before them (M_c may be 0).
-        level: expert -> [B, S_e, D_e], noise-level vector of each segment.
-        counts: expert -> number of tokens of each of its segments; they sum to N_e.
-        angles: [N, head_dim / 2]; visible: bool [B, N, M_c + N].
-        Returns the new tokens, and the keys and values of all N tokens.
+        memory: expert -> new tokens [B, M_e, W] of its memory.
+        held: expert -> keys and values of what its memory had before.
+        noise: expert -> levels of its segments; their counts sum to N_e.
+        Returns the new tokens, the keys and values of all N tokens, and those of `memory`.
     """
 
-    config: WamConfig
+    stack: Stack
+    dtype: jnp.dtype
 
     @nn.compact
     def __call__(
         self,
         tokens: dict[str, Array],
         cache: KeyValue,
-        level: dict[str, Array],
-        counts: dict[str, tuple[int, ...]],
-        angles: AnyArray,
-        visible: Array,
-    ) -> tuple[dict[str, Array], KeyValue]:
-        widths = self.config.experts()
+        memory: Mapping[str, Array],
+        held: Mapping[str, KeyValue],
+        noise: Mapping[str, Noise],
+        sight: Sight,
+    ) -> tuple[dict[str, Array], KeyValue, dict[str, KeyValue]]:
+        s = self.stack
         # A dict that went through a scan comes back sorted by name; the sequence has its own order.
-        present = [name for name in widths if name in tokens]
-        parts = {
-            name: ExpertIn(self.config, widths[name], name=f"{name}_in")(
-                tokens[name], level[name], counts[name]
-            )
-            for name in present
+        experts = {expert.name: expert for expert in s.experts if expert.name in tokens}
+        stored = {
+            name: MemoryKeys(experts[name], s, self.dtype, name=f"{name}_memory")(given)
+            for name, given in memory.items()
         }
-        query, key, value = (
-            jnp.concatenate([part[place] for part in parts.values()], axis=1) for place in range(3)
-        )
-        query, key = rotate(query, angles), rotate(key, angles)
-        attended = attention(
-            query,
-            jnp.concatenate([cache.key, key], axis=1),
-            jnp.concatenate([cache.value, value], axis=1),
-            visible,
-        )
-        ends = np.cumsum([tokens[name].shape[1] for name in present])[:-1]
-        shares = jnp.split(attended, ends.tolist(), axis=1)
+        known = {
+            name: joined([part for part in (held.get(name), stored.get(name)) if part is not None])
+            for name in {*held, *stored}
+        }
+        vectors: dict[str, list[Array]] = {}
+        parts = []
+        for name, expert in experts.items():
+            module = ExpertIn(expert, s, self.dtype, name=f"{name}_in")
+            *projected, vectors[name] = module(tokens[name], noise[name])
+            parts.append(projected)
+        shares: list[Array | None] = [None] * len(experts)
+        new = cache
+        if s.heads and experts:
+            query, key, value = (
+                jnp.concatenate([part[place] for part in parts], axis=1) for place in range(3)
+            )
+            if s.rotary is not None:
+                query = rotate(query, sight.angles, s.rotary.adjacent)
+                key = rotate(key, sight.angles, s.rotary.adjacent)
+            attended = attention(
+                query,
+                jnp.concatenate([cache.key, key], axis=1),
+                jnp.concatenate([cache.value, value], axis=1),
+                sight.visible,
+            )
+            new = KeyValue(key, value)
+            ends = np.cumsum([tokens[name].shape[1] for name in experts])[:-1]
+            shares = list(jnp.split(attended, ends.tolist(), axis=1))
         out = {
-            name: ExpertOut(self.config, widths[name], name=f"{name}_out")(
-                tokens[name], share, parts[name][3:]
+            name: ExpertOut(expert, s, self.dtype, name=f"{name}_out")(
+                tokens[name], share, vectors[name], known.get(name), sight.memory.get(name)
             )
-            for name, share in zip(present, shares, strict=True)
+            for (name, expert), share in zip(experts.items(), shares, strict=True)
         }
-        return out, KeyValue(key, value)
+        return out, new, stored

@@ -1,53 +1,272 @@
-"""The shape of the transformer."""
+"""The shape of a transformer, as values: stacks of layers, experts inside them, ports for streams.
+
+    stack    `depth` layers in which the tokens of all its experts share one attention
+    expert   a set of weights for some of these tokens (width, norms, feed-forward part)
+    port     how a stream enters an expert (or a memory) and how it leaves as a prediction
+
+The five couplings of actions to video are three values here:
+
+    trunk         one stack, one expert, both streams
+    latent_frame  the same; the actions are painted into latent frames before they get here
+    mot           one stack, an expert per stream (shared attention, arXiv 2411.04996)
+    layer_cross   two stacks; the second cross-attends to the first one's layer of the same depth
+    tap_cross     two stacks; the second cross-attends to what the first one ends with
+
+A stack can also take over tokens from an earlier one (an image encoder that feeds a language model,
+a head on read-out tokens): `Take`.
+"""
 
 import dataclasses
-from typing import Literal, assert_never
+from typing import Literal
 
 from wamjax.model.segments import Stream
 
-Coupling = Literal["trunk", "mot"]
+Norm = Literal["layer", "rms"]
+Activation = Literal["gelu", "geglu", "swiglu", "relu", "silu"]
+Modulation = Literal["none", "adaln", "table", "low_rank"]
+QkNorm = Literal["none", "head", "full"]
+Embed = Literal["linear", "mlp", "timed", "timed_linear", "words", "as_is"]
+Head = Literal["none", "modulated", "table", "plain", "residual"]
+Positions = Literal["grid", "line", "none"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Features of the noise level: cosines and sines at geometric frequencies, then two layers.
+
+    Attributes:
+        features: how many, even.
+        scale: sigma is multiplied by it first.
+        fastest, slowest: radians per unit of scaled sigma.
+        closed: the slowest frequency is itself one of them (Wan's and Gemma's grids differ).
+    """
+
+    features: int = 64
+    scale: float = 1.0
+    fastest: float = 2000 * 3.141592653589793
+    slowest: float = 2 * 3.141592653589793
+    closed: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rotary:
+    """Rotary positions over (time, row, column).
+
+    Attributes:
+        pairs: of a head for each axis; None deals a third to rows and columns, the rest to time.
+        base: of the frequencies; stretch multiplies the reach of each axis (NTK ratios).
+        adjacent: pairs are (0, 1), (2, 3), ... instead of (i, i + head_dim / 2).
+    """
+
+    pairs: tuple[int, int, int] | None = None
+    base: float = 100.0
+    stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    adjacent: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cross:
+    """Cross-attention to a memory, between attention and the feed-forward part.
+
+    Attributes:
+        memory: name of a memory that ports fill, or of an earlier stack.
+        layer: under a stack's name: its output at the "same" depth, or its "last" one.
+        norm: norm the queries' tokens first, with weights of its own.
+    """
+
+    memory: str
+    layer: Literal["same", "last"] = "last"
+    norm: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Expert:
+    """One set of weights inside a stack.
+
+    Attributes:
+        name: unique in the whole model.
+        width, mlp: of its tokens, and of the feed-forward part.
+        activation: of the feed-forward part; geglu and swiglu are gated.
+        norm: before attention and before the feed-forward part; without modulation it has weights.
+        modulation: how the noise level acts. adaln: six vectors per layer from the level
+            (arXiv 2212.09748). table: six vectors from one shared projection plus a learned table
+            per layer (PixArt, Wan, LTX). low_rank: the shared projection plus one of rank `rank`
+            per layer and part, cross-attention included (Cosmos). none: not at all.
+        qk_norm: RMS norm of queries and keys, over a head or over all heads at once.
+        bias: of all linear maps in the layers.
+        cross: cross-attention, if any.
+        clock: features of the noise level.
+    """
+
+    name: str
+    width: int
+    mlp: int
+    activation: Activation = "gelu"
+    norm: Norm = "layer"
+    modulation: Modulation = "adaln"
+    rank: int = 256
+    qk_norm: QkNorm = "none"
+    bias: bool = True
+    cross: Cross | None = None
+    clock: Clock = Clock()
+
+    @property
+    def parts(self) -> int:
+        """Parts of a layer that are modulated by a shift, a scale and a gate each."""
+        if self.modulation == "none":
+            return 0
+        return 3 if self.modulation == "low_rank" and self.cross is not None else 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Take:
+    """Tokens that a stack takes over from an earlier one.
+
+    Attributes:
+        stack: the earlier one.
+        kinds: which of its tokens, as the visibility tables name them.
+        expert: of this stack, which gets them.
+        mapped: through a linear map; without one the widths must be equal.
+        add: instead of joining the sequence, their mean is added to every token of that expert.
+    """
+
+    stack: str
+    kinds: tuple[str, ...]
+    expert: str
+    mapped: bool = True
+    add: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stack:
+    """`depth` layers, scanned.
+
+    Attributes:
+        name: unique in the model; must not be the name of a memory.
+        heads, kv_heads, head_dim: attention heads of all its experts; kv_heads 0 means `heads`.
+            Without heads (0) the layers are feed-forward only.
+        experts: in the order in which their tokens stand.
+        rotary: None for no rotary positions.
+        takes: tokens from earlier stacks.
+    """
+
+    name: str
+    depth: int
+    heads: int
+    head_dim: int
+    experts: tuple[Expert, ...]
+    kv_heads: int = 0
+    rotary: Rotary | None = Rotary()
+    takes: tuple[Take, ...] = ()
+
+    @property
+    def key_heads(self) -> int:
+        return self.kv_heads or self.heads
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Port:
+    """How a stream enters and leaves.
+
+    Attributes:
+        stream: which.
+        into: an expert's name, or the name of a memory for cross-attention. A stream may have
+            several ports: the first is its home, the others fill memories.
+        embed: linear; mlp: two layers with GELU; timed: linear, beside features of the noise
+            level, then two layers with SiLU (pi0); timed_linear: one layer on value and features
+            (X-VLA); words: rows of a table, for integer values; as_is: not at all.
+        width: of the tokens under a memory; an expert has its own.
+        place: learned positions. kind: a learned vector per (stream, copy, view, block).
+        positions: rotary positions: the grid, time alone over the whole head, or none.
+        head: how predictions leave: modulated (norm, scale and shift from the level, zero start),
+            table (the same with a learned table, Wan), plain (norm with weights, linear), residual
+            (OpenVLA-OFT's two residual layers), none.
+        out: width of the predictions, where it is not that of the values.
+        merge: so many neighbouring tokens make one prediction (OpenVLA-OFT reads the hidden states
+            of all dimensions of a step at once).
+        domains: so many sets of weights at the edge, chosen per sample (X-VLA); 0 for one.
+    """
+
+    stream: Stream
+    into: str
+    embed: Embed = "linear"
+    width: int = 0
+    place: bool = False
+    kind: bool = True
+    positions: Positions = "grid"
+    head: Head = "none"
+    out: int = 0
+    merge: int = 1
+    domains: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WamConfig:
-    """Widths, depths and the way actions are coupled to video.
+    """A whole model.
 
     Attributes:
-        width: of the trunk's tokens; a multiple of nothing (heads have their own width).
-        depth: number of layers, scanned.
-        heads, head_dim: attention heads, shared by the trunk and the action expert.
-        mlp_ratio: feed-forward width over width.
-        coupling: "trunk" (action tokens use the trunk's weights) or "mot" (an expert of their own,
-            attention shared; arXiv 2411.04996).
-        action_width: width of the action expert under "mot".
+        stacks: in the order in which they run.
+        ports: at least one per stream.
         patch: side of the square of latents that makes one video token.
-        rotary_base: base of the rotary frequencies.
         dtype: compute type of the matrix products; weights, norms and softmax stay float32.
         remat: recompute each layer in the backward pass.
+
+    Raises:
+        ValueError: names that are used twice, or that nothing has.
     """
 
-    width: int
-    depth: int
-    heads: int
-    head_dim: int
-    mlp_ratio: int = 4
-    coupling: Coupling = "mot"
-    action_width: int = 64
+    stacks: tuple[Stack, ...]
+    ports: tuple[Port, ...]
     patch: int = 1
-    rotary_base: float = 100.0
     dtype: Literal["float32", "bfloat16"] = "float32"
     remat: bool = False
 
-    def experts(self) -> dict[str, int]:
-        """Expert name -> width, in the order in which their tokens stand in the sequence."""
-        match self.coupling:
-            case "trunk":
-                return {"trunk": self.width}
-            case "mot":
-                return {"trunk": self.width, "action": self.action_width}
-            case _:
-                assert_never(self.coupling)
+    def __post_init__(self) -> None:
+        names = [stack.name for stack in self.stacks]
+        experts = [expert.name for stack in self.stacks for expert in stack.experts]
+        ports = [f"{port.stream} into {port.into}" for port in self.ports]
+        for what, listed in (("stack", names), ("expert", experts), ("port", ports)):
+            twice = sorted({name for name in listed if listed.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what} {', '.join(twice)} is named twice")
+        memories = {port.into for port in self.ports} - {*experts}
+        if clash := memories & {*names}:
+            raise ValueError(f"{', '.join(sorted(clash))} names both a stack and a memory")
+        for place, stack in enumerate(self.stacks):
+            known = {*names[:place], *memories}
+            wanted = {take.stack for take in stack.takes}
+            wanted |= {e.cross.memory for e in stack.experts if e.cross is not None}
+            if missing := wanted - known:
+                raise ValueError(
+                    f"stack {stack.name} reads {', '.join(sorted(missing))}, "
+                    "which is neither a memory nor an earlier stack"
+                )
 
-    def expert_of(self, stream: Stream) -> str:
-        """Which expert's weights a stream uses."""
-        return "action" if stream == "action" and self.coupling == "mot" else "trunk"
+    def port(self, stream: Stream) -> Port:
+        """How `stream` enters its home.
+
+        Raises:
+            ValueError: it has no port.
+        """
+        for port in self.ports:
+            if port.stream == stream:
+                return port
+        raise ValueError(f"the model has no port for the stream {stream!r}")
+
+    def feeds(self, memory: str) -> dict[Stream, Port]:
+        """The ports that fill a memory, by stream."""
+        return {port.stream: port for port in self.ports if port.into == memory}
+
+    def expert(self, name: str) -> Expert | None:
+        """The expert of that name; None for a memory."""
+        found = [e for stack in self.stacks for e in stack.experts if e.name == name]
+        return found[0] if found else None
+
+    def stack(self, name: str) -> Stack | None:
+        """The stack of that name; None for a memory."""
+        found = [stack for stack in self.stacks if stack.name == name]
+        return found[0] if found else None
+
+    def memories(self) -> dict[str, int]:
+        """Memory name -> width of its tokens."""
+        return {p.into: p.width for p in self.ports if self.expert(p.into) is None}

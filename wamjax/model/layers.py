@@ -1,4 +1,4 @@
-"""The small parts: a linear map with named axes, a norm without weights, features of sigma."""
+"""The small parts: a linear map with named axes, norms, features of the noise level."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wamjax.core.typing import Array, Float, typed
+from wamjax.model.config import Clock, Norm
 
 
 class Linear(nn.Module):
@@ -64,17 +66,44 @@ def embedding(
 
 
 @typed
-def norm(x: Float[Array, "*lead D"]) -> Float[Array, "*lead D"]:
-    """Layer norm without weights, in float32; AdaLN supplies scale and shift."""
+def standardised(
+    x: Float[Array, "*lead D"], kind: Norm, eps: float = 1e-6
+) -> Float[Array, "*lead D"]:
+    """x in float32 with mean 0 and variance 1 ("layer"), or with mean square 1 ("rms")."""
     wide = x.astype(jnp.float32)
-    mean = wide.mean(-1, keepdims=True)
-    variance = jnp.square(wide - mean).mean(-1, keepdims=True)
-    return ((wide - mean) * jax.lax.rsqrt(variance + 1e-6)).astype(x.dtype)
+    if kind == "layer":
+        wide = wide - wide.mean(-1, keepdims=True)
+    return wide * jax.lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + eps)
+
+
+class Normed(nn.Module):
+    """A norm with weights; layer norm also has a bias."""
+
+    kind: Norm = "layer"
+    axis: str = "embed"
+    eps: float = 1e-6
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = x.shape[-1:]
+        ones = nn.with_logical_partitioning(nn.initializers.ones, (self.axis,))
+        weight: Any = self.param("scale", ones, shape)
+        out = standardised(x, self.kind, self.eps) * weight
+        if self.kind == "layer":
+            zeros = nn.with_logical_partitioning(nn.initializers.zeros, (self.axis,))
+            shift: Any = self.param("bias", zeros, shape)
+            out = out + shift
+        return out.astype(x.dtype)
 
 
 @typed
-def sigma_features(sigma: Float[Array, "*lead"], width: int) -> Float[Array, "*lead {width}"]:
-    """Cosines and sines of sigma at frequencies from 1 to 1000 (times 2 pi), in float32."""
-    frequency = 2 * jnp.pi * jnp.logspace(0.0, 3.0, width // 2)
-    angle = sigma[..., None].astype(jnp.float32) * frequency
+def sigma_features(sigma: Float[Array, "*lead"], clock: Clock) -> Float[Array, "*lead features"]:
+    """Cosines and sines of sigma at the clock's frequencies, in float32."""
+    half = clock.features // 2
+    count = np.float32(half - 1 if clock.closed else half)
+    # In float32, as published models were trained: at 1000 radians rounding shows.
+    fall = np.float32(np.log(clock.slowest / clock.fastest))
+    power = (fall * np.arange(half, dtype=np.float32) / count).astype(np.float64)
+    frequency = (clock.fastest * np.exp(power)).astype(np.float32)
+    angle = (sigma.astype(jnp.float32) * clock.scale)[..., None] * frequency
     return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)

@@ -4,13 +4,16 @@ The pairs of a head are dealt to the three axes; a pair with frequency w turns b
 
     (a, b) -> (a cos - b sin, a sin + b cos),        w_i = base ** (-i / pairs of the axis)
 
-Half-split layout, as in arXiv 2104.09864 section 3.4.2 (the pair of i is i + head_dim / 2).
+The pair of i is i + head_dim / 2 (half-split, arXiv 2104.09864 section 3.4.2), or its neighbour
+(Wan, LTX). An axis that is stretched by r has the base  base * r ** (d / (d - 2))  with d twice its
+pairs (NTK-aware scaling, as Cosmos-Predict2 does). On a "line" only time turns, over all pairs.
 """
 
 import jax.numpy as jnp
 import numpy as np
 
 from wamjax.core.typing import AnyArray, Array, Float, typed
+from wamjax.model.config import Positions, Rotary
 
 
 def axis_pairs(head_dim: int) -> tuple[int, int, int]:
@@ -25,21 +28,44 @@ def axis_pairs(head_dim: int) -> tuple[int, int, int]:
     return head_dim // 2 - 2 * third, third, third
 
 
-def rotary_angles(position: np.ndarray, head_dim: int, base: float) -> np.ndarray:
-    """Angles float32 [N, head_dim / 2] for positions [N, 3]."""
+def _dealt(rotary: Rotary, head_dim: int, kind: Positions) -> tuple[int, int, int]:
+    if kind == "line":
+        return head_dim // 2, 0, 0
+    pairs = rotary.pairs or axis_pairs(head_dim)
+    if sum(pairs) != head_dim // 2:
+        raise ValueError(f"rotary pairs {pairs} do not add up to head_dim / 2 = {head_dim // 2}")
+    return pairs
+
+
+def rotary_angles(
+    position: np.ndarray, head_dim: int, rotary: Rotary, kind: Positions = "grid"
+) -> np.ndarray:
+    """Angles float32 [N, head_dim / 2] for positions [N, 3]; zero where `kind` is "none".
+
+    Raises:
+        ValueError: pairs that do not add up to half of `head_dim`.
+    """
+    if kind == "none":
+        return np.zeros((len(position), head_dim // 2), np.float32)
     angles = []
-    for axis, pairs in enumerate(axis_pairs(head_dim)):
-        frequency = base ** (-np.arange(pairs) / pairs)
-        angles.append(position[:, axis : axis + 1] * frequency)
+    for axis, pairs in enumerate(_dealt(rotary, head_dim, kind)):
+        stretch = rotary.stretch[axis]
+        base = rotary.base * (stretch ** (pairs / (pairs - 1)) if stretch != 1 else 1.0)
+        frequency = base ** (-np.arange(pairs) / max(pairs, 1))
+        angles.append(position[:, axis : axis + 1].astype(np.float64) * frequency)
     return np.concatenate(angles, axis=-1).astype(np.float32)
 
 
 @typed
 def rotate(
-    x: Float[Array, "B N heads head_dim"], angles: Float[AnyArray, "N half"]
+    x: Float[Array, "B N heads head_dim"], angles: Float[AnyArray, "N half"], adjacent: bool = False
 ) -> Float[Array, "B N heads head_dim"]:
     """Turn queries or keys to their positions."""
     cosine = jnp.cos(jnp.asarray(angles))[None, :, None, :].astype(x.dtype)
     sine = jnp.sin(jnp.asarray(angles))[None, :, None, :].astype(x.dtype)
+    if adjacent:
+        a, b = x[..., 0::2], x[..., 1::2]
+        turned = jnp.stack([a * cosine - b * sine, a * sine + b * cosine], axis=-1)
+        return turned.reshape(x.shape)
     a, b = jnp.split(x, 2, axis=-1)
     return jnp.concatenate([a * cosine - b * sine, a * sine + b * cosine], axis=-1)

@@ -9,8 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-Stream = Literal["text", "video", "action", "proprio", "feature", "value", "register"]
-Copy = Literal["clean", "noisy", "cond"]
+Stream = Literal[
+    "text", "video", "action", "proprio", "feature", "value", "register", "image", "word"
+]
+Copy = Literal["clean", "noisy", "cond", "query"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,12 +21,14 @@ class Segment:
 
     Attributes:
         stream: what the tokens carry.
-        copy: clean (given), noisy (being denoised), or cond (given after having been predicted).
+        copy: clean (given), noisy (being denoised), cond (given after having been predicted), or
+            query (a placeholder whose prediction is read in one pass).
         frames: time steps in the segment.
         rows, columns: the spatial grid of each time step; 1 x 1 for streams without one.
         start, stride: time of the first step, and between steps, in control ticks from now.
         block: time block; 0 is the history, 1 the first predicted block.
         view: the camera, for video and feature tokens.
+        corner: (row, column) of the first cell; (-1, -1) keeps tokens without a grid apart.
     """
 
     stream: Stream
@@ -36,10 +40,16 @@ class Segment:
     stride: float = 1.0
     block: int = 0
     view: int = 0
+    corner: tuple[float, float] = (0.0, 0.0)
 
     @property
     def count(self) -> int:
         return self.frames * self.rows * self.columns
+
+    @property
+    def predicted(self) -> bool:
+        """Whether something is read out at its tokens."""
+        return self.copy in ("noisy", "query")
 
     @property
     def kind(self) -> str:
@@ -49,10 +59,11 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True)
 class TokenTable:
-    """The attributes of N tokens as arrays: `segment`, `block` int [N]; `position` float [N, 3]."""
+    """The attributes of N tokens: `segment`, `block`, `view` int [N]; `position` float [N, 3]."""
 
     segment: np.ndarray
     block: np.ndarray
+    view: np.ndarray
     position: np.ndarray
 
 
@@ -62,17 +73,19 @@ def token_table(segments: tuple[Segment, ...]) -> TokenTable:
     Positions are (time in control ticks, row, column); streams without a grid stand at row and
     column 0.
     """
-    segment, block, position = [], [], []
-    for place, item in enumerate(segments):
+    position = []
+    for item in segments:
         time, row, column = np.meshgrid(
             item.start + item.stride * np.arange(item.frames),
-            np.arange(item.rows),
-            np.arange(item.columns),
+            item.corner[0] + np.arange(item.rows),
+            item.corner[1] + np.arange(item.columns),
             indexing="ij",
         )
-        segment.append(np.full(item.count, place))
-        block.append(np.full(item.count, item.block))
         position.append(np.stack([time.ravel(), row.ravel(), column.ravel()], axis=-1))
+    counts = [item.count for item in segments]
     return TokenTable(
-        np.concatenate(segment), np.concatenate(block), np.concatenate(position).astype(np.float32)
+        np.repeat(np.arange(len(segments)), counts),
+        np.repeat([item.block for item in segments], counts),
+        np.repeat([item.view for item in segments], counts),
+        np.concatenate(position).astype(np.float32),
     )

@@ -1,49 +1,71 @@
-"""All layers as one scan; keys and values of every layer go in and come out by hand."""
+"""All layers of a stack as one scan; keys and values of every layer go in and come out by hand."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
+import flax.struct
 import jax.numpy as jnp
 
-from wamjax.core.typing import AnyArray, Array
-from wamjax.model.block import Block, KeyValue
-from wamjax.model.config import WamConfig
+from wamjax.core.typing import Array
+from wamjax.model.block import Block, KeyValue, Noise, Sight
+from wamjax.model.config import Stack
+
+
+@flax.struct.dataclass
+class Layered:
+    """Something that differs from layer to layer, with a leading axis of layers."""
+
+    values: Any
 
 
 class Transformer(nn.Module):
     """`depth` blocks with stacked weights (leading axis "layer").
 
-    Call: as `Block`, with `cache` holding a leading layer axis; returns the tokens and the keys and
-    values of all layers, [depth, B, N, heads, head_dim].
+    Call: as `Block`, with `cache` and `held` having a leading layer axis, and a memory either the
+    same for all layers or `Layered`. Returns the tokens, the keys and values of all layers
+    [depth, B, N, heads, head_dim], those of the memories, and, if `keep`, the tokens behind every
+    layer, expert -> [depth, B, N_e, D_e].
     """
 
-    config: WamConfig
+    stack: Stack
+    dtype: jnp.dtype
+    remat: bool = False
 
     @nn.compact
     def __call__(
         self,
         tokens: dict[str, Array],
         cache: KeyValue,
-        level: dict[str, Array],
-        counts: dict[str, tuple[int, ...]],
-        angles: AnyArray,
-        visible: Array,
-    ) -> tuple[dict[str, Array], KeyValue]:
-        def layer(block: Block, x: dict[str, Array], cached: KeyValue):
-            return block(x, cached, level, counts, angles, visible)
+        memory: Mapping[str, Array | Layered],
+        held: Mapping[str, KeyValue],
+        noise: Mapping[str, Noise],
+        sight: Sight,
+        keep: bool = False,
+    ) -> tuple[dict[str, Array], KeyValue, dict[str, KeyValue], dict[str, Array]]:
+        layered = {name: m.values for name, m in memory.items() if isinstance(m, Layered)}
+        fixed = {name: m for name, m in memory.items() if not isinstance(m, Layered)}
 
-        if self.config.remat:
+        def layer(block: Block, x: dict[str, Array], xs: tuple):
+            cached, own, had = xs
+            x, new, stored = block(x, cached, fixed | own, had, noise, sight)
+            return x, (new, stored, x if keep else {})
+
+        if self.remat:
             layer = nn.remat(layer, prevent_cse=False)
         scanned = nn.scan(
             layer,
             variable_axes={"params": 0},
             split_rngs={"params": True},
-            length=self.config.depth,
+            length=self.stack.depth,
             metadata_params={nn.PARTITION_NAME: "layer"},
         )
-        return scanned(Block(self.config, name="layers"), tokens, cache)
+        block = Block(self.stack, self.dtype, name="layers")
+        x, (new, stored, kept) = scanned(block, tokens, (cache, layered, dict(held)))
+        return x, new, stored, kept
 
 
-def empty_cache(config: WamConfig, batch: int) -> KeyValue:
+def empty_cache(stack: Stack, batch: int, dtype: jnp.dtype) -> KeyValue:
     """A cache of no tokens, with which a block is an ordinary block."""
-    shape = (config.depth, batch, 0, config.heads, config.head_dim)
-    zero = jnp.zeros(shape, jnp.dtype(config.dtype))
+    zero = jnp.zeros((stack.depth, batch, 0, stack.key_heads, stack.head_dim), dtype)
     return KeyValue(zero, zero)

@@ -8,6 +8,7 @@ from wamjax.flow.path import Prediction
 from wamjax.flow.sampler import SamplerConfig
 from wamjax.flow.solvers import Solver
 from wamjax.model.config import WamConfig
+from wamjax.model.couplings import Size, coupled
 from wamjax.recipes.objectives import Training
 
 
@@ -94,7 +95,7 @@ class SystemConfig:
     codec: CodecConfig = CodecConfig()
     text: TextConfig = TextConfig()
     context: ContextConfig = ContextConfig()
-    model: WamConfig = WamConfig(width=96, depth=3, heads=4, head_dim=24)
+    model: WamConfig = coupled("mot", Size(width=96, depth=3, heads=4, head_dim=24))
     training: Training = "joint"
     levels: LevelsConfig = LevelsConfig(video=LevelLaw(shift=3.0))
     video_target: Literal["frame", "change"] = "change"

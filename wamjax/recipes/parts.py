@@ -22,9 +22,9 @@ from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
 from wamjax.flow.path import Prediction, velocity_from_prediction
 from wamjax.flow.sampler import Velocity
-from wamjax.model.block import KeyValue
+from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
-from wamjax.model.wam import Layout, Tokens, Wam, latents_from_tokens, tokens_from_latents
+from wamjax.model.wam import Cache, Tokens, Wam, latents_from_tokens, tokens_from_latents
 from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.objectives import PLANS, Plan
 
@@ -72,7 +72,7 @@ class Parts:
         match c.context.kind:
             case "keypoints":
                 return KeypointEncoder(
-                    width=c.model.width,
+                    width=self.feature_width,
                     tokens=c.context.tokens,
                     channels=c.context.channels,
                     kernels=c.context.kernels,
@@ -84,10 +84,18 @@ class Parts:
                 assert_never(c.context.kind)
 
     @functools.cached_property
+    def feature_width(self) -> int:
+        """Width of the context encoder's tokens: that of the expert that reads them."""
+        model = self.config.model
+        expert = model.expert(model.port("feature").into)
+        assert expert is not None, "features stand in a sequence, not in a memory"
+        return expert.width
+
+    @functools.cached_property
     def intent(self) -> Intent:
         c = self.config
         return Intent(
-            width=c.model.width,
+            width=self.feature_width,
             tokens=c.context.tokens,
             chunk=c.chunk,
             actions=c.action_dim,
@@ -154,7 +162,7 @@ class Parts:
         c = self.config
         features: list[tuple[Stream, int]] = [("text", c.text.width)]
         if self.context is not None:
-            features.append(("feature", c.model.width))
+            features.append(("feature", self.feature_width))
         features.append(("proprio", c.proprio_dim))
         features.append(("video", self.grid[2]))
         features.append(("action", c.action_dim))
@@ -182,7 +190,7 @@ class Parts:
             )
             weights["intent"] = self.intent.init(
                 keys["intent"],
-                jnp.zeros((1, c.context.tokens, c.model.width)),
+                jnp.zeros((1, c.context.tokens, self.feature_width)),
                 jnp.zeros((1, c.proprio_dim)),
                 jnp.zeros((1, c.text.width)),
             )
@@ -272,13 +280,13 @@ class Parts:
         plan: Plan,
         targets: tuple[str, ...],
         context: Tokens,
-        cache: KeyValue | None = None,
+        cache: Cache | None = None,
         real: Mapping[str, Bool[Array, "B N"]] | None = None,
     ) -> Velocity:
         """The velocity function of the flow, with everything but x and sigma bound.
 
         Args:
-            cache: keys and values of the context.
+            cache: of the context.
             real: which target tokens of each stream are not padding; all, by default.
         """
         layout = self.layout(plan, targets)
@@ -302,7 +310,6 @@ class Parts:
                 Tokens(tuple(values), jnp.concatenate(present, axis=1)),
                 sigma,
                 cache,
-                None if cache is None else context.real,
                 method="denoise",
             )
             return {

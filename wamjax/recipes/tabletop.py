@@ -9,7 +9,7 @@ do not pass through 96 channels otherwise, arXiv 2511.13720).
 
 import dataclasses
 
-from wamjax.model.config import WamConfig
+from wamjax.model.couplings import Size, coupled
 from wamjax.recipes.config import CodecConfig, ContextConfig, SystemConfig, TextConfig
 from wamjax.recipes.objectives import Training
 
@@ -37,7 +37,9 @@ def tabletop(training: Training = "joint", *, keypoints: bool = True) -> SystemC
             kernels=(8, 3, 3),
             strides=(4, 1, 1),
         ),
-        model=WamConfig(width=96, depth=3, heads=2, head_dim=48, action_width=64, patch=2),
+        model=coupled(
+            "mot", Size(width=96, depth=3, heads=2, head_dim=48, action_width=64), patch=2
+        ),
         training=training,
     )
 

@@ -1,0 +1,226 @@
+"""What every recipe is held to, at its tiny size; the recipes' tests bring the published rules.
+
+a  the visibility table equals a rule written token by token
+b  what a token may not see leaves it bit-equal
+c  prefill, write and denoise equal one pass over the whole sequence
+h  every declared input has a gradient
+"""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wamjax.model.layout import Layout, mask_of
+from wamjax.model.segments import Segment
+from wamjax.model.wam import Tokens
+from wamjax.recipes.blueprint import Blueprint
+from wamjax.recipes.network import initial, network, values_shape
+from wamjax.recipes.registry import find_recipe
+
+# (query's segment, key's segment, same token) -> may the query see the key
+Rule = Callable[[Segment, Segment, bool], bool]
+
+
+@functools.cache
+def tiny(name: str, form: str | None = None) -> Blueprint:
+    build = find_recipe(name).build
+    return build("tiny") if form is None else build("tiny", form)
+
+
+@functools.cache
+def weights(name: str, form: str | None = None):
+    """Weights with noise on every parameter, so that no zero start hides a path."""
+    blueprint = tiny(name, form)
+    params = nn.unbox(jax.jit(lambda key: initial(blueprint, key))(jax.random.key(0)))
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    noisy = [x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(structure, noisy)
+
+
+def filled(blueprint: Blueprint, layout: Layout, seed: int = 0, batch: int = 2):
+    """(tokens, sigma) with random values; a level for every noisy segment."""
+    rng = np.random.default_rng(seed)
+    values = []
+    for segment, (count, width) in zip(
+        layout.segments, values_shape(blueprint, layout), strict=True
+    ):
+        words = blueprint.model.port(segment.stream).embed == "words"
+        size = dict(blueprint.features)[segment.stream]
+        made = (
+            rng.integers(0, size, (batch, count, 1))
+            if words
+            else rng.normal(size=(batch, count, width))
+        )
+        values.append(jnp.asarray(made, jnp.float32))
+    real = jnp.ones((batch, sum(s.count for s in layout.segments)), bool)
+    counts = {
+        stream: sum(s.copy == "noisy" for s in layout.segments if s.stream == stream)
+        for stream in dict.fromkeys(s.stream for s in layout.segments if s.copy == "noisy")
+    }
+    sigma = {
+        stream: jnp.asarray(rng.uniform(size=(batch, count)), jnp.float32)
+        for stream, count in counts.items()
+    }
+    return Tokens(tuple(values), real, jnp.zeros(batch, jnp.int32)), sigma
+
+
+def check_visibility(blueprint: Blueprint, layout: Layout, rule: Rule) -> None:
+    """Law a."""
+    owner = [segment for segment in layout.segments for _ in range(segment.count)]
+    memories = {*blueprint.model.memories()}
+    mask = mask_of(blueprint.model, layout)
+    for q, k in itertools.product(range(len(owner)), repeat=2):
+        if blueprint.model.port(owner[q].stream).into in memories:
+            assert not mask[q, k]
+            continue
+        expected = rule(owner[q], owner[k], q == k)
+        assert mask[q, k] == expected, (q, k, owner[q], owner[k])
+
+
+def reachable(blueprint: Blueprint, layout: Layout) -> np.ndarray:
+    """Bool [S, S]: segment q can depend on segment k through any number of layers."""
+    mask = mask_of(blueprint.model, layout)
+    starts = layout.starts()
+    count = len(layout.segments)
+    sees = np.array(
+        [
+            [mask[starts[q] : starts[q + 1], starts[k] : starts[k + 1]].any() for k in range(count)]
+            for q in range(count)
+        ]
+    )
+    sees |= np.eye(count, dtype=bool)
+    for _ in range(count):
+        sees = sees | ((sees.astype(int) @ sees.astype(int)) > 0)
+    return sees
+
+
+def check_leaks(name: str, form: str | None = None) -> int:
+    """Law b, on the training sequence; how many pairs of segments were found independent."""
+    blueprint = tiny(name, form)
+    layout, model, params = blueprint.training, network(blueprint), weights(name, form)
+    tokens, sigma = filled(blueprint, layout)
+
+    @jax.jit
+    def run(values):
+        given = dataclasses.replace(tokens, values=values)
+        return model.apply({"params": params}, layout, given, sigma, method="denoise")
+
+    before = run(tokens.values)
+    reach = reachable(blueprint, layout)
+    independent = 0
+    for k in range(len(layout.segments)):
+        changed = list(tokens.values)
+        words = blueprint.model.port(layout.segments[k].stream).embed == "words"
+        changed[k] = jnp.zeros_like(changed[k]) if words else changed[k] + 1.0
+        after = run(tuple(changed))
+        for stream in before:
+            places = [
+                i for i, s in enumerate(layout.segments) if s.stream == stream and s.predicted
+            ]
+            merge = blueprint.model.port(stream).merge
+            ends = np.cumsum([layout.segments[i].count // merge for i in places])[:-1]
+            pairs = zip(
+                places,
+                np.split(np.asarray(before[stream]), ends, axis=1),
+                np.split(np.asarray(after[stream]), ends, axis=1),
+                strict=True,
+            )
+            for q, old, new in pairs:
+                if reach[q, k]:
+                    continue
+                independent += 1
+                np.testing.assert_array_equal(old, new, err_msg=f"{q} depends on {k}")
+    return independent
+
+
+def check_cache(name: str, form: str | None = None) -> None:
+    """Law c, for every phase of the sampler program."""
+    blueprint = tiny(name, form)
+    model, params = network(blueprint), weights(name, form)
+    last = blueprint.sampling(len(blueprint.program) - 1)
+    stored = filled(blueprint, dataclasses.replace(last, segments=last.segments), seed=1)[0]
+
+    def part(values, segments):
+        real = jnp.ones((2, sum(s.count for s in segments)), bool)
+        return Tokens(tuple(values), real, stored.domain)
+
+    @jax.jit
+    def both(params):
+        cache, given = None, list(blueprint.given)
+        values = list(stored.values[: len(given)])
+        pairs = []
+        for place, phase in enumerate(blueprint.program):
+            layout = blueprint.sampling(place)
+            if cache is None and given:
+                cache = model.apply(
+                    {"params": params},
+                    layout.first(len(given)),
+                    part(values, given),
+                    {s.stream: jnp.ones(2) for s in given if s.copy == "noisy"},
+                    method="prefill",
+                )
+            made, sigma = filled(
+                blueprint, dataclasses.replace(layout, segments=phase.segments), place + 2
+            )
+            fast = model.apply({"params": params}, layout, made, sigma, cache, method="denoise")
+            held = {s.stream: jnp.ones(2) for s in given if s.copy == "noisy"}
+            slow = model.apply(
+                {"params": params},
+                layout,
+                part([*values, *made.values], layout.segments),
+                # A stream whose given part is noisy stands at level 1 and is not walked here.
+                {**sigma, **held},
+                method="denoise",
+            )
+            pairs.append((fast, {name: slow[name][:, -fast[name].shape[1] :] for name in fast}))
+            if phase.writes and place + 1 < len(blueprint.program):
+                wrote, _ = filled(
+                    blueprint, dataclasses.replace(layout, segments=phase.writes), place + 5
+                )
+                whole = dataclasses.replace(layout, segments=(*given, *phase.writes))
+                cache = model.apply({"params": params}, whole, wrote, cache, method="extend")
+                given += list(phase.writes)
+                values += list(wrote.values)
+        return pairs
+
+    for fast, slow in both(params):
+        assert fast
+        for stream in fast:
+            np.testing.assert_allclose(fast[stream], slow[stream], rtol=0, atol=5e-5)
+
+
+def check_gradients(name: str, form: str | None = None) -> None:
+    """Law h, on the training sequence."""
+    blueprint = tiny(name, form)
+    layout, model, params = blueprint.training, network(blueprint), weights(name, form)
+    tokens, sigma = filled(blueprint, layout)
+
+    @jax.jit
+    def slopes(values, params):
+        def total(values, params):
+            given = dataclasses.replace(tokens, values=values)
+            out = model.apply({"params": params}, layout, given, sigma, method="denoise")
+            return sum(jnp.square(x).sum() for x in out.values())
+
+        return jax.grad(total, argnums=(0, 1))(values, params)
+
+    by_value, by_weight = slopes(tokens.values, params)
+    reach = reachable(blueprint, layout)
+    predicted = [place for place, segment in enumerate(layout.segments) if segment.predicted]
+    for place, (segment, gradient) in enumerate(zip(layout.segments, by_value, strict=True)):
+        if blueprint.model.port(segment.stream).embed != "words":
+            # The last clean copy of a teacher-forced sequence has nobody behind it.
+            assert (jnp.abs(gradient).max() > 0) == reach[predicted, place].any(), segment
+    dead = [
+        jax.tree_util.keystr(path)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(by_weight)
+        if not jnp.abs(leaf).max() > 0
+    ]
+    assert not dead, dead

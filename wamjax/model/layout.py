@@ -1,0 +1,122 @@
+"""A sequence with its visibility, and where its tokens stand in each stack.
+
+A stack's sequence holds, expert by expert, the segments whose port leads to that expert, in the
+order of the layout, and behind them the tokens that it takes over from earlier stacks. A cache
+grows by groups of segments (the context first, then perhaps one time block after another), each
+laid out like that behind the last.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from wamjax.model.config import Stack, WamConfig
+from wamjax.model.rotary import rotary_angles
+from wamjax.model.segments import Segment, token_table
+from wamjax.model.visibility import Visibility, visibility_mask
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The segments of a sequence with its visibility table; hashable, so static under jit.
+
+    Attributes:
+        segments: those that are given stand first.
+        table: who sees whom.
+        window: hide time blocks further away than this.
+    """
+
+    segments: tuple[Segment, ...]
+    table: Visibility
+    window: int | None = None
+
+    def context(self) -> "Layout":
+        """The leading segments that are given, not predicted."""
+        return self.first(self.context_count())
+
+    def context_count(self) -> int:
+        predicted = [segment.predicted for segment in self.segments]
+        return predicted.index(True) if True in predicted else len(predicted)
+
+    def first(self, count: int) -> "Layout":
+        """The first `count` segments."""
+        return dataclasses.replace(self, segments=self.segments[:count])
+
+    def starts(self) -> np.ndarray:
+        """First token of each segment, and the end: int [segments + 1]."""
+        return np.cumsum([0, *(segment.count for segment in self.segments)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Seats:
+    """The tokens of a group of segments in one stack.
+
+    Attributes:
+        own: expert -> segments whose ports lead to it.
+        taken: (place of the Take in the stack, segments).
+        tokens: place in the whole sequence of each of the stack's tokens, int [N].
+        share: expert -> slice of those N.
+    """
+
+    own: dict[str, tuple[int, ...]]
+    taken: dict[int, tuple[int, ...]]
+    tokens: np.ndarray
+    share: dict[str, slice]
+
+
+def home(config: WamConfig, segment: Segment) -> str:
+    """The expert in which the segment's tokens live, or the first memory that they fill."""
+    return config.port(segment.stream).into
+
+
+def seats(config: WamConfig, stack: Stack, layout: Layout, group: range) -> Seats:
+    """Where the segments of `group` stand in `stack`."""
+    starts = layout.starts()
+    own: dict[str, tuple[int, ...]] = {}
+    taken: dict[int, tuple[int, ...]] = {}
+    tokens: list[np.ndarray] = [np.zeros(0, int)]
+    share: dict[str, slice] = {}
+    end = 0
+    for expert in stack.experts:
+        begin = end
+        own[expert.name] = tuple(
+            i for i in group if home(config, layout.segments[i]) == expert.name
+        )
+        present = list(own[expert.name])
+        for place, take in enumerate(stack.takes):
+            if take.expert == expert.name:
+                taken[place] = tuple(i for i in group if layout.segments[i].kind in take.kinds)
+                present += [] if take.add else taken[place]
+        for i in present:
+            tokens.append(np.arange(starts[i], starts[i + 1]))
+            end += layout.segments[i].count
+        share[expert.name] = slice(begin, end)
+    return Seats(own, taken, np.concatenate(tokens), share)
+
+
+@functools.lru_cache(maxsize=256)
+def mask_of(config: WamConfig, layout: Layout) -> np.ndarray:
+    """The visibility of the whole sequence, bool [N, N]."""
+    memory = {s.kind for s in layout.segments if config.expert(home(config, s)) is None}
+    return visibility_mask(
+        layout.segments, layout.table, window=layout.window, silent=frozenset(memory)
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def angles_of(config: WamConfig, stack: Stack, layout: Layout) -> np.ndarray:
+    """Rotary angles of every token of the sequence in `stack`, float32 [N, head_dim / 2]."""
+    if stack.rotary is None or not stack.heads:
+        return np.zeros((int(layout.starts()[-1]), stack.head_dim // 2), np.float32)
+    table = token_table(layout.segments)
+    parts = [
+        rotary_angles(
+            table.position[table.segment == place],
+            stack.head_dim,
+            stack.rotary,
+            config.port(segment.stream).positions,
+        )
+        for place, segment in enumerate(layout.segments)
+    ]
+    return np.concatenate(parts)

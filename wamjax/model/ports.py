@@ -1,0 +1,153 @@
+"""How streams enter experts and memories, and how predictions leave: one module each.
+
+    linear        W v                           mlp      W_2 gelu(W_1 v)
+    timed_linear  W [v, f(sigma)]               timed    W_2 silu(W_1 [W_0 v, f(sigma)])
+    words         table[v]                          as_is    v
+
+    modulated     W (norm(x) (1 + scale) + shift),  scale and shift from the level, zero start
+    table         the same with  level + learned table  in the place of a linear map (Wan)
+    plain         W norm(x)
+    residual      relu layers with residuals between two norms (OpenVLA-OFT 2502.19645)
+
+With `domains` every linear map at the edge has weights per domain (X-VLA 2510.10274).
+"""
+
+from typing import Any, assert_never
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from wamjax.core.typing import Array
+from wamjax.model.config import Clock, Expert, Norm, Port
+from wamjax.model.layers import Linear, Normed, embedding, sigma_features, standardised
+from wamjax.model.modulation import spread
+
+
+class Edge(nn.Module):
+    """A linear map, or one per domain: (x [B, N, in], domain int [B]) -> [B, N, out]."""
+
+    features: int
+    axes: tuple[str | None, str | None]
+    domains: int = 0
+    zero: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array, domain: Array | None) -> Array:
+        if not self.domains:
+            return Linear((self.features,), self.axes, zero=self.zero, name="one")(x)
+        assert domain is not None, "this model has weights per domain: Tokens.domain is needed"
+        kernel = nn.initializers.variance_scaling(
+            1.0, "fan_in", "truncated_normal", in_axis=1, out_axis=2, batch_axis=(0,)
+        )
+        zeros = nn.initializers.zeros
+        start = nn.with_logical_partitioning(zeros if self.zero else kernel, (None, *self.axes))
+        weight: Any = self.param("kernel", start, (self.domains, x.shape[-1], self.features))
+        shift = nn.with_logical_partitioning(zeros, (None, self.axes[1]))
+        bias: Any = self.param("bias", shift, (self.domains, self.features))
+        return jnp.einsum("BNi,Bio->BNo", x, weight[domain]) + bias[domain][:, None]
+
+
+class PortIn(nn.Module):
+    """Values of one segment to tokens [B, N, width].
+
+    Attributes:
+        features: width of the values; the size of the vocabulary for words.
+        axis: logical name of the values' axis.
+    """
+
+    port: Port
+    width: int
+    features: int
+    axis: str
+    clock: Clock
+
+    @nn.compact
+    def __call__(self, value: Array, sigma: Array, domain: Array | None) -> Array:
+        p, width = self.port, self.width
+        axes = (self.axis, "embed")
+        match p.embed:
+            case "linear":
+                return Edge(width, axes, p.domains, name="in")(value, domain)
+            case "mlp":
+                h = Edge(width, axes, p.domains, name="in")(value, domain)
+                h = jax.nn.gelu(h, approximate=True)
+                return Linear((width,), ("embed", None), name="out")(h)
+            case "timed_linear":
+                timed = jnp.concatenate([value, self._time(value, sigma)], axis=-1)
+                return Edge(width, axes, p.domains, name="in")(timed, domain)
+            case "timed":
+                h = Edge(width, axes, p.domains, name="in")(value, domain)
+                h = jnp.concatenate([h, self._time(value, sigma)], axis=-1)
+                h = jax.nn.silu(Linear((width,), (None, "embed"), name="mix")(h))
+                return Linear((width,), ("embed", None), name="out")(h)
+            case "as_is":
+                return value
+            case "words":
+                table = embedding(self, "table", (self.features, width), ("vocab", "embed"))
+                return table[value[..., 0].astype(jnp.int32)]
+            case _:
+                assert_never(p.embed)
+
+    def _time(self, value: Array, sigma: Array) -> Array:
+        features = sigma_features(sigma, self.clock)
+        return jnp.broadcast_to(features[:, None], (*value.shape[:2], features.shape[-1]))
+
+
+class PortOut(nn.Module):
+    """Tokens [B, N, D] of all predicted segments of a stream to predictions [B, N, features]."""
+
+    port: Port
+    features: int
+    norm: Norm
+
+    @nn.compact
+    def __call__(
+        self, x: Array, level: Array, counts: tuple[int, ...], domain: Array | None
+    ) -> Array:
+        merge = self.port.merge
+        if merge > 1:
+            x = x.reshape(x.shape[0], x.shape[1] // merge, merge * x.shape[2])
+        width = x.shape[-1]
+        x = x.astype(jnp.float32)
+        match self.port.head:
+            case "modulated":
+                vectors = Linear((2, width), ("embed", None, "mlp"), zero=True, name="modulation")(
+                    jax.nn.silu(level)
+                )
+                shift, scale = (spread(vectors[:, :, place], counts) for place in range(2))
+                h = standardised(x, self.norm) * (1 + scale) + shift
+                return self._edge(zero=True)(h, domain)
+            case "table":
+                init = nn.with_logical_partitioning(
+                    nn.initializers.normal(width**-0.5), (None, "embed")
+                )
+                table: Any = self.param("table", init, (2, width))
+                vectors = level[:, :, None] + table
+                shift, scale = (spread(vectors[:, :, place], counts) for place in range(2))
+                h = standardised(x, self.norm) * (1 + scale) + shift
+                return self._edge()(h, domain)
+            case "plain":
+                return self._edge()(Normed(self.norm, name="norm")(x), domain)
+            case "residual":
+                h = Linear((width,), ("embed", None), name="first")(Normed("layer", name="norm")(x))
+                h = jax.nn.relu(h)
+                for place in range(2):
+                    inner = Normed("layer", name=f"norm_{place}")(h)
+                    inner = Linear((width,), ("embed", None), name=f"layer_{place}")(inner)
+                    h = h + jax.nn.relu(inner)
+                return self._edge()(Normed("layer", name="norm_out")(h), domain)
+            case "none":
+                return x
+            case _:
+                assert_never(self.port.head)
+
+    def _edge(self, zero: bool = False) -> Edge:
+        return Edge(
+            self.port.out or self.features, ("embed", "patch"), self.port.domains, zero, name="out"
+        )
+
+
+def needs_level(expert: Expert, heads: set[str]) -> bool:
+    """Whether anything in the expert reads the noise level's vector."""
+    return expert.modulation != "none" or not heads.isdisjoint({"modulated", "table"})

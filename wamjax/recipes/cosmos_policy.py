@@ -1,0 +1,162 @@
+"""Cosmos-Policy (arXiv 2601.16163, NVlabs/cosmos-policy): everything is a latent frame.
+
+    blank, proprio, wrist, third person | action, next proprio, next wrist, next third person, value
+
+Cosmos-Predict2-2B denoises them in one sequence in which everything sees everything, at one noise
+level. Numbers are painted into a frame: tiled until it is full, and read as the mean of the copies
+(`painted`, `read`). What is given stands in its place at level 0:
+
+    role           share   given                       denoised
+    policy         1/2     proprio, images             action, next proprio, next images, value
+    world model    1/4     and the action              next proprio, next images, value
+    value          1/4     and what comes next         value
+"""
+
+from typing import Literal, get_args
+
+import jax.numpy as jnp
+
+from wamjax.core.typing import Array, Float, typed
+from wamjax.model.config import Port, Stack, WamConfig
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Segment
+from wamjax.recipes.backbones import COSMOS_ROTARY, cosmos
+from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.objectives import sees
+
+Role = Literal["policy", "world_model", "value"]
+
+SHAPES: dict[Size, Shape] = {
+    "full": Shape(
+        words=512,
+        text=1024,
+        rows=14,
+        columns=14,
+        past=4,
+        future=5,
+        latent=72,
+        chunk=16,
+        action=7,
+        proprio=9,
+    ),
+    "tiny": Shape(
+        words=6,
+        text=16,
+        rows=2,
+        columns=2,
+        past=4,
+        future=5,
+        latent=18,
+        chunk=4,
+        action=7,
+        proprio=5,
+    ),
+}
+# width, feed-forward width, layers, heads, head_dim, rank
+WIDTHS = {"full": (2048, 8192, 28, 16, 128, 256), "tiny": (48, 96, 2, 2, 24, 8)}
+GIVEN = ("blank", "proprio", "wrist", "third_person")
+NEXT = ("action", "next_proprio", "next_wrist", "next_third_person", "value")
+CONDITION: dict[Role, tuple[str, ...]] = {
+    "policy": (),
+    "world_model": ("action",),
+    "value": ("action", "next_proprio", "next_wrist", "next_third_person"),
+}
+SHARES: dict[Role, float] = {"policy": 0.5, "world_model": 0.25, "value": 0.25}
+FRAMES = ("video/clean", "video/cond", "video/noisy")
+TABLE = sees(FRAMES, (*FRAMES, "text/clean"))
+
+
+@typed
+def painted(values: Float[Array, "B n"], shape: tuple[int, int, int]) -> Float[Array, "B h w c"]:
+    """Numbers as a latent frame (h, w, c): repeated until it is full."""
+    size = shape[0] * shape[1] * shape[2]
+    repeats = -(-size // values.shape[1])
+    return jnp.tile(values, (1, repeats))[:, :size].reshape(-1, *shape)
+
+
+@typed
+def read(frame: Float[Array, "B h w c"], count: int) -> Float[Array, "B {count}"]:
+    """The inverse of `painted`: the mean of all copies of each of `count` numbers."""
+    flat = frame.reshape(frame.shape[0], -1)
+    repeats = -(-flat.shape[1] // count)
+    padding = ((0, 0), (0, repeats * count - flat.shape[1]))
+    copies = jnp.pad(flat, padding).reshape(flat.shape[0], repeats, count)
+    real = jnp.pad(jnp.ones_like(flat), padding).reshape(copies.shape)
+    return copies.sum(axis=1) / real.sum(axis=1)
+
+
+def model(size: Size) -> WamConfig:
+    """Cosmos' trunk alone: no parameter is new."""
+    width, mlp, depth, heads, head_dim, rank = WIDTHS[size]
+    return WamConfig(
+        stacks=(
+            Stack(
+                name="main",
+                depth=depth,
+                heads=heads,
+                head_dim=head_dim,
+                experts=(cosmos("video", width, mlp, rank=rank),),
+                rotary=COSMOS_ROTARY,
+            ),
+        ),
+        ports=(
+            Port(stream="text", into="text", embed="as_is", width=SHAPES[size].text, kind=False),
+            # 16 latent channels, the condition mask and the padding mask, in squares of 2 x 2.
+            Port(
+                stream="video",
+                into="video",
+                kind=False,
+                head="table",
+                out=SHAPES[size].latent * 8 // 9,
+            ),
+        ),
+    )
+
+
+def cosmos_policy(size: Size, role: Role = "policy") -> Blueprint:
+    """The sequence of nine latent frames in one of its roles."""
+    shape = SHAPES[size]
+    grid = shape.grid
+    text = Segment(stream="text", frames=shape.words)
+    frames = (
+        *(Segment(stream="video", start=place, **grid) for place in range(len(GIVEN))),
+        *(
+            Segment(
+                stream="video",
+                copy="cond" if name in CONDITION[role] else "noisy",
+                start=len(GIVEN) + place,
+                block=1,
+                **grid,
+            )
+            for place, name in enumerate(NEXT)
+        ),
+    )
+    return Blueprint(
+        model=model(size),
+        features=(("text", shape.text), ("video", shape.latent)),
+        training=Layout((text, *frames), TABLE),
+        # Everything sees everything: only the text's keys do not change from step to step.
+        given=(text,),
+        program=(Phase(segments=frames, levels=(("video", 80 / 81, 4 / 5),), steps=5),),
+        answers=("video",),
+    )
+
+
+RECIPES = (
+    Recipe(
+        name="cosmos_policy",
+        kind="WAM",
+        coupling="latent_frame",
+        objective="joint, one level, roles",
+        source="arXiv 2601.16163, NVlabs/cosmos-policy",
+        parts="Cosmos-Predict2-2B",
+        published=2.0e9,
+        deviations=(
+            "The condition and padding masks are part of a token's values, given by the caller.",
+            "Sampling stops at sigma 4 of its own scale, level 4/5 here, and ends with one clean "
+            "prediction.",
+        ),
+        build=cosmos_policy,
+        forms=get_args(Role),
+    ),
+)

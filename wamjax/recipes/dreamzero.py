@@ -1,0 +1,185 @@
+"""DreamZero (arXiv 2602.15922, dreamzero0/dreamzero): video and actions denoised together.
+
+Block by block, behind the clean video of all blocks before:
+
+    clean video copy, noisy video, actions, states; the first latent frame is block 0
+
+    query                  may see
+    clean video, block i   clean video of blocks 0..i
+    noisy video, block i   clean video of blocks before i; noisy video, actions, state of block i
+    action, block i        the same
+    state, block i         itself
+
+One level per block, shared by its video and its actions; past actions are never in the context.
+
+    form    levels                                   at test time
+    base    shared                                   both walk 1 -> 0 side by side
+    flash   video by Beta(7, 1), action uniform      the video stops at 0.8
+"""
+
+from typing import Literal, get_args
+
+from wamjax.model.config import Port, Stack, WamConfig
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Copy, Segment, Stream
+from wamjax.model.visibility import Visibility
+from wamjax.recipes.backbones import WAN_ROTARY, wan
+from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+
+Form = Literal["base", "flash"]
+
+SHAPES: dict[Size, Shape] = {
+    "full": Shape(
+        words=512,
+        text=4096,
+        rows=22,
+        columns=40,
+        past=1,
+        future=2,
+        latent=144,
+        chunk=24,
+        action=32,
+        proprio=64,
+    ),
+    "tiny": Shape(
+        words=6,
+        text=16,
+        rows=2,
+        columns=2,
+        past=1,
+        future=2,
+        latent=18,
+        chunk=4,
+        action=7,
+        proprio=5,
+    ),
+}
+# width, feed-forward width, layers, heads, head_dim
+WIDTHS = {"full": (5120, 13824, 40, 40, 128), "tiny": (48, 96, 2, 2, 24)}
+BLOCKS = {"full": 4, "tiny": 2}
+STEPS: dict[Form, int] = {"base": 16, "flash": 1}
+MUTUAL = ("video/noisy", "action/noisy")
+TABLE: Visibility = (
+    ("video/clean", "video/clean", "past"),
+    *((query, "video/clean", "before") for query in MUTUAL),
+    *((query, key, "same") for query in MUTUAL for key in (*MUTUAL, "proprio/clean")),
+    ("proprio/clean", "proprio/clean", "itself"),
+    *(
+        (query, "text/clean", "all")
+        for query in ("video/clean", "video/noisy", "action/noisy", "proprio/clean")
+    ),
+)
+
+
+def model(size: Size) -> WamConfig:
+    """Wan2.1-I2V's trunk, with actions and states as tokens of it."""
+    width, mlp, depth, heads, head_dim = WIDTHS[size]
+    return WamConfig(
+        stacks=(
+            Stack(
+                name="main",
+                depth=depth,
+                heads=heads,
+                head_dim=head_dim,
+                experts=(wan("video", width, mlp),),
+                rotary=WAN_ROTARY,
+            ),
+        ),
+        ports=(
+            Port(stream="text", into="text", embed="mlp", width=width, kind=False),
+            # 16 latent channels, 4 of mask and 16 of the first frame, in squares of 2 x 2.
+            Port(
+                stream="video",
+                into="video",
+                kind=False,
+                head="table",
+                out=SHAPES[size].latent * 4 // 9,
+            ),
+            Port(stream="proprio", into="video", embed="mlp", kind=False, positions="line"),
+            Port(
+                stream="action",
+                into="video",
+                embed="timed",
+                kind=False,
+                positions="line",
+                head="table",
+            ),
+        ),
+    )
+
+
+def dreamzero(size: Size, form: Form = "base") -> Blueprint:
+    """Training on a first frame and several blocks; one block behind the clean video."""
+    shape, blocks = SHAPES[size], BLOCKS[size]
+    grid = shape.grid
+
+    def video(copy: Copy, block: int) -> Segment:
+        first = block == 0
+        return Segment(
+            stream="video",
+            copy=copy,
+            frames=1 if first else shape.future,
+            start=0 if first else 1 + (block - 1) * shape.future,
+            block=block,
+            **grid,
+        )
+
+    def state(block: int) -> Segment:
+        return Segment(stream="proprio", start=(block - 1) * shape.chunk, block=block)
+
+    def action(block: int) -> Segment:
+        return Segment(
+            stream="action",
+            copy="noisy",
+            frames=shape.chunk,
+            start=(block - 1) * shape.chunk,
+            block=block,
+        )
+
+    text = Segment(stream="text", frames=shape.words)
+    numbers = range(1, blocks + 1)
+    trained = (
+        *(video("clean", block) for block in range(blocks + 1)),
+        *(video("noisy", block) for block in numbers),
+        *(action(block) for block in numbers),
+        *(state(block) for block in numbers),
+    )
+    last = blocks
+    end = 0.8 if form == "flash" else 0.0
+    levels: tuple[tuple[Stream, float, float], ...] = (("video", 1.0, end), ("action", 1.0, 0.0))
+    return Blueprint(
+        model=model(size),
+        features=(
+            ("text", shape.text),
+            ("video", shape.latent),
+            ("proprio", shape.proprio),
+            ("action", shape.action),
+        ),
+        training=Layout((text, *trained), TABLE),
+        given=(text, *(video("clean", block) for block in range(last)), state(last)),
+        program=(
+            Phase(segments=(video("noisy", last), action(last)), levels=levels, steps=STEPS[form]),
+        ),
+    )
+
+
+RECIPES = (
+    Recipe(
+        name="dreamzero",
+        kind="WAM",
+        coupling="trunk",
+        objective="joint, one level per block",
+        source="arXiv 2602.15922, dreamzero0/dreamzero",
+        parts="Wan2.1 14B trunk",
+        published=None,
+        deviations=(
+            "CLIP features of the first frame and their keys in cross-attention are not there; the "
+            "publication says 14 B, which is the trunk without them, rounded.",
+            "States see themselves alone, as in the published training; its inference lets them "
+            "see everything.",
+            "Guidance (5, video only) is off; UniPC is the published solver.",
+        ),
+        build=dreamzero,
+        forms=get_args(Form),
+    ),
+)

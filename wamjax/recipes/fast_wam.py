@@ -1,0 +1,153 @@
+"""FastWAM (arXiv 2603.16666, yuantianyuan01/FastWAM): video co-training, actions without video.
+
+video    30 layers of Wan2.2-5B over the first frame (clean) and the next two latent frames
+action   an expert of width 1024 in the same attention, with text and proprio as its own memory
+
+form          actions read                       at test time
+first_frame   the first frame ("uncond")         one prefill, ten steps of the action expert
+joint         all video                          video and actions side by side
+idm           a second copy of the video         video first, then actions on its result
+no_video      the first frame; no video loss     as first_frame
+"""
+
+from typing import Any, Literal, get_args
+
+from wamjax.model.config import Port, Stack, WamConfig
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Segment, Stream
+from wamjax.model.visibility import Visibility
+from wamjax.recipes.backbones import WAN_ROTARY, wan
+from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.objectives import sees
+
+Form = Literal["first_frame", "joint", "idm", "no_video"]
+
+SHAPES: dict[Size, Shape] = {
+    "full": Shape(
+        words=128, text=4096, rows=7, columns=14, latent=192, chunk=32, action=7, proprio=8
+    ),
+    "tiny": Shape(words=6, text=16, rows=2, columns=3, latent=12, chunk=4, action=7, proprio=5),
+}
+# width, feed-forward width of video and action; layers, heads, head_dim
+WIDTHS: dict[Size, tuple[tuple[int, int], tuple[int, int], tuple[int, int, int]]] = {
+    "full": ((3072, 14336), (1024, 4096), (30, 24, 128)),
+    "tiny": ((48, 96), (32, 64), (2, 2, 12)),
+}
+
+VIDEO: Visibility = (
+    ("video/clean", "video/clean", "all"),
+    ("video/clean", "text/clean", "all"),
+    ("video/noisy", "video/noisy", "all"),
+    ("video/noisy", "video/clean", "all"),
+    ("video/noisy", "text/clean", "all"),
+)
+ACTION = sees(("action/noisy",), ("video/clean", "text/clean", "proprio/clean"))
+TABLES: dict[Form, Visibility] = {
+    "first_frame": VIDEO + ACTION,
+    "joint": VIDEO + ACTION + sees(("action/noisy",), ("video/noisy",)),
+    "idm": VIDEO
+    + ACTION
+    + sees(("video/cond",), ("video/clean", "text/clean"))
+    + sees(("action/noisy",), ("video/cond",)),
+    "no_video": VIDEO + ACTION,
+}
+
+
+def model(size: Size) -> WamConfig:
+    """Both experts in one attention."""
+    (width, mlp), (action_width, action_mlp), (depth, heads, head_dim) = WIDTHS[size]
+    return WamConfig(
+        stacks=(
+            Stack(
+                name="main",
+                depth=depth,
+                heads=heads,
+                head_dim=head_dim,
+                experts=(
+                    wan("video", width, mlp),
+                    wan("action", action_width, action_mlp, memory="told"),
+                ),
+                rotary=WAN_ROTARY,
+            ),
+        ),
+        ports=(
+            Port(stream="text", into="text", embed="mlp", width=width, kind=False),
+            Port(stream="text", into="told", embed="mlp", width=action_width, kind=False),
+            Port(stream="proprio", into="told", width=action_width, kind=False),
+            Port(stream="video", into="video", kind=False, head="table"),
+            Port(stream="action", into="action", kind=False, positions="line", head="table"),
+        ),
+    )
+
+
+def fast_wam(size: Size, form: Form = "first_frame") -> Blueprint:
+    """The system in one of its four forms."""
+    shape, steps = SHAPES[size], 10
+    grid = shape.grid
+    future: dict[str, Any] = {
+        "frames": shape.future,
+        "start": shape.past,
+        "block": 1,
+        **grid,
+    }
+    stride = shape.future / shape.chunk
+    given = (
+        Segment(stream="text", frames=shape.words),
+        Segment(stream="proprio"),
+        Segment(stream="video", frames=shape.past, **grid),
+    )
+    video = Segment(stream="video", copy="noisy", **future)
+    again = Segment(stream="video", copy="cond", **future)
+    action = Segment(
+        stream="action", copy="noisy", frames=shape.chunk, start=stride, stride=stride, block=1
+    )
+    act = Phase(segments=(action,), levels=(("action", 1.0, 0.0),), steps=steps)
+    match form:
+        case "first_frame":
+            trained, program = (video, action), (act,)
+        case "no_video":
+            trained, program = (action,), (act,)
+        case "joint":
+            trained = (video, action)
+            levels: tuple[tuple[Stream, float, float], ...] = (
+                ("video", 1.0, 0.0),
+                ("action", 1.0, 0.0),
+            )
+            program = (Phase(segments=trained, levels=levels, steps=steps),)
+        case "idm":
+            trained = (video, again, action)
+            see = Phase(
+                segments=(video,), levels=(("video", 1.0, 0.0),), steps=steps, writes=(again,)
+            )
+            program = (see, act)
+    return Blueprint(
+        model=model(size),
+        features=(
+            ("text", shape.text),
+            ("proprio", shape.proprio),
+            ("video", shape.latent),
+            ("action", shape.action),
+        ),
+        training=Layout((*given, *trained), TABLES[form]),
+        given=given,
+        program=program,
+    )
+
+
+RECIPES = (
+    Recipe(
+        name="fast_wam",
+        kind="WAM",
+        coupling="mot",
+        objective="cotrain (first_frame), joint, two_stage (idm), direct (no_video)",
+        source="arXiv 2603.16666, yuantianyuan01/FastWAM",
+        parts="Wan2.2-5B video expert and action expert",
+        published=6.0e9,
+        deviations=(
+            "The action positions run along time over the whole head.",
+            "Text is masked where it is padding, instead of being zero there.",
+        ),
+        build=fast_wam,
+        forms=get_args(Form),
+    ),
+)

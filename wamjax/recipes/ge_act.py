@@ -1,0 +1,147 @@
+"""GE-Act (arXiv 2508.05635): a narrow expert reads the video model's layers of the same depth.
+
+    video    28 layers of LTX-Video 2B over sparse memory frames (clean) and the future (noise)
+    action   28 layers of width 512: attention among state and actions, then to the video's output
+             of the same depth
+
+At test time the video passes once at maximum noise; its layers stay, and only the expert walks.
+The system's own code may not be copied: this follows the published facts alone.
+"""
+
+from wamjax.model.config import Cross, Port, Rotary, Stack, WamConfig
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Segment
+from wamjax.model.visibility import Visibility
+from wamjax.recipes.backbones import LINE_ROTARY, ltx
+from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.objectives import sees
+
+SHAPES: dict[Size, Shape] = {
+    "full": Shape(
+        words=128,
+        text=4096,
+        views=3,
+        rows=6,
+        columns=8,
+        past=4,
+        future=2,
+        latent=128,
+        chunk=54,
+        action=14,
+        proprio=14,
+    ),
+    "tiny": Shape(
+        words=6,
+        text=16,
+        views=2,
+        rows=2,
+        columns=2,
+        past=2,
+        latent=12,
+        chunk=4,
+        action=7,
+        proprio=5,
+    ),
+}
+# (width, feed-forward width, heads, head_dim) of video and action; layers
+WIDTHS = {
+    "full": ((2048, 8192, 32, 64), (512, 2048, 16, 32), 28),
+    "tiny": ((48, 96, 4, 12), (24, 48, 2, 12), 2),
+}
+VIDEO = ("video/clean", "video/noisy")
+ACTION = ("proprio/clean", "action/noisy")
+TABLE: Visibility = (
+    *sees(VIDEO, VIDEO),
+    *((query, "text/clean", "all") for query in VIDEO),
+    *sees(ACTION, ACTION),
+    *((query, key, "all") for query in ACTION for key in VIDEO),
+)
+
+
+def model(size: Size) -> WamConfig:
+    """Two stacks; the second reads the first, layer by layer."""
+    (width, mlp, heads, head_dim), (action, action_mlp, few, short), depth = WIDTHS[size]
+    return WamConfig(
+        stacks=(
+            Stack(
+                name="video",
+                depth=depth,
+                heads=heads,
+                head_dim=head_dim,
+                experts=(ltx("video", width, mlp, cross=Cross(memory="text", norm=False)),),
+                rotary=Rotary(base=10_000.0, adjacent=True),
+            ),
+            Stack(
+                name="action",
+                depth=depth,
+                heads=few,
+                head_dim=short,
+                experts=(
+                    ltx("action", action, action_mlp, cross=Cross(memory="video", layer="same")),
+                ),
+                rotary=LINE_ROTARY,
+            ),
+        ),
+        ports=(
+            Port(stream="text", into="text", embed="mlp", width=width, kind=False),
+            Port(stream="video", into="video", kind=True, head="table"),
+            Port(stream="proprio", into="action", kind=False, positions="line"),
+            Port(stream="action", into="action", kind=False, positions="line", head="table"),
+        ),
+    )
+
+
+def ge_act(size: Size) -> Blueprint:
+    """The policy: one video pass, then ten steps of the expert."""
+    shape = SHAPES[size]
+    grid = shape.grid
+    text = Segment(stream="text", frames=shape.words)
+    past = tuple(
+        Segment(stream="video", frames=shape.past, view=view, **grid) for view in range(shape.views)
+    )
+    future = tuple(
+        Segment(
+            stream="video",
+            copy="noisy",
+            frames=shape.future,
+            start=shape.past,
+            block=1,
+            view=view,
+            **grid,
+        )
+        for view in range(shape.views)
+    )
+    state = Segment(stream="proprio")
+    action = Segment(stream="action", copy="noisy", frames=shape.chunk, start=1, block=1)
+    return Blueprint(
+        model=model(size),
+        features=(
+            ("text", shape.text),
+            ("video", shape.latent),
+            ("proprio", shape.proprio),
+            ("action", shape.action),
+        ),
+        training=Layout((text, *past, *future, state, action), TABLE),
+        # The future stands at maximum noise and never moves: it belongs to what is given.
+        given=(text, *past, *future),
+        program=(Phase(segments=(state, action), levels=(("action", 1.0, 0.0),), steps=10),),
+    )
+
+
+RECIPES = (
+    Recipe(
+        name="ge_act",
+        kind="WAM",
+        coupling="layer_cross",
+        objective="two_stage (video, then actions at maximum video noise)",
+        source="arXiv 2508.05635, AgibotTech/Genie-Envisioner",
+        parts="LTX-Video 2B and the action expert",
+        published=None,
+        deviations=(
+            "Views attend to one another in every layer; published: in every third.",
+            "Rotary positions are indices; LTX normalises them by its largest canvas.",
+            "The robustness study prints 2.2 B for the whole system; what it counts is not said.",
+        ),
+        build=ge_act,
+    ),
+)

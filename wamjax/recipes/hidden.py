@@ -1,0 +1,141 @@
+"""Tapped video models: mimic-video (arXiv 2512.15692) and DiT4DiT (arXiv 2603.10448).
+
+    low      the layers of Cosmos-Predict2-2B up to the tap, over the first frame and the future
+    high     the layers above it, needed for the video loss alone
+    action   a diffusion transformer that cross-attends to what `low` ends with
+
+The video stays at one noise level while the actions walk; at test time it passes once, and the
+layers above the tap do not run at all.
+"""
+
+from typing import Any
+
+from wamjax.model.config import Cross, Expert, Port, Stack, Take, WamConfig
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Segment
+from wamjax.model.visibility import Visibility
+from wamjax.recipes.backbones import COSMOS_ROTARY, LINE_ROTARY, WAN_CLOCK, cosmos
+from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.objectives import sees
+
+SHAPES: dict[Size, Shape] = {
+    "full": Shape(
+        words=512,
+        text=1024,
+        rows=30,
+        columns=40,
+        past=2,
+        future=14,
+        latent=64,
+        chunk=16,
+        action=10,
+        proprio=10,
+    ),
+    "tiny": Shape(words=6, text=16, rows=2, columns=3, latent=12, chunk=4, action=7, proprio=5),
+}
+# (width, feed-forward width, heads, head_dim, rank) of video; layers below and above the tap;
+# (width, feed-forward width, heads, head_dim, layers) of the action part
+WIDTHS = {
+    "full": ((2048, 8192, 16, 128, 256), (19, 9), (512, 2048, 8, 64, 8)),
+    "tiny": ((48, 96, 2, 24, 8), (2, 1), (24, 48, 2, 12, 2)),
+}
+VIDEO = ("video/clean", "video/noisy")
+ACTION = ("proprio/clean", "action/noisy")
+TABLE: Visibility = (
+    ("video/clean", "video/clean", "all"),
+    ("video/noisy", "video/clean", "all"),
+    ("video/noisy", "video/noisy", "all"),
+    *((query, "text/clean", "all") for query in VIDEO),
+    *sees(ACTION, ACTION),
+    *((query, key, "all") for query in ACTION for key in VIDEO),
+)
+
+
+def model(size: Size) -> WamConfig:
+    """The video model cut at the tap, and the reader of the tap."""
+    (width, mlp, heads, head_dim, rank), (below, above), (thin, thin_mlp, few, short, layers) = (
+        WIDTHS[size]
+    )
+    shared: dict[str, Any] = {"heads": heads, "head_dim": head_dim, "rotary": COSMOS_ROTARY}
+    return WamConfig(
+        stacks=(
+            Stack(
+                name="low", depth=below, experts=(cosmos("low", width, mlp, rank=rank),), **shared
+            ),
+            Stack(
+                name="action",
+                depth=layers,
+                heads=few,
+                head_dim=short,
+                experts=(
+                    Expert(
+                        name="action",
+                        width=thin,
+                        mlp=thin_mlp,
+                        cross=Cross(memory="low"),
+                        clock=WAN_CLOCK,
+                    ),
+                ),
+                rotary=LINE_ROTARY,
+            ),
+            Stack(
+                name="high",
+                depth=above,
+                experts=(cosmos("high", width, mlp, rank=rank),),
+                takes=(Take(stack="low", kinds=VIDEO, expert="high", mapped=False),),
+                **shared,
+            ),
+        ),
+        ports=(
+            Port(stream="text", into="text", embed="as_is", width=SHAPES[size].text, kind=False),
+            Port(stream="video", into="low", kind=False, head="table"),
+            Port(stream="proprio", into="action", kind=False, positions="line"),
+            Port(stream="action", into="action", kind=False, positions="line", head="modulated"),
+        ),
+    )
+
+
+def hidden(size: Size) -> Blueprint:
+    """The policy: one pass below the tap, then ten steps of the action part."""
+    shape = SHAPES[size]
+    grid = shape.grid
+    given = (
+        Segment(stream="text", frames=shape.words),
+        Segment(stream="video", frames=shape.past, **grid),
+        Segment(
+            stream="video", copy="noisy", frames=shape.future, start=shape.past, block=1, **grid
+        ),
+    )
+    state = Segment(stream="proprio")
+    action = Segment(stream="action", copy="noisy", frames=shape.chunk, start=1, block=1)
+    return Blueprint(
+        model=model(size),
+        features=(
+            ("text", shape.text),
+            ("video", shape.latent),
+            ("proprio", shape.proprio),
+            ("action", shape.action),
+        ),
+        training=Layout((*given, state, action), TABLE),
+        given=given,
+        program=(Phase(segments=(state, action), levels=(("action", 1.0, 0.0),), steps=10),),
+    )
+
+
+RECIPES = (
+    Recipe(
+        name="hidden",
+        kind="WAM",
+        coupling="tap_cross",
+        objective="two_stage (video, then actions on a frozen tap)",
+        source="arXiv 2512.15692 (mimic-video), arXiv 2603.10448 (DiT4DiT)",
+        parts="Cosmos-Predict2-2B and the action part",
+        published=None,
+        deviations=(
+            "Sizes of the action part are not published in what was read: 8 layers of 512.",
+            "The tap stands behind layer 19 of 28.",
+            "Cosmos' extra input channels (condition mask, padding mask) are not there.",
+        ),
+        build=hidden,
+    ),
+)

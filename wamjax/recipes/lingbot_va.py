@@ -1,0 +1,192 @@
+"""LingBot-VA (arXiv 2601.21998, robbyant/lingbot-va): video and actions, block after block.
+
+    training     noisy video, clean video, noisy action, clean action of the whole episode
+
+    block(video frame f) = 2 floor(f / chunk),  block(actions behind frame f) = that + 1
+
+    query    key      allowed
+    clean    clean    key block <= query block
+    noisy    clean    key block <  query block
+    noisy    noisy    key block == query block
+    clean    noisy    never
+
+So the noisy actions of a chunk see its clean video (inverse dynamics), and no action sees noisy
+video. At test time a chunk's video is denoised and written to the cache, then its actions; what was
+predicted is dropped and what was observed takes its place (`observed`).
+
+    form       actions
+    release    tokens in the video's trunk
+    paper      an expert of width 768 in the same attention
+"""
+
+from typing import Literal, get_args
+
+from wamjax.model.config import Port, Stack, WamConfig
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Copy, Segment, Stream
+from wamjax.model.visibility import Visibility
+from wamjax.recipes.backbones import WAN_ROTARY, wan
+from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+
+Form = Literal["release", "paper"]
+
+SHAPES: dict[Size, Shape] = {
+    "full": Shape(
+        words=512,
+        text=4096,
+        rows=12,
+        columns=10,
+        past=2,
+        future=2,
+        latent=192,
+        chunk=32,
+        action=30,
+        proprio=0,
+    ),
+    "tiny": Shape(
+        words=6,
+        text=16,
+        rows=2,
+        columns=2,
+        past=2,
+        future=2,
+        latent=12,
+        chunk=4,
+        action=7,
+        proprio=0,
+    ),
+}
+# (width, feed-forward width) of video and action; layers, heads, head_dim
+WIDTHS = {
+    "full": ((3072, 14336), (768, 1536), (30, 24, 128)),
+    "tiny": ((48, 96), (24, 48), (2, 2, 12)),
+}
+STREAMS: tuple[Stream, ...] = ("video", "action")
+TABLE: Visibility = (
+    *((f"{q}/clean", f"{k}/clean", "past") for q in STREAMS for k in STREAMS),
+    *((f"{q}/noisy", f"{k}/clean", "before") for q in STREAMS for k in STREAMS),
+    *((f"{q}/noisy", f"{k}/noisy", "same") for q in STREAMS for k in STREAMS),
+    *((f"{q}/{copy}", "text/clean", "all") for q in STREAMS for copy in ("clean", "noisy")),
+)
+WINDOW = {"full": 72, "tiny": 6}
+
+
+def model(size: Size, form: Form) -> WamConfig:
+    """One trunk, or two experts in one attention."""
+    (width, mlp), (action, action_mlp), (depth, heads, head_dim) = WIDTHS[size]
+    video = wan("video", width, mlp)
+    experts = (
+        (video,) if form == "release" else (video, wan("action", action, action_mlp, memory=None))
+    )
+    return WamConfig(
+        stacks=(
+            Stack(
+                name="main",
+                depth=depth,
+                heads=heads,
+                head_dim=head_dim,
+                experts=experts,
+                rotary=WAN_ROTARY,
+            ),
+        ),
+        ports=(
+            Port(stream="text", into="text", embed="mlp", width=width, kind=False),
+            Port(stream="video", into="video", kind=False, head="table"),
+            Port(
+                stream="action",
+                into="video" if form == "release" else "action",
+                kind=False,
+                head="table",
+            ),
+        ),
+    )
+
+
+def piece(shape: Shape, stream: Stream, copy: Copy, frame: int) -> Segment:
+    """The video tokens of a latent frame, or the actions that follow it."""
+    block = 2 * (frame // shape.future)
+    if stream == "video":
+        return Segment(
+            stream="video",
+            copy=copy,
+            rows=shape.rows,
+            columns=shape.columns,
+            start=frame,
+            block=block,
+        )
+    count = shape.chunk // shape.future
+    step = 1 / (count + 1)
+    return Segment(
+        stream="action",
+        copy=copy,
+        frames=count,
+        start=frame + step,
+        stride=step,
+        block=block + 1,
+        corner=(-1.0, -1.0),
+    )
+
+
+def observed(shape: Shape, frames: range) -> tuple[Segment, ...]:
+    """What is written for latent frames that were seen, and for the actions that followed."""
+    return tuple(piece(shape, stream, "clean", frame) for frame in frames for stream in STREAMS)
+
+
+def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
+    """Training on an episode of past + future frames; one chunk behind the past."""
+    shape = SHAPES[size]
+    whole = range(shape.past + shape.future)
+    ahead = range(shape.past, shape.past + shape.future)
+    text = Segment(stream="text", frames=shape.words)
+    trained = tuple(
+        piece(shape, stream, copy, frame)
+        for stream in STREAMS
+        for copy in ("clean", "noisy")
+        for frame in whole
+    )
+
+    def chunk(stream: Stream, copy: Copy) -> tuple[Segment, ...]:
+        return tuple(piece(shape, stream, copy, frame) for frame in ahead)
+
+    return Blueprint(
+        model=model(size, form),
+        features=(("text", shape.text), ("video", shape.latent), ("action", shape.action)),
+        training=Layout((text, *trained), TABLE, WINDOW[size]),
+        given=(text, *observed(shape, range(shape.past))),
+        program=(
+            Phase(
+                segments=chunk("video", "noisy"),
+                levels=(("video", 1.0, 0.0),),
+                steps=25,
+                guidance=2,
+                writes=chunk("video", "clean"),
+            ),
+            Phase(
+                segments=chunk("action", "noisy"),
+                levels=(("action", 1.0, 0.0),),
+                steps=50,
+                writes=chunk("action", "clean"),
+            ),
+        ),
+    )
+
+
+RECIPES = (
+    Recipe(
+        name="lingbot_va",
+        kind="WAM",
+        coupling="trunk",
+        objective="joint, a level per latent frame, teacher forcing",
+        source="arXiv 2601.21998, robbyant/lingbot-va",
+        parts="Wan2.2-5B trunk",
+        published=5.0e9,
+        deviations=(
+            "Actions share the video's time embedder; the release has a copy for them.",
+            "Guidance runs the video's passes twice; the release also doubles the actions' passes.",
+            "paper: a feed-forward width of 1536 is inferred from the published 350 M; the "
+            "forward-dynamics loss and asynchronous execution are not there.",
+        ),
+        build=lingbot_va,
+        forms=get_args(Form),
+    ),
+)

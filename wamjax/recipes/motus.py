@@ -1,0 +1,157 @@
+"""Motus (arXiv 2512.13030, thu-ml/Motus): three experts, one attention, one set of weights.
+
+    video           Wan2.2-5B over the first frame (clean) and eight more, text by cross-attention
+    action          width 1024 over the state and the actions, with four registers
+    understanding   width 512 over the states of a frozen vision-language model, without a clock
+
+Everything sees everything. Video and actions have their own noise levels, so that one set of
+weights is sampled in five modes, by pinning a stream to noise (1: marginalised) or to data (0):
+
+    mode               video      action
+    joint              1 -> 0     1 -> 0
+    policy             1          1 -> 0
+    world model        1 -> 0     0
+    inverse dynamics   0          1 -> 0
+    video              1 -> 0     1
+"""
+
+from typing import Literal, get_args
+
+from wamjax.model.config import Expert, Port, Stack, WamConfig
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Segment, Stream
+from wamjax.model.visibility import Visibility
+from wamjax.recipes.backbones import WAN_ROTARY, wan
+from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+
+Mode = Literal["joint", "policy", "world_model", "inverse_dynamics", "video"]
+
+SHAPES: dict[Size, Shape] = {
+    "full": Shape(
+        words=512,
+        text=4096,
+        rows=12,
+        columns=10,
+        future=2,
+        latent=192,
+        chunk=16,
+        action=14,
+        proprio=14,
+    ),
+    "tiny": Shape(words=6, text=16, rows=2, columns=3, latent=12, chunk=4, action=7, proprio=5),
+}
+# (width, feed-forward width) of video, action and understanding; layers, heads, head_dim;
+# tokens and width of the vision-language model's states; registers
+WIDTHS = {
+    "full": ((3072, 14336), (1024, 4096), (512, 2048), (30, 24, 128), (256, 2048), 4),
+    "tiny": ((48, 96), (32, 64), (24, 48), (2, 2, 12), (3, 20), 2),
+}
+TOKENS = (
+    "video/clean",
+    "video/noisy",
+    "proprio/clean",
+    "action/noisy",
+    "register/clean",
+    "feature/clean",
+)
+TABLE: Visibility = (
+    *((query, key, "all") for query in TOKENS for key in TOKENS),
+    ("video/clean", "text/clean", "all"),
+    ("video/noisy", "text/clean", "all"),
+)
+LEVELS: dict[Mode, tuple[tuple[Stream, float, float], ...]] = {
+    "joint": (("video", 1.0, 0.0), ("action", 1.0, 0.0)),
+    "policy": (("video", 1.0, 1.0), ("action", 1.0, 0.0)),
+    "world_model": (("video", 1.0, 0.0), ("action", 0.0, 0.0)),
+    "inverse_dynamics": (("video", 0.0, 0.0), ("action", 1.0, 0.0)),
+    "video": (("video", 1.0, 0.0), ("action", 1.0, 1.0)),
+}
+
+
+def model(size: Size) -> WamConfig:
+    """Three experts in one attention."""
+    (width, mlp), (action, action_mlp), (mind, mind_mlp), (depth, heads, head_dim), _, _ = WIDTHS[
+        size
+    ]
+    understanding = Expert(name="understanding", width=mind, mlp=mind_mlp, modulation="none")
+    return WamConfig(
+        stacks=(
+            Stack(
+                name="main",
+                depth=depth,
+                heads=heads,
+                head_dim=head_dim,
+                experts=(
+                    wan("video", width, mlp),
+                    wan("action", action, action_mlp, memory=None),
+                    understanding,
+                ),
+                rotary=WAN_ROTARY,
+            ),
+        ),
+        ports=(
+            Port(stream="text", into="text", embed="mlp", width=width, kind=False),
+            Port(stream="video", into="video", kind=False, head="table"),
+            Port(stream="proprio", into="action", kind=False, positions="none"),
+            Port(stream="register", into="action", embed="words", kind=False, positions="none"),
+            Port(stream="action", into="action", kind=False, positions="line", head="table"),
+            Port(stream="feature", into="understanding", embed="mlp", kind=False, positions="none"),
+        ),
+    )
+
+
+def motus(size: Size, mode: Mode = "joint") -> Blueprint:
+    """The system, sampled in one of its modes."""
+    shape = SHAPES[size]
+    *_, (states, width), registers = WIDTHS[size]
+    grid = shape.grid
+    stride = shape.future / shape.chunk
+    text = Segment(stream="text", frames=shape.words)
+    rest = (
+        Segment(stream="video", frames=shape.past, **grid),
+        Segment(stream="proprio"),
+        Segment(stream="register", frames=registers),
+        Segment(stream="feature", frames=states),
+        Segment(
+            stream="video", copy="noisy", frames=shape.future, start=shape.past, block=1, **grid
+        ),
+        Segment(
+            stream="action", copy="noisy", frames=shape.chunk, start=stride, stride=stride, block=1
+        ),
+    )
+    return Blueprint(
+        model=model(size),
+        features=(
+            ("text", shape.text),
+            ("video", shape.latent),
+            ("proprio", shape.proprio),
+            ("register", registers),
+            ("action", shape.action),
+            ("feature", width),
+        ),
+        training=Layout((text, *rest), TABLE),
+        # Everything sees everything: only the text's keys do not change from step to step.
+        given=(text,),
+        program=(Phase(segments=rest, levels=LEVELS[mode], steps=10),),
+        answers=("video",) if mode in ("world_model", "video") else ("action",),
+    )
+
+
+RECIPES = (
+    Recipe(
+        name="motus",
+        kind="hybrid",
+        coupling="mot",
+        objective="joint, independent levels",
+        source="arXiv 2512.13030, thu-ml/Motus",
+        parts="video (5.00 B), action (641.5 M) and understanding (253.5 M) experts",
+        published=5.895e9,
+        deviations=(
+            "The vision-language model (Qwen3-VL-2B, frozen) is outside; its states are an input.",
+            "The understanding expert's norm and activation are not published: layer norm, GELU.",
+            "Registers enter through a table and stand before the actions.",
+        ),
+        build=motus,
+        forms=get_args(Mode),
+    ),
+)

@@ -1,0 +1,40 @@
+"""All recipes; a new system is a file and a row here."""
+
+from wamjax.core.errors import UserError
+from wamjax.recipes import (
+    cosmos_policy,
+    dreamzero,
+    fast_wam,
+    ge_act,
+    hidden,
+    lingbot_va,
+    motus,
+    uwm,
+)
+from wamjax.recipes.blueprint import Recipe
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for file in (
+        motus,
+        ge_act,
+        cosmos_policy,
+        lingbot_va,
+        dreamzero,
+        fast_wam,
+        uwm,
+        hidden,
+    )
+    for recipe in file.RECIPES
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe called `name`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in RECIPES:
+        raise UserError(f"recipe {name!r} does not exist; known recipes: {', '.join(RECIPES)}.")
+    return RECIPES[name]
