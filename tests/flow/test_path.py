@@ -38,11 +38,11 @@ def test_point_and_velocity_give_back_both_ends(sigma):
     close(path.noise_from_velocity(x, v, level), NOISE)
 
 
-@pytest.mark.parametrize("prediction", ["velocity", "clean"])
-def test_either_prediction_of_the_truth_is_the_true_velocity(prediction):
-    level = jnp.maximum(SIGMA, path.SIGMA_FLOOR)
+@pytest.mark.parametrize("prediction", ["velocity", "clean", "noise"])
+def test_any_prediction_of_the_truth_is_the_true_velocity(prediction):
+    level = jnp.clip(SIGMA, path.SIGMA_FLOOR, 1 - path.SIGMA_FLOOR)
     x, v = path.corrupt(CLEAN, NOISE, level), path.velocity(CLEAN, NOISE)
-    output = {"velocity": v, "clean": CLEAN}[prediction]
+    output = {"velocity": v, "clean": CLEAN, "noise": NOISE}[prediction]
     close(path.velocity_from_prediction(prediction, output, x, level), v)
 
 
@@ -54,3 +54,20 @@ def test_a_clean_prediction_stays_finite_at_sigma_zero():
 def test_a_noise_level_of_another_batch_is_refused():
     with pytest.raises(Exception, match="sigma"):
         path.corrupt(CLEAN, NOISE, jnp.zeros(4))
+
+
+def test_levels_of_tokens_corrupt_each_token_alone():
+    levels = jax.random.uniform(KEYS[0], (5, 3))
+    whole = path.corrupt(CLEAN, NOISE, levels)
+    for token in range(3):
+        close(whole[:, token], path.corrupt(CLEAN[:, token], NOISE[:, token], levels[:, token]))
+    close(path.clean_from_velocity(whole, path.velocity(CLEAN, NOISE), levels), CLEAN)
+
+
+def test_segments_share_their_tokens_equally_and_in_order():
+    levels = jnp.array([[0.1, 0.2], [0.3, 0.4]])
+    expected = [[0.1, 0.1, 0.1, 0.2, 0.2, 0.2], [0.3, 0.3, 0.3, 0.4, 0.4, 0.4]]
+    close(path.per_token(levels, 6), jnp.array(expected))
+    close(path.per_token(levels[:, 0], 2), jnp.array([[0.1, 0.1], [0.3, 0.3]]))
+    with pytest.raises(ValueError, match="equal segments"):
+        path.per_token(levels, 5)
