@@ -10,6 +10,7 @@ import pytest
 
 from wamjax.flow.guidance import guided
 from wamjax.flow.sampler import Program, SamplerConfig, phases, sample
+from wamjax.flow.variance_preserving import cosine_signals
 
 NOISE = {
     "video": jax.random.normal(jax.random.key(0), (4, 2, 3)),
@@ -66,6 +67,77 @@ def test_a_policy_without_video_samples_the_action_alone():
     assert set(alone) == {"action"}
     both = sample(SamplerConfig(program="action_only"), to_clean, NOISE)
     np.testing.assert_allclose(alone["action"], both["action"], rtol=1e-6)
+
+
+def test_a_further_stream_follows_its_leader():
+    noise = NOISE | {"value": NOISE["action"], "feature": NOISE["video"]}
+
+    def slopes(x, sigma):
+        likes = {"video": "video", "action": "action", "value": "action", "feature": "video"}
+        return {
+            name: to_clean({like: x[name]}, {like: sigma[name]})[like]
+            for name, like in likes.items()
+        }
+
+    config = SamplerConfig(
+        program="video_only", steps=3, followers=(("value", "action"), ("feature", "video"))
+    )
+    out = sample(config, slopes, noise)
+    np.testing.assert_allclose(out["feature"], 2.0, atol=1e-5)
+    np.testing.assert_array_equal(out["value"], noise["value"])
+    with pytest.raises(ValueError, match="follows one"):
+        SamplerConfig(followers=(("video", "action"),))
+
+
+def test_video_and_action_may_take_different_numbers_of_steps():
+    config = SamplerConfig(program="video_then_action", steps=5, video_steps=2)
+    seen: list[tuple[float, float]] = []
+
+    def noted(x, sigma):
+        levels = sigma["video"][0], sigma["action"][0]
+        jax.debug.callback(lambda v, a: seen.append((float(v), float(a))), *levels)
+        return to_clean(x, jax.tree.map(lambda s: jnp.maximum(s, 0.1), sigma))
+
+    jax.block_until_ready(sample(config, noted, NOISE))
+    jax.effects_barrier()
+    assert sum(action == 1 and video > 0 for video, action in seen) == 2
+    assert sum(video == 0 for video, _ in seen) == 5
+
+
+def test_the_sampler_of_octo_is_values():
+    """20 ancestral steps, decided by the key, within +-5, and of the data's variance."""
+    config = SamplerConfig(program="action_only", steps=20, solver="ddpm", grid="cosine", clip=5.0)
+
+    def unit(x, sigma):
+        level = sigma["action"][:, None]
+        rest = 1 - level
+        variance = rest**2 + level**2
+        return {"action": (level - rest) * x["action"] / variance}
+
+    noise = {"action": jax.random.normal(jax.random.key(5), (4096, 4))}
+    first = sample(config, unit, noise, jax.random.key(0))["action"]
+    np.testing.assert_array_equal(first, sample(config, unit, noise, jax.random.key(0))["action"])
+    assert np.abs(np.asarray(first)).max() <= 5
+    np.testing.assert_allclose(np.var(first), cosine_signals(20)[0], rtol=0.04)
+    with pytest.raises(ValueError, match="key"):
+        sample(config, unit, noise)
+
+
+def test_the_grid_of_edm_begins_with_its_spread():
+    """Cosmos-Policy: y = 80 noise is x = noise 80 / 81, and two levels are one clean prediction."""
+    config = SamplerConfig(program="action_only", steps=1, grid="edm")
+    seen = []
+
+    def noted(x, sigma):
+        seen.append(x["action"] / NOISE["action"])
+        return to_clean(x, sigma)
+
+    with jax.disable_jit():
+        out = sample(config, noted, {"action": NOISE["action"]})
+    np.testing.assert_allclose(seen[0], 80 / 81, rtol=2e-4)
+    np.testing.assert_allclose(out["action"], CLEAN["action"], atol=1e-5)
+    with pytest.raises(ValueError, match="early"):
+        SamplerConfig(grid="edm", video_end=0.5)
 
 
 def test_what_cannot_be_sampled_is_refused():

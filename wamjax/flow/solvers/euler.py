@@ -3,10 +3,15 @@
 import jax
 
 from wamjax.core.typing import PyTree
-from wamjax.flow.solvers.interface import Velocity
+from wamjax.flow.solvers.interface import Method, Place, Velocity, nothing
 
 
-def step(velocity: Velocity, x: PyTree, now: PyTree, after: PyTree) -> PyTree:
-    """One evaluation; `now` and `after` are scalars, one per stream."""
-    slope = velocity(x, now)
-    return jax.tree.map(lambda x, v, a, b: x + (b - a) * v, x, slope, now, after)
+def step(
+    velocity: Velocity, slope: PyTree, place: Place, x: PyTree, memory: None
+) -> tuple[PyTree, None]:
+    """One evaluation."""
+    moved = jax.tree.map(lambda x, v, a, b: x + (b - a) * v, x, slope, place.now, place.after)
+    return moved, None
+
+
+METHOD = Method(nothing, step)
