@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from wamjax.flow.levels import LevelLaw, LevelsConfig, draw_levels, quantile
+from wamjax.core.config import from_flags, from_json, to_flags, to_json
+from wamjax.flow.laws import LevelLaw, quantile
+from wamjax.flow.levels import LevelsConfig, draw_levels
+from wamjax.flow.variance_preserving import cosine_levels
 
 U = np.linspace(0.01, 0.99, 33)
 
@@ -27,19 +30,138 @@ def shift(sigma: np.ndarray, s: float) -> np.ndarray:
         (LevelLaw(law="beta", beta=1.5, shift=0.5), shift(stats.beta.ppf(U, 1, 1.5), 0.5)),
         (LevelLaw(law="beta", alpha=1.5, beta=2.5), stats.beta.ppf(U, 1.5, 2.5)),
         (LevelLaw(law="fixed", value=0.8, shift=5.0), np.full_like(U, 0.8)),
+        (LevelLaw(law="beta", alpha=1.5, low=0.001), 0.999 * stats.beta.ppf(U, 1.5, 1) + 0.001),
+        (LevelLaw(law="grid", entries=10, shift=5.0), shift(np.ceil(U * 10) / 10, 5.0)),
     ],
 )
 def test_quantiles_are_those_of_the_law(law, expected):
     np.testing.assert_allclose(quantile(law, jnp.asarray(U, jnp.float32)), expected, atol=3e-5)
 
 
-def test_draws_follow_the_law_and_stay_inside():
-    law = LevelLaw(law="logit_normal", mean=0.5, std=2.0)
-    config = LevelsConfig(video=law)
-    drawn = np.asarray(draw_levels(config, jax.random.key(1), 20_000)["video"])
+def cosmos(sigma: np.ndarray, frames: int) -> np.ndarray:
+    """The distribution function of Cosmos-Policy's law, from its words: EDM's noise level is
+    log-normal for 70 % and uniform for 30 % of the draws, times the root of the frames."""
+    e = sigma / (1 - sigma) / np.sqrt(frames)
+    return 0.7 * stats.norm.cdf(np.log(e), np.log(4), 1.2) + 0.3 * np.clip((e - 1) / 84, 0, 1)
+
+
+EDM = LevelLaw(law="edm", mean=float(np.log(4)), std=1.2, shift=3.0)
+LAWS = {
+    "uniform": (LevelLaw(shift=5.0), lambda s: s / (5 - 4 * s)),
+    "grid": (LevelLaw(law="grid", shift=5.0), lambda s: s / (5 - 4 * s)),
+    "logit_normal": (
+        LevelLaw(law="logit_normal", mean=0.5, std=2.0),
+        lambda s: stats.norm.cdf(special.logit(s), 0.5, 2.0),
+    ),
+    "beta": (LevelLaw(law="beta", alpha=7.0, beta=2.0), stats.beta(7, 2).cdf),
+    "beta mirrored": (
+        LevelLaw(law="beta", alpha=2.0, beta=7.0),
+        lambda s: 1 - stats.beta(7, 2).cdf(1 - s),
+    ),
+    "pi0": (
+        LevelLaw(law="beta", alpha=1.5, low=0.001),
+        lambda s: stats.beta(1.5, 1).cdf((s - 0.001) / 0.999),
+    ),
+    # The integral of 3/2 sqrt(s).
+    "root": (LevelLaw(law="beta", alpha=1.5), lambda s: s**1.5),
+    "edm": (EDM, lambda s: cosmos(s, 9)),
+}
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+@pytest.mark.parametrize("name", LAWS)
+def test_draws_follow_the_law(name, stratified):
+    """Kolmogorov-Smirnov: the distance is below 1.95 / sqrt(n) with probability 0.999, and below
+    1 / n (and half an entry of a grid) where the draws are stratified."""
+    law, distribution = LAWS[name]
+    count = 20_000
+    config = LevelsConfig(video=law, stratified=stratified)
+    drawn = np.sort(draw_levels(config, jax.random.key(1), count)["video"])
     assert drawn.min() >= 0
     assert drawn.max() <= 1
-    assert stats.kstest(special.logit(drawn), stats.norm(0.5, 2.0).cdf).pvalue > 1e-3
+    share = distribution(drawn.astype(np.float64))
+    below, above = np.arange(count) / count, np.arange(1, count + 1) / count
+    # Draws of a grid stand in runs, whose ends alone are steps of the distribution.
+    ends = np.append(drawn[1:] != drawn[:-1], True)
+    distance = max(np.abs(share - above)[ends].max(), np.maximum(below - share, 0).max())
+    grid = 1 / law.entries if law.law == "grid" else 0.0
+    assert distance < (2 / count if stratified else 1.95 / count**0.5) + grid
+
+
+def test_the_levels_of_the_cosine_schedule_are_equally_likely():
+    law = LevelLaw(law="cosine", entries=20)
+    drawn = np.asarray(draw_levels(LevelsConfig(action=law), jax.random.key(0), 8_000)["action"])
+    levels, counts = np.unique(drawn, return_counts=True)
+    np.testing.assert_array_equal(levels, cosine_levels(20))
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_fixed_levels_are_fixed():
+    law = LevelLaw(law="fixed", value=0.8, low=0.5)
+    levels = draw_levels(LevelsConfig(video=law), jax.random.key(0), 8)
+    np.testing.assert_array_equal(levels["video"], np.full(8, 0.8, np.float32))
+
+
+def test_a_stratified_batch_has_one_draw_in_every_stratum():
+    for segments in ({}, {"action": 3}):
+        config = LevelsConfig(stratified=True)
+        drawn = draw_levels(config, jax.random.key(3), 64, segments=segments)["action"]
+        columns = np.asarray(drawn).reshape(64, -1)
+        for column in columns.T:
+            np.testing.assert_array_equal(np.sort(np.floor(column * 64)), np.arange(64))
+        assert len({tuple(np.argsort(column)) for column in columns.T}) == columns.shape[1]
+
+
+def test_segments_have_levels_of_their_own():
+    config = LevelsConfig(others=(("value", LevelLaw(shift=3.0)),))
+    levels = draw_levels(
+        config,
+        jax.random.key(0),
+        4_000,
+        streams=("video", "action", "value"),
+        segments={"video": 3, "action": 2},
+    )
+    assert {name: level.shape for name, level in levels.items()} == {
+        "video": (4_000, 3),
+        "action": (4_000, 2),
+        "value": (4_000,),
+    }
+    columns = np.concatenate([np.asarray(v).reshape(4_000, -1) for v in levels.values()], axis=1)
+    assert np.abs(np.corrcoef(columns.T) - np.eye(6)).max() < 0.06
+
+
+def test_shared_segments_are_shared_one_by_one():
+    levels = draw_levels(
+        LevelsConfig(coupling="shared"),
+        jax.random.key(0),
+        64,
+        segments={"video": 4, "action": 4},
+    )
+    np.testing.assert_array_equal(levels["video"], levels["action"])
+    assert len(np.unique(levels["video"][0])) == 4
+    with pytest.raises(ValueError, match="one shape"):
+        draw_levels(LevelsConfig(coupling="shared"), jax.random.key(0), 8, segments={"video": 4})
+
+
+def test_a_draw_does_not_depend_on_who_else_is_asked():
+    config = LevelsConfig(others=(("value", LevelLaw()),))
+    alone = draw_levels(config, jax.random.key(0), 8, streams=("action",))
+    among = draw_levels(config, jax.random.key(0), 8, streams=("value", "action", "video"))
+    np.testing.assert_array_equal(alone["action"], among["action"])
+
+
+def test_streams_without_a_law_or_with_two_are_refused():
+    with pytest.raises(ValueError, match="tactile"):
+        draw_levels(LevelsConfig(), jax.random.key(0), 8, streams=("tactile",))
+    with pytest.raises(ValueError, match="one noise law"):
+        LevelsConfig(others=(("video", LevelLaw()),))
+
+
+def test_a_config_with_streams_of_its_own_passes_through_flags_and_json():
+    config = LevelsConfig(others=(("value", EDM), ("feature", LevelLaw(shift=2.0))))
+    assert from_flags(LevelsConfig, to_flags(config)) == config
+    assert from_json(LevelsConfig, to_json(config)) == config
+    assert hash(from_json(LevelsConfig, to_json(config))) == hash(config)
 
 
 def test_shared_streams_with_one_law_have_one_level():
@@ -63,3 +185,5 @@ def test_a_parameter_out_of_range_is_refused():
         LevelLaw(shift=0.0)
     with pytest.raises(ValueError, match="fixed"):
         LevelLaw(law="fixed", value=1.2)
+    with pytest.raises(ValueError, match="range"):
+        LevelLaw(low=0.5, high=0.5)

@@ -1,118 +1,112 @@
-"""Noise levels for training: each stream's law, and how the streams are coupled.
+"""Noise levels for training: each stream's law, and what the draws share.
 
-    sigma = s * q(u) / (1 + (s - 1) * q(u)),   u ~ Uniform(0, 1),   q the quantile of the law
+    sigma = quantile(law, u),   u ~ Uniform(0, 1)                       see flow.laws
 
-`shared` gives both streams one u (one sigma, if their laws are equal), `independent` one u each.
-Shared with equal laws: DreamZero (2602.15922). Independent: UWM (2504.02792). Video at a high
-noise while the action is free: DreamZero-Flash, Beta(7, 1). Logit-normal: SD3 (2403.03206).
+between streams     `shared` gives all streams one u (one sigma, if their laws are equal),
+                    `independent` one u each
+within a stream     one u for the sample, or one for each of its segments (blocks or frames)
+over the batch      independent, or `stratified`: u = (permuted 0 ... B-1 + one offset) / B
+
+Shared per block: DreamZero (2602.15922). Shared per sample: Cosmos-Policy (2601.16163).
+Independent: UWM (2504.02792); per latent frame, LingBot-VA (2601.21998). Video at a high noise
+while the action is free: DreamZero-Flash, Beta(7, 1). Stratified: X-VLA (2510.10274).
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Literal, assert_never
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import betainc, ndtri
 
 from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array, Float, Key, typed
-from wamjax.flow.grid import shifted
+from wamjax.flow.laws import Law as Law
+from wamjax.flow.laws import LevelLaw as LevelLaw
+from wamjax.flow.laws import quantile as quantile
 
-Law = Literal["uniform", "logit_normal", "beta", "fixed"]
 Coupling = Literal["shared", "independent"]
-
-BISECTIONS = 24
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LevelLaw:
-    """The law of one stream's noise level.
-
-    Attributes:
-        law: which; the fields below that it does not name are not used.
-        mean, std: of the logit, for `logit_normal`.
-        alpha, beta: of `beta`; mass near 1 (noise) for alpha > beta.
-        value: the level of `fixed`; it is not shifted.
-        shift: above 1 towards noise, below 1 towards data.
-
-    Raises:
-        ValueError: a parameter outside its range.
-    """
-
-    law: Law = "uniform"
-    mean: float = 0.0
-    std: float = 1.0
-    alpha: float = 1.0
-    beta: float = 1.0
-    value: float = 1.0
-    shift: float = 1.0
-
-    def __post_init__(self) -> None:
-        if min(self.std, self.alpha, self.beta, self.shift) <= 0:
-            raise ValueError("std, alpha, beta and shift of a noise law must be positive")
-        if not 0 <= self.value <= 1:
-            raise ValueError(f"a fixed noise level lies in [0, 1], got {self.value}")
+STREAMS = ("video", "action")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LevelsConfig:
-    """The laws of both streams and whether they share their draw."""
+    """The laws of all streams and what their draws share.
+
+    Attributes:
+        coupling: between streams.
+        stratified: spread the draws of a batch evenly.
+        video, action: laws of the two streams that most systems have.
+        others: (stream, law) of any other stream, such as "value" or "feature".
+
+    Raises:
+        ValueError: a stream with two laws.
+    """
 
     coupling: Coupling = "independent"
+    stratified: bool = False
     video: LevelLaw = LevelLaw()
     action: LevelLaw = LevelLaw()
+    others: tuple[tuple[str, LevelLaw], ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [*STREAMS, *(name for name, _ in self.others)]
+        if len(set(names)) != len(names):
+            raise ValueError(f"each stream has one noise law, got laws for {names}")
+
+    @property
+    def laws(self) -> dict[str, LevelLaw]:
+        """The law of every stream."""
+        return {"video": self.video, "action": self.action, **dict(self.others)}
 
 
-def _beta_quantile(alpha: float, beta: float, u: Array) -> Array:
-    # The published laws have one parameter 1, where the quantile is closed.
-    if beta == 1:
-        return u ** (1 / alpha)
-    if alpha == 1:
-        return 1 - (1 - u) ** (1 / beta)
-
-    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bounds
-        middle = (low + high) / 2
-        below = betainc(alpha, beta, middle) < u
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
-
-    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (jnp.zeros_like(u), jnp.ones_like(u)))
-    return (low + high) / 2
-
-
-@typed
-def quantile(law: LevelLaw, u: Float[Array, " B"]) -> Float[Array, " B"]:
-    """The noise level below which a share `u` in (0, 1) of the law's mass lies."""
-    match law.law:
-        case "uniform":
-            return shifted(u, law.shift)
-        case "logit_normal":
-            return shifted(jax.nn.sigmoid(law.mean + law.std * ndtri(u)), law.shift)
-        case "beta":
-            return shifted(_beta_quantile(law.alpha, law.beta, u), law.shift)
-        case "fixed":
-            return jnp.full_like(u, law.value)
-        case _:
-            assert_never(law.law)
+def _uniform(key: Key, shape: tuple[int, ...], stratified: bool) -> Array:
+    tiny = jnp.finfo(jnp.float32).eps
+    if not stratified:
+        return jax.random.uniform(key, shape, minval=tiny, maxval=1 - tiny)
+    keys = named_keys(key, "order", "offset")
+    strata = jnp.arange(shape[0], dtype=jnp.float32).reshape(-1, *[1] * (len(shape) - 1))
+    order = jax.random.permutation(keys["order"], jnp.broadcast_to(strata, shape), independent=True)
+    offset = jax.random.uniform(keys["offset"], shape[1:])
+    return jnp.clip((order + offset) / shape[0], tiny, 1 - tiny)
 
 
 @typed
-def draw_levels(config: LevelsConfig, key: Key, batch: int) -> dict[str, Float[Array, " B"]]:
-    """Noise levels in [0, 1] for `batch` samples of the streams "video" and "action"."""
-    keys = named_keys(key, "video", "action", "shared")
+def draw_levels(
+    config: LevelsConfig,
+    key: Key,
+    batch: int,
+    *,
+    streams: Sequence[str] = STREAMS,
+    segments: Mapping[str, int] | None = None,
+) -> dict[str, Float[Array, "B ..."]]:
+    """Noise levels in [0, 1] for `batch` samples.
+
+    Args:
+        streams: for which to draw. A stream's draw does not depend on which others are asked for.
+        segments: of the streams that have one level for each of S segments; the rest have one.
+
+    Returns:
+        [B], or [B, S] for a stream in `segments`.
+
+    Raises:
+        ValueError: a stream without a law, or shared draws of different shapes.
+    """
+    laws, counts = config.laws, dict(segments or {})
+    if unknown := {*streams, *counts} - set(laws):
+        raise ValueError(f"no noise law for {sorted(unknown)}; there are laws for {sorted(laws)}")
+    shapes = {name: (batch, counts[name]) if name in counts else (batch,) for name in streams}
     match config.coupling:
         case "shared":
-            keys = {"video": keys["shared"], "action": keys["shared"]}
+            if len(set(shapes.values())) > 1:
+                raise ValueError(f"streams that share their levels have one shape, got {shapes}")
+            shared = named_keys(key, "shared")["shared"]
+            keys = dict.fromkeys(streams, shared)
         case "independent":
-            pass
+            keys = named_keys(key, *streams)
         case _:
             assert_never(config.coupling)
-
-    def draw(law: LevelLaw, key: Key) -> Array:
-        tiny = jnp.finfo(jnp.float32).eps
-        return quantile(law, jax.random.uniform(key, (batch,), minval=tiny, maxval=1 - tiny))
-
     return {
-        "video": draw(config.video, keys["video"]),
-        "action": draw(config.action, keys["action"]),
+        name: quantile(laws[name], _uniform(keys[name], shapes[name], config.stratified))
+        for name in streams
     }
