@@ -1,0 +1,7 @@
+"""Losses of heads that do not flow: each a masked mean, over the same divisor as the flow's."""
+
+from wamjax.flow.losses.absolute import absolute_loss as absolute_loss
+from wamjax.flow.losses.binary import binary_loss as binary_loss
+from wamjax.flow.losses.dimensions import Group as Group
+from wamjax.flow.losses.dimensions import grouped_mean as grouped_mean
+from wamjax.flow.losses.tokens import token_loss as token_loss
