@@ -1,0 +1,59 @@
+"""Chunks that go on from actions under way: what is known is clean, at level 0, without loss."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wamjax.flow.loss import velocity_loss
+from wamjax.flow.path import corrupt, velocity
+from wamjax.flow.prefix import delayed, draw_delays, hold
+
+KEYS = jax.random.split(jax.random.key(0), 4)
+CLEAN, NOISE = jax.random.normal(KEYS[0], (5, 8, 3)), jax.random.normal(KEYS[1], (5, 8, 3))
+SIGMA = jax.random.uniform(KEYS[2], (5,), minval=0.1)
+DELAY = jnp.array([0, 1, 3, 7, 8])
+
+
+def test_known_actions_are_clean_and_the_others_are_the_path():
+    chunk = delayed(CLEAN, NOISE, SIGMA, DELAY)
+    whole = corrupt(CLEAN, NOISE, SIGMA)
+    for sample, d in enumerate(DELAY.tolist()):
+        np.testing.assert_array_equal(chunk.noisy[sample, :d], CLEAN[sample, :d])
+        np.testing.assert_array_equal(chunk.noisy[sample, d:], whole[sample, d:])
+        np.testing.assert_array_equal(chunk.sigma[sample, :d], 0)
+        np.testing.assert_array_equal(chunk.sigma[sample, d:], SIGMA[sample])
+        np.testing.assert_array_equal(chunk.mask[sample, :, 0], np.arange(8) >= d)
+
+
+def test_no_delay_is_plain_flow_matching():
+    chunk = delayed(CLEAN, NOISE, SIGMA, jnp.zeros(5, jnp.int32))
+    np.testing.assert_array_equal(chunk.noisy, corrupt(CLEAN, NOISE, SIGMA))
+    assert np.all(chunk.mask)
+
+
+def test_the_loss_does_not_look_at_what_is_known():
+    chunk = delayed(CLEAN, NOISE, SIGMA, DELAY)
+
+    def loss(predicted):
+        return velocity_loss(predicted, velocity(CLEAN, NOISE), chunk.mask)
+
+    slope = np.asarray(jax.grad(loss)(jnp.zeros_like(CLEAN)))
+    np.testing.assert_array_equal((slope != 0).all(-1), np.asarray(chunk.mask)[..., 0])
+
+
+def test_levels_may_be_given_per_token():
+    levels = jax.random.uniform(KEYS[3], (5, 8))
+    chunk = delayed(CLEAN, NOISE, levels, DELAY)
+    np.testing.assert_array_equal(chunk.sigma, jnp.where(chunk.mask[..., 0], levels, 0))
+
+
+def test_delays_are_uniform_from_none_to_the_longest():
+    drawn = draw_delays(jax.random.key(0), 8_000, 4)
+    values, counts = np.unique(drawn, return_counts=True)
+    np.testing.assert_array_equal(values, np.arange(5))
+    np.testing.assert_allclose(counts / 8_000, 0.2, atol=0.02)
+
+
+def test_what_is_held_while_sampling_is_what_was_known_while_training():
+    chunk = delayed(CLEAN, NOISE, SIGMA, DELAY)
+    np.testing.assert_array_equal(hold(corrupt(CLEAN, NOISE, SIGMA), CLEAN, DELAY), chunk.noisy)
