@@ -13,14 +13,16 @@ import optax
 import pytest
 
 from wamjax.flow.jumps import sample_jumps
+from wamjax.flow.laws import LevelLaw
 from wamjax.flow.loss import velocity_loss
 from wamjax.flow.mean_flow import draw_spans, mean_flow_loss
 from wamjax.flow.path import corrupt, velocity
 from wamjax.flow.shortcut import draw_jumps, shortcut_loss
 
 MEAN, DEVIATION = 0.7, 0.6
+KEY = jax.random.key(0)
 EVERYWHERE = jnp.ones((1, 1), bool)
-BATCH, WIDTH, TRAIN_STEPS = 256, 96, 1500
+BATCH, WIDTH, TRAIN_STEPS = 256, 64, 600
 
 
 def mean_velocity(x: jax.Array, sigma: jax.Array, step: jax.Array) -> jax.Array:
@@ -51,36 +53,38 @@ def gaussian_batch(count: int) -> tuple[jax.Array, jax.Array]:
     return MEAN + DEVIATION * clean, noise
 
 
-def shortcut_gradient(scale: jax.Array) -> jax.Array:
-    """Of the shortcut loss of jumps alone, at scale times the true mean velocity."""
-    clean, noise = gaussian_batch(512)
-    sigma, step = draw_jumps(jax.random.key(2), 512, 512)
-    return jax.grad(
-        lambda scale: shortcut_loss(
-            lambda x, s, d: scale * mean_velocity(x, s, d),
-            clean,
-            noise,
-            sigma,
-            step,
-            EVERYWHERE,
-            jumps=512,
-            smallest=0.0,
-            teacher=mean_velocity,
-        )
-    )(scale)
-
-
 def test_two_true_half_jumps_are_the_true_jump():
     clean, noise = gaussian_batch(512)
-    sigma, step = draw_jumps(jax.random.key(2), 512, 512)
-    loss = functools.partial(
-        shortcut_loss, mean_velocity, clean, noise, sigma, step, EVERYWHERE, smallest=0.0
-    )
-    assert loss(jumps=512) < 1e-9
-    # As flow matching it is not: the noise of a sample is not the mean of all.
-    assert loss(jumps=0) > 0.1
-    np.testing.assert_allclose(shortcut_gradient(jnp.float32(1)), 0, atol=1e-4)
-    assert shortcut_gradient(jnp.float32(1.2)) > 0.05
+    sigma, step = jax.jit(lambda k: draw_jumps(k, 512, 512))(KEY)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def both(scale: float, jumps: int) -> tuple[jax.Array, jax.Array]:
+        """The loss at a multiple of the truth, taught by the truth, and its slope."""
+
+        def loss(scale: jax.Array) -> jax.Array:
+            def scaled(x: jax.Array, s: jax.Array, d: jax.Array) -> jax.Array:
+                return scale * mean_velocity(x, s, d)
+
+            return shortcut_loss(
+                scaled,
+                clean,
+                noise,
+                sigma,
+                step,
+                EVERYWHERE,
+                jumps=jumps,
+                smallest=0.0,
+                teacher=mean_velocity,
+            )
+
+        return jax.value_and_grad(loss)(scale)
+
+    loss, slope = both(1.0, 512)
+    assert loss < 1e-9
+    assert abs(slope) < 1e-4
+    assert both(1.2, 512)[1] > 0.05
+    # As flow matching the truth has a loss: the noise of a sample is not the mean of all.
+    assert both(1.0, 0)[0] > 0.1
 
 
 def test_the_smallest_half_is_followed_at_length_zero():
@@ -99,7 +103,7 @@ def test_the_smallest_half_is_followed_at_length_zero():
 
 
 def test_jumps_are_powers_of_two_that_end_on_their_own_grid():
-    sigma, step = map(np.asarray, draw_jumps(jax.random.key(0), 2_000, 1_500, halvings=4))
+    sigma, step = map(np.asarray, jax.jit(lambda k: draw_jumps(k, 2_000, 1_500, 4))(KEY))
     np.testing.assert_array_equal(np.unique(step[:1_500]), [1 / 8, 1 / 4, 1 / 2, 1])
     np.testing.assert_array_equal(sigma[:1_500] % step[:1_500], 0)
     assert np.all(sigma >= step)
@@ -109,7 +113,7 @@ def test_jumps_are_powers_of_two_that_end_on_their_own_grid():
 
 
 def test_spans_lie_inside_the_path():
-    sigma, step = map(np.asarray, draw_spans(jax.random.key(0), 4_000, 0.75))
+    sigma, step = map(np.asarray, jax.jit(lambda k: draw_spans(k, 4_000, 0.75))(KEY))
     assert np.all((step >= 0) & (step <= sigma) & (sigma <= 1))
     np.testing.assert_allclose((step == 0).mean(), 0.75, atol=0.03)
 
@@ -119,10 +123,11 @@ def test_the_true_mean_velocity_solves_the_equation_of_mean_flow():
 
     The scale of the truth is the one parameter; v enters linearly, so that its conditional mean
     alone counts."""
-    clean, noise = gaussian_batch(200_000)
-    sigma, step = draw_spans(jax.random.key(3), 200_000, 0.0)
 
-    def gradient(scale: float) -> jax.Array:
+    @jax.jit
+    def gradient(scale: jax.Array) -> jax.Array:
+        clean, noise = gaussian_batch(100_000)
+        sigma, step = draw_spans(jax.random.key(3), 100_000, 0.0)
         return jax.grad(
             lambda scale: mean_flow_loss(
                 lambda x, s, d: scale * mean_velocity(x, s, d),
@@ -133,7 +138,7 @@ def test_the_true_mean_velocity_solves_the_equation_of_mean_flow():
                 EVERYWHERE,
                 power=0.0,
             )
-        )(jnp.float32(scale))
+        )(scale)
 
     assert abs(gradient(1.0)) < 0.02
     assert gradient(1.2) > 0.1
@@ -142,15 +147,15 @@ def test_the_true_mean_velocity_solves_the_equation_of_mean_flow():
 
 def test_mean_flow_of_no_length_is_flow_matching():
     clean, noise = gaussian_batch(64)
-    sigma = jax.random.uniform(jax.random.key(0), (64,))
     zero = jnp.zeros(64)
-    plain = velocity_loss(
-        mean_velocity(corrupt(clean, noise, sigma), sigma, zero),
-        velocity(clean, noise),
-        EVERYWHERE,
-    )
-    ours = mean_flow_loss(mean_velocity, clean, noise, sigma, zero, EVERYWHERE, power=0.0)
-    np.testing.assert_allclose(ours, plain, rtol=1e-5)
+
+    @jax.jit
+    def losses(sigma: jax.Array) -> tuple[jax.Array, jax.Array]:
+        slope = mean_velocity(corrupt(clean, noise, sigma), sigma, zero)
+        ours = mean_flow_loss(mean_velocity, clean, noise, sigma, zero, EVERYWHERE, power=0.0)
+        return velocity_loss(slope, velocity(clean, noise), EVERYWHERE), ours
+
+    np.testing.assert_allclose(*losses(jax.random.uniform(KEY, (64,))), rtol=1e-5)
 
 
 def mixture(key: jax.Array, count: int) -> jax.Array:
@@ -185,7 +190,7 @@ def shortcut_objective(net, clean, noise, key):
 
 
 def mean_flow_objective(net, clean, noise, key):
-    sigma, step = draw_spans(key, BATCH, 0.5)
+    sigma, step = draw_spans(key, BATCH, 0.5, LevelLaw())
     return mean_flow_loss(net, clean, noise, sigma, step, EVERYWHERE)
 
 
@@ -235,4 +240,4 @@ def distance(objective, steps: int) -> float:
 @pytest.mark.parametrize("steps", [1, 2])
 def test_learned_jumps_are_nearer_to_the_data_than_euler(objective, steps):
     ours, euler = distance(objective, steps), distance(flow_objective, steps)
-    assert ours < 0.5 * euler
+    assert ours < 0.4 * euler

@@ -50,7 +50,7 @@ def test_it_is_the_mean_of_the_formula_over_the_real_entries(name):
 def test_what_is_masked_changes_neither_loss_nor_gradient(name):
     cases = {name: case[:3] for name, case in CASES.items()}
     loss, predicted, target = (cases | {"grouped": (grouped, PREDICTED, TARGET)})[name]
-    both = jax.value_and_grad(loss)
+    both = jax.jit(jax.value_and_grad(loss))
     mask = MASK[..., None] if predicted.ndim == 3 else MASK
     wild = jnp.where(MASK, target, -7 if target.dtype == jnp.int32 else jnp.nan)
     value, slope = both(predicted, target, MASK)
@@ -93,7 +93,9 @@ def test_a_group_that_is_not_there_is_refused():
 
 def test_binary_loss_is_finite_for_huge_logits():
     logit = jnp.array([[1e4, -1e4]])
-    both = jax.value_and_grad(lambda z: binary_loss(z, 1.0 - (z > 0), jnp.ones((1, 2), bool)))
+    both = jax.jit(
+        jax.value_and_grad(lambda z: binary_loss(z, 1.0 - (z > 0), jnp.ones((1, 2), bool)))
+    )
     value, slope = both(logit)
     np.testing.assert_allclose(value, 1e4)
     np.testing.assert_allclose(slope, [[0.5, -0.5]])

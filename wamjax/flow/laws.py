@@ -144,4 +144,5 @@ def quantile(law: LevelLaw, u: Float[Array, "*shape"]) -> Float[Array, "*shape"]
             return jnp.full_like(u, law.value)
         case _:
             assert_never(law.law)
-    return law.low + (law.high - law.low) * shifted(q, law.shift)
+    # Rounding in the shift may lead past its ends.
+    return jnp.clip(law.low + (law.high - law.low) * shifted(q, law.shift), law.low, law.high)
