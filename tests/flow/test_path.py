@@ -51,6 +51,16 @@ def test_a_clean_prediction_stays_finite_at_sigma_zero():
     close(v, jnp.full_like(CLEAN, 0.1 / path.SIGMA_FLOOR))
 
 
+def test_a_noise_prediction_reaches_as_near_to_noise_as_its_floor():
+    """The first level of a cosine schedule lies at 0.998."""
+    level = jnp.full(5, 0.998)
+    x, v = path.corrupt(CLEAN, NOISE, level), path.velocity(CLEAN, NOISE)
+    near = path.velocity_from_prediction("noise", NOISE, x, level, floor=1e-3)
+    np.testing.assert_allclose(near, v, atol=2e-3)
+    far = path.velocity_from_prediction("noise", NOISE, x, level)
+    np.testing.assert_allclose(far, v * 0.002 / path.SIGMA_FLOOR, atol=1e-4)
+
+
 def test_a_noise_level_of_another_batch_is_refused():
     with pytest.raises(Exception, match="sigma"):
         path.corrupt(CLEAN, NOISE, jnp.zeros(4))

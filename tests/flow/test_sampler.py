@@ -1,5 +1,6 @@
 """Sampler programs: who moves when, who is held, and what guidance does."""
 
+import dataclasses
 import itertools
 from typing import get_args
 
@@ -117,7 +118,9 @@ def test_the_sampler_of_octo_is_values():
     noise = {"action": jax.random.normal(jax.random.key(5), (4096, 4))}
     first = sample(config, unit, noise, jax.random.key(0))["action"]
     np.testing.assert_array_equal(first, sample(config, unit, noise, jax.random.key(0))["action"])
-    assert np.abs(np.asarray(first)).max() <= 5
+    assert 3 < np.abs(np.asarray(first)).max() <= 5
+    tight = sample(dataclasses.replace(config, clip=1.0), unit, noise, jax.random.key(0))
+    assert np.abs(np.asarray(tight["action"])).max() <= 1
     np.testing.assert_allclose(np.var(first), cosine_signals(20)[0], rtol=0.04)
     with pytest.raises(ValueError, match="key"):
         sample(config, unit, noise)

@@ -33,8 +33,10 @@ from wamjax.flow.path import velocity as velocity
 from wamjax.flow.path import velocity_from_clean as velocity_from_clean
 from wamjax.flow.path import velocity_from_noise as velocity_from_noise
 from wamjax.flow.path import velocity_from_prediction as velocity_from_prediction
+from wamjax.flow.prefix import continued as continued
 from wamjax.flow.prefix import delayed as delayed
 from wamjax.flow.prefix import draw_delays as draw_delays
+from wamjax.flow.prefix import hold as hold
 from wamjax.flow.sampler import SamplerConfig as SamplerConfig
 from wamjax.flow.sampler import Velocity as Velocity
 from wamjax.flow.sampler import sample as sample

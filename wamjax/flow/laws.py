@@ -18,6 +18,7 @@ root of the number of latent frames) is the shift s = c.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Literal, assert_never
 
@@ -32,8 +33,8 @@ from wamjax.flow.variance_preserving import cosine_levels
 Law = Literal["uniform", "grid", "logit_normal", "beta", "edm", "cosine", "fixed"]
 
 BISECTIONS = 28
-# The logit of the level of EDM's law is sought here; the mass outside is below 1e-7.
-EDM_LOGITS = (-10.0, 10.0)
+# EDM's law is inverted this many standard deviations around its mean; the rest is below 1e-11.
+DEVIATIONS = 7.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ class LevelLaw:
             )
         if self.entries < 1:
             raise ValueError(f"a schedule has at least one entry, got {self.entries}")
-        if not 0 <= self.uniform_share < 1 or not 0 <= self.floor < self.ceiling:
+        if not 0 <= self.uniform_share < 1 or not 0 < self.floor < self.ceiling:
             raise ValueError("edm needs a uniform share in [0, 1) of a rising, positive range")
 
 
@@ -116,7 +117,10 @@ def _edm_quantile(law: LevelLaw, u: Array) -> Array:
             law.uniform_share * jnp.clip(uniform, 0, 1)
         )
 
-    return jax.nn.sigmoid(_inverse(distribution, u, EDM_LOGITS))
+    reach = DEVIATIONS * law.std
+    low = min(law.mean - reach, math.log(law.floor))
+    high = max(law.mean + reach, math.log(law.ceiling))
+    return jax.nn.sigmoid(_inverse(distribution, u, (low, high)))
 
 
 def _entry(u: Array, entries: int) -> Array:

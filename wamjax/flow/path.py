@@ -108,14 +108,15 @@ def velocity_from_prediction(
     output: Float[Array, "B *data"],
     x: Float[Array, "B *data"],
     sigma: Float[Array, "B *N"],
+    floor: float = SIGMA_FLOOR,
 ) -> Float[Array, "B *data"]:
-    """The velocity that a network's `output` stands for."""
+    """The velocity that a network's `output` stands for; floor: the least divisor."""
     match prediction:
         case "velocity":
             return output
         case "clean":
-            return velocity_from_clean(x, output, sigma)
+            return velocity_from_clean(x, output, sigma, floor)
         case "noise":
-            return velocity_from_noise(x, output, sigma)
+            return velocity_from_noise(x, output, sigma, floor)
         case _:
             assert_never(prediction)

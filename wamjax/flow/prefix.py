@@ -6,7 +6,8 @@ While a chunk is computed the robot executes d more actions of the last one. Tra
     token k < d     clean action, level 0, no loss
     token k >= d    x(sigma), level sigma, loss
 
-Sampling holds the first d actions at level 0. The network must take one level per token.
+Sampling holds the first d actions at level 0: `continued` at every evaluation, `hold` at the end.
+The network must take one level per token.
 """
 
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 
 from wamjax.core.typing import Array, Bool, Float, Int, Key, typed
 from wamjax.flow.path import corrupt, per_token
+from wamjax.flow.sampler import Velocity
 
 
 class Delayed(NamedTuple):
@@ -66,5 +68,27 @@ def draw_delays(key: Key, batch: int, longest: int) -> Int[Array, " B"]:
 def hold(
     x: Float[Array, "B K A"], actions: Float[Array, "B K A"], delay: Int[Array, " B"]
 ) -> Float[Array, "B K A"]:
-    """x with its first `delay` tokens replaced by `actions`; before each step of a sampler."""
+    """x with its first `delay` tokens replaced by `actions`."""
     return jnp.where(under_way(delay, x.shape[1])[..., None], actions, x)
+
+
+def continued(
+    velocity: Velocity,
+    actions: Float[Array, "B K A"],
+    delay: Int[Array, " B"],
+    stream: str = "action",
+) -> Velocity:
+    """The velocity function of a sampler whose first `delay` actions are under way.
+
+    Args:
+        velocity: takes one level per token of `stream`.
+        actions: what is under way, and anything after it.
+    """
+    known = under_way(delay, actions.shape[1])
+
+    def slopes(x: dict[str, Array], sigma: dict[str, Array]) -> dict[str, Array]:
+        level = jnp.where(known, 0.0, per_token(sigma[stream], actions.shape[1]))
+        held = hold(x[stream], actions, delay)
+        return velocity(x | {stream: held}, sigma | {stream: level})
+
+    return slopes

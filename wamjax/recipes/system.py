@@ -139,7 +139,7 @@ class System:
         if cached:
             layout = self.parts.layout(plan, targets).context()
             cache = call(self.parts.model, params["model"], layout, context, method="prefill")
-        keys = named_keys(key, "video", "action")
+        keys = named_keys(key, "video", "action", "solver")
         batch = context.real.shape[0]
         rows, columns, width = self.parts.grid
         tokens = self.config.predicted_views * self.parts.latent_frames[1] * rows * columns
@@ -148,7 +148,8 @@ class System:
             "action": (batch, self.config.chunk, self.config.action_dim),
         }
         noise = {name: jax.random.normal(keys[name], shapes[name]) for name in targets}
-        return sample(sampler, self.parts.velocity(params, plan, targets, context, cache), noise)
+        slopes = self.parts.velocity(params, plan, targets, context, cache)
+        return sample(sampler, slopes, noise, keys["solver"])
 
     def _imagine(self, params: Params, context: Tokens, key: Key) -> Array:
         """Future video tokens from the world model, without gradients."""
