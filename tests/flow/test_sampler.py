@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from wamjax.core.config import from_flags, from_json, to_flags, to_json
 from wamjax.flow.guidance import guided
 from wamjax.flow.sampler import Program, SamplerConfig, phases, sample
 from wamjax.flow.variance_preserving import cosine_signals
@@ -18,6 +19,34 @@ NOISE = {
     "action": jax.random.normal(jax.random.key(1), (4, 5)),
 }
 CLEAN = {"video": jnp.full((4, 2, 3), 2.0), "action": jnp.full((4, 5), -1.0)}
+
+
+PUBLISHED = {
+    "DreamZero": SamplerConfig(
+        steps=16,
+        solver="unipc",
+        video_shift=5.0,
+        action_shift=5.0,
+        evaluated=(0, 1, 2, 4, 6, 9, 12, 15),
+    ),
+    "DreamZero-Flash": SamplerConfig(steps=1, video_end=0.8),
+    "Cosmos-Policy": SamplerConfig(
+        steps=5, solver="adams_bashforth", grid="edm", followers=(("value", "action"),)
+    ),
+    "LingBot-VA": SamplerConfig(
+        program="video_then_action", steps=10, video_steps=5, video_shift=5.0
+    ),
+    "Octo": SamplerConfig(program="action_only", steps=20, solver="ddpm", grid="cosine", clip=5.0),
+    "X-VLA": SamplerConfig(program="action_only", steps=10, solver="remix"),
+}
+EVALUATIONS = {
+    "DreamZero": 8,
+    "DreamZero-Flash": 1,
+    "Cosmos-Policy": 5,
+    "LingBot-VA": 15,
+    "Octo": 20,
+    "X-VLA": 10,
+}
 
 
 def to_clean(x, sigma):
@@ -107,7 +136,7 @@ def test_video_and_action_may_take_different_numbers_of_steps():
 
 def test_the_sampler_of_octo_is_values():
     """20 ancestral steps, decided by the key, within +-5, and of the data's variance."""
-    config = SamplerConfig(program="action_only", steps=20, solver="ddpm", grid="cosine", clip=5.0)
+    config = PUBLISHED["Octo"]
 
     def unit(x, sigma):
         level = sigma["action"][:, None]
@@ -141,6 +170,30 @@ def test_the_grid_of_edm_begins_with_its_spread():
     np.testing.assert_allclose(out["action"], CLEAN["action"], atol=1e-5)
     with pytest.raises(ValueError, match="early"):
         SamplerConfig(grid="edm", video_end=0.5)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_samplers_are_values_that_survive_flags_and_json(name):
+    config = PUBLISHED[name]
+    assert from_flags(SamplerConfig, to_flags(config)) == config
+    assert from_json(SamplerConfig, to_json(config)) == config
+    streams = {"action_only": {"action": NOISE["action"]}}.get(config.program, NOISE)
+    noise = streams | {name: NOISE["action"] for name, _ in config.followers}
+    count = []
+
+    def counted(x, sigma):
+        jax.debug.callback(lambda _: count.append(1), sigma["action"])
+        likes = {name: "action" if x[name].ndim == 2 else "video" for name in x}
+        return {
+            name: to_clean({like: x[name]}, {like: jnp.maximum(sigma[name], 1e-3)})[like]
+            for name, like in likes.items()
+        }
+
+    out = jax.block_until_ready(sample(config, counted, noise, jax.random.key(0)))
+    jax.effects_barrier()
+    assert len(count) == EVALUATIONS[name]
+    # One known point: every published sampler ends there, whatever its solver and grid.
+    np.testing.assert_allclose(out["action"], CLEAN["action"], atol=1e-4)
 
 
 def test_what_cannot_be_sampled_is_refused():

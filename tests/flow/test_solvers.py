@@ -235,6 +235,19 @@ def test_reuse_is_the_solver_on_the_frozen_slope(solver):
     assert np.abs(np.asarray(integrate(slope, NOISE, grid, solver) - asked)).min() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("solver", "evaluated"),
+    [("heun", ()), ("adams_bashforth", ()), ("unipc", ()), ("unipc", (0, 1, *range(3, 40)))],
+)
+def test_the_gradient_through_a_walk_is_that_of_the_flow(solver, evaluated):
+    """dx(0) / dx(1) = s, although lambda is infinite at both ends of the grid."""
+    grid = sigma_grid(40)
+    slope = jax.grad(
+        lambda x: integrate(gaussian_velocity, x, grid, solver, evaluated=evaluated).sum()
+    )(NOISE)
+    np.testing.assert_allclose(slope, SPREAD, atol=0.02)
+
+
 def test_reuse_that_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="rise from 0"):
         integrate(gaussian_velocity, NOISE, sigma_grid(4), "euler", evaluated=(1, 2))

@@ -123,7 +123,8 @@ def integrate(
         slope = batched(state[0], jax.tree.map(lambda s: s[row[0]], sigmas))
         for column, some_are_padding in enumerate(padded):
             index = row[column]
-            moved = advance(index, slope, *state)
+            # A padded row walks the first step, where every solver is finite, and forgets it.
+            moved = advance(jnp.maximum(index, 0), slope, *state)
             if some_are_padding:
                 real = index >= 0
                 moved = jax.tree.map(lambda a, b, real=real: jnp.where(real, a, b), moved, state)

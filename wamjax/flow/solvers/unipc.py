@@ -59,13 +59,14 @@ def _predict(
 def _correct(place: Place, predicted: Array, arrived: Array, now: Array, *memory: Array) -> Array:
     x, clean, level, earlier, earlier_level = memory
     start = half_log_signal(level)
-    h = half_log_signal(now) - start
+    # The first step corrects nothing; its numbers are kept finite for the sake of gradients.
+    h = jnp.where(place.index == 0, 1.0, half_log_signal(now) - start)
     r = (half_log_signal(earlier_level) - start) / h
     growth = jnp.expm1(-h)
     phi = growth / -h - 1
     b_1, b_2 = phi / growth, 2 * (phi / -h - 1 / 2) / growth
     second = (b_1 - b_2) / (1 - r)
-    young = place.index == 1
+    young = place.index <= 1
     weight_before = jnp.where(young, 0.0, second / r)
     weight_now = jnp.where(young, 1 / 2, b_1 - second)
     bend = weight_before * (earlier - clean) + weight_now * (arrived - clean)
