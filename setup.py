@@ -47,6 +47,8 @@ setup(
         "cuda": ["jax[cuda13]"],
         "tfds": ["tensorflow-cpu>=2.21"],
         "gym": ["gymnasium>=1.1"],
+        # What our blocks are checked against; torch for Linux brings gigabytes of CUDA.
+        "reference": ["torch>=2.6", "diffusers>=0.36"],
         "dev": [
             "beartype>=0.19",
             "gymnasium>=1.1",

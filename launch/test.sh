@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # All checks and tests on a fresh machine: format, lint, types, import contract, tests, notebooks.
 # Usage: bash launch/test.sh [--slow] [arguments of pytest]
+# --slow also installs torch and diffusers, which blocks are compared with, and runs what takes
+# minutes. Tests run on as many processes as there are cores, at most four; -n 0 runs them in one.
 set -euo pipefail
+extras="[dev]"
+case " $* " in *" --slow "*) extras="[dev,reference]" ;; esac
 # shellcheck source=launch/environment.sh
-source "$(dirname "$0")/environment.sh" "[dev]"
+source "$(dirname "$0")/environment.sh" "$extras"
 bin=.venv/bin
 # The ray caster is compared with MuJoCo's OpenGL pictures; without a library the tests say so.
 if ! ldconfig -p 2>/dev/null | grep -e 'libEGL\.so' -e 'libOSMesa\.so' >/dev/null &&
@@ -17,5 +21,6 @@ echo "+ ruff format --check" && $bin/ruff format --check --quiet .
 echo "+ ruff check" && $bin/ruff check --quiet .
 echo "+ lint-imports" && $bin/lint-imports --no-logo >/dev/null || $bin/lint-imports
 echo "+ pyright" && $bin/pyright --pythonpath $bin/python
-echo "+ pytest $*"
-exec $bin/python -m pytest "$@"
+cores=$($bin/python -c 'import os; print(min(4, len(os.sched_getaffinity(0))))')
+echo "+ pytest --numprocesses $cores --dist loadfile $*"
+exec $bin/python -m pytest --numprocesses "$cores" --dist loadfile "$@"
