@@ -1,7 +1,9 @@
-"""A ray caster for MuJoCo's primitives in pure JAX: colour, depth and segmentation."""
+"""A ray caster for MuJoCo's primitives and meshes in pure JAX: colour, depth, segmentation."""
 
 from wamjax.sim.render.camera import look_at as look_at
 from wamjax.sim.render.from_mujoco import from_mujoco as from_mujoco
+from wamjax.sim.render.mesh import Mesh as Mesh
+from wamjax.sim.render.mesh import build_mesh as build_mesh
 from wamjax.sim.render.picture import render as render
 from wamjax.sim.render.picture import to_uint8 as to_uint8
 from wamjax.sim.render.scene import DIRECTIONAL as DIRECTIONAL

@@ -2,6 +2,7 @@
 
 MuJoCo lights a surface by the sum over its lights of ambient, diffuse and specular colour times
 those of the material (OpenGL's fixed function); a material's shininess 0..1 is the exponent 0..128.
+Meshes come with their own normals, shared between triangles where MuJoCo draws them smooth.
 Differences from what MuJoCo draws: planes cast no shadows; geoms are opaque or (alpha 0) invisible;
 image textures, emission, reflections, attenuation, haze and a spot's ambient share are left out.
 """
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
+from wamjax.sim.render.mesh import Mesh, build_mesh
 from wamjax.sim.render.scene import (
     DIRECTIONAL,
     POINT,
@@ -23,6 +25,7 @@ from wamjax.sim.render.scene import (
 )
 
 EXPONENT = 128.0
+MESH = int(mujoco.mjtGeom.mjGEOM_MESH)
 _LIGHT_KINDS = {
     int(mujoco.mjtLightType.mjLIGHT_DIRECTIONAL): DIRECTIONAL,
     int(mujoco.mjtLightType.mjLIGHT_POINT): POINT,
@@ -59,8 +62,38 @@ def from_mujoco(
         lights=lights,
         ambient=_single(ambient),
         background=jnp.zeros(3),
+        meshes=_meshes(model),
     )
     return kinds, scene, eye
+
+
+def mesh_triangles(model: mujoco.MjModel, mesh: int) -> tuple[np.ndarray, np.ndarray]:
+    """(corners, their normals) of a mesh of the model, [T, 3, 3] each, in the frame of its geoms.
+
+    MuJoCo moves a mesh to its middle and main axes, and adds to the geoms' poses what that takes.
+    """
+    first = int(model.mesh_faceadr[mesh])
+    faces = slice(first, first + int(model.mesh_facenum[mesh]))
+    points = int(model.mesh_vertadr[mesh]) + model.mesh_face[faces]
+    normals = int(model.mesh_normaladr[mesh]) + model.mesh_facenormal[faces]
+    return model.mesh_vert[points], model.mesh_normal[normals]
+
+
+def colours(model: mujoco.MjModel) -> np.ndarray:
+    """float32 [G, 4], rgba that each geom is drawn in, textures left out."""
+    rgba, own = model.geom_rgba.copy(), model.geom_matid
+    dressed = np.flatnonzero(own >= 0)
+    # A colour of the geom's own, other than the default grey, wins over its material's.
+    plain = dressed[(model.geom_rgba[dressed] == 0.5 * np.array([1, 1, 1, 2])).all(1)]
+    rgba[plain] = model.mat_rgba[own[plain]]
+    return rgba
+
+
+def _meshes(model: mujoco.MjModel) -> tuple[Mesh, ...]:
+    """Of each mesh geom; geoms that share a mesh share the arrays."""
+    used = [int(model.geom_dataid[geom]) for geom in np.flatnonzero(model.geom_type == MESH)]
+    built = {mesh: build_mesh(*mesh_triangles(model, mesh)) for mesh in sorted(set(used))}
+    return tuple(built[mesh] for mesh in used)
 
 
 def _single(array: np.ndarray | float) -> jnp.ndarray:
@@ -69,14 +102,11 @@ def _single(array: np.ndarray | float) -> jnp.ndarray:
 
 def _materials(model: mujoco.MjModel) -> Materials:
     count = model.ngeom
-    rgba, specular, shininess = model.geom_rgba.copy(), np.full(count, 0.5), np.full(count, 0.5)
+    rgba, specular, shininess = colours(model), np.full(count, 0.5), np.full(count, 0.5)
     own = model.geom_matid
     dressed = np.flatnonzero(own >= 0)
     specular[dressed] = model.mat_specular[own[dressed]]
     shininess[dressed] = model.mat_shininess[own[dressed]]
-    # A colour of the geom's own, other than the default grey, wins over its material's.
-    plain = dressed[(model.geom_rgba[dressed] == 0.5 * np.array([1, 1, 1, 2])).all(1)]
-    rgba[plain] = model.mat_rgba[own[plain]]
     return Materials(
         rgb=_single(rgba[:, :3]),
         family=jnp.zeros(count, jnp.int32),

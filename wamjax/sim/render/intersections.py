@@ -20,7 +20,7 @@ from typing import assert_never
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array
-from wamjax.sim.render.scene import GeomKind
+from wamjax.sim.render.scene import Primitive
 from wamjax.sim.render.vector import Vector, dot, larger, smaller
 
 FAR = 1e10
@@ -28,7 +28,7 @@ TINY = 1e-9
 
 
 def surface_distance(
-    kind: GeomKind, o: Vector, d: Vector, size: Vector, side: Array
+    kind: Primitive, o: Vector, d: Vector, size: Vector, side: Array
 ) -> tuple[Array, Array]:
     """(t, hit): where the line crosses the surface, and whether it does; t may be negative.
 
@@ -56,7 +56,7 @@ def surface_distance(
             assert_never(kind)
 
 
-def contains(kind: GeomKind, o: Vector, size: Vector) -> Array:
+def contains(kind: Primitive, o: Vector, size: Vector) -> Array:
     """Whether the solid holds the point o; never for a plane."""
     match kind:
         case "plane":

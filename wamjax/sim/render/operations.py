@@ -17,7 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from wamjax.sim.render.picture import render
-from wamjax.sim.render.scene import GEOM_KINDS, Camera, GeomKind, Lights, Materials, Scene
+from wamjax.sim.render.scene import (
+    PRIMITIVES,
+    Camera,
+    GeomKind,
+    Lights,
+    Materials,
+    Primitive,
+    Scene,
+)
 
 # One floating-point operation per number made; roots, logarithms and so on count as one, too.
 # fmt: off
@@ -108,7 +116,7 @@ def per_frame(
     """Operations of one picture with H x W pixels.
 
     Args:
-        kinds: the kind of each geom.
+        kinds: the kind of each geom, no meshes: what those cost depends on what is seen.
         height: H pixels.
         width: W pixels.
         lights: how many lights there are.
@@ -122,16 +130,16 @@ def per_frame(
     return count(jax.make_jaxpr(draw)(*shapes).jaxpr)
 
 
-def per_kind() -> dict[GeomKind, tuple[Operations, Operations]]:
+def per_kind() -> dict[Primitive, tuple[Operations, Operations]]:
     """(eye, shade) of each kind: operations per ray from the eye and per ray to a light."""
     rays, found = PIXELS**2, {}
 
-    def picture(kinds: tuple[GeomKind, ...], shadows: int) -> Operations:
+    def picture(kinds: tuple[Primitive, ...], shadows: int) -> Operations:
         return per_frame(kinds, PIXELS, PIXELS, shadows=shadows)
 
     # A second geom of a kind joins the stage of the first, so the difference is that of one geom.
-    for kind in GEOM_KINDS:
-        base: tuple[GeomKind, ...] = ("sphere", kind)
+    for kind in PRIMITIVES:
+        base: tuple[Primitive, ...] = ("sphere", kind)
         eye = picture((*base, kind), 0) - picture(base, 0)
         both = picture((*base, kind), 1) - picture(base, 1)
         found[kind] = (eye.times(1 / rays), (both - eye).times(1 / rays))

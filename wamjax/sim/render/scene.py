@@ -11,9 +11,12 @@ from typing import Literal, get_args
 import flax.struct
 
 from wamjax.core.typing import Array
+from wamjax.sim.render.mesh import Mesh
 
-GeomKind = Literal["plane", "sphere", "capsule", "ellipsoid", "cylinder", "box"]
-GEOM_KINDS: tuple[GeomKind, ...] = get_args(GeomKind)
+Primitive = Literal["plane", "sphere", "capsule", "ellipsoid", "cylinder", "box"]
+PRIMITIVES: tuple[Primitive, ...] = get_args(Primitive)
+GeomKind = Literal[Primitive, "mesh"]
+GEOM_KINDS: tuple[GeomKind, ...] = (*PRIMITIVES, "mesh")
 
 # mujoco.mjtGeom; the numbers are part of MuJoCo's file format.
 MUJOCO_KINDS: dict[int, GeomKind] = {
@@ -23,6 +26,7 @@ MUJOCO_KINDS: dict[int, GeomKind] = {
     4: "ellipsoid",
     5: "cylinder",
     6: "box",
+    7: "mesh",
 }
 
 DIRECTIONAL, POINT, SPOT = 0, 1, 2
@@ -94,6 +98,9 @@ class Scene:
         lights: see `Lights`.
         ambient: float32 [3], light from everywhere.
         background: float32 [3], the colour where nothing is hit.
+        meshes: the triangles of each geom of kind "mesh", in the order of the geoms. They are the
+            same in all worlds of a batch, so build the scene inside of `vmap`, or leave them out of
+            it with `in_axes`.
     """
 
     position: Array
@@ -103,6 +110,7 @@ class Scene:
     lights: Lights
     ambient: Array
     background: Array
+    meshes: tuple[Mesh, ...] = ()
 
 
 @flax.struct.dataclass
@@ -139,9 +147,9 @@ def kind_names(kinds: tuple[GeomKind | int, ...]) -> tuple[GeomKind, ...]:
     """Geom kinds by name; integers are MuJoCo's `mjtGeom`.
 
     Raises:
-        ValueError: a kind that cannot be drawn (mesh, height field, ...).
+        ValueError: a kind that cannot be drawn (height field, SDF, ...).
     """
-    names = []
+    names: list[GeomKind] = []
     for kind in kinds:
         if isinstance(kind, str) and kind in GEOM_KINDS:
             names.append(kind)

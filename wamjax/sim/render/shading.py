@@ -4,17 +4,28 @@
           + specular sum_l seen_l specular_l max(n.h, 0)^shininess,    h = (l - d) / |l - d|
 
 (Blinn, SIGGRAPH 1977.) seen_l is 0 or 1, for a spot cos(angle to its axis)^exponent instead of 1.
-What a pixel needs to know about its geom is fetched for the winner only.
+What a pixel needs to know about its geom is fetched for the winner only. On a mesh, n is the mean
+of the normals at the triangle's corners by where the point lies between them (Phong, 1975).
 """
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array
-from wamjax.sim.render.scene import DIRECTIONAL, GEOM_KINDS, SPOT, GeomKind, Lights, Scene
+from wamjax.sim.render.scene import (
+    DIRECTIONAL,
+    GEOM_KINDS,
+    PRIMITIVES,
+    SPOT,
+    GeomKind,
+    Lights,
+    Scene,
+)
 from wamjax.sim.render.stages import settle
 from wamjax.sim.render.textures import darkness
 from wamjax.sim.render.trace import occluded
+from wamjax.sim.render.triangles import Soup, normals_at
 from wamjax.sim.render.vector import (
     Vector,
     add,
@@ -27,6 +38,21 @@ from wamjax.sim.render.vector import (
     subtract,
     unrotate,
 )
+
+
+@flax.struct.dataclass
+class Hits:
+    """What R rays hit first.
+
+    Attributes:
+        distance: float32 [R], m.
+        geom: int32 [R], -1 for nothing.
+        triangle: int32 [R], -1 for none; None in a scene without meshes.
+    """
+
+    distance: Array
+    geom: Array
+    triangle: Array | None
 
 
 def surface_table(kinds: tuple[GeomKind, ...], scene: Scene) -> Array:
@@ -72,11 +98,11 @@ def local_normal(kind: Array, p: Vector, size: Vector) -> Vector:
     """Outward direction at the surface point p of the local frame, not normalised.
 
     Args:
-        kind: index into GEOM_KINDS, as a float.
+        kind: index into PRIMITIVES, as a float.
         p: surface point.
         size: half sizes.
     """
-    is_kind = {name: kind == GEOM_KINDS.index(name) for name in GEOM_KINDS}
+    is_kind = {name: kind == index for index, name in enumerate(PRIMITIVES)}
     ax, ay, az = jnp.abs(p[0]) - size[0], jnp.abs(p[1]) - size[1], jnp.abs(p[2]) - size[2]
     on_x, on_y = (ax >= ay) & (ax >= az), (ay > ax) & (ay >= az)
     sign = tuple(jnp.where(c < 0, -1.0, 1.0) for c in p)
@@ -106,10 +132,10 @@ def shade(
     casters: tuple[int, ...],
     shadow_lights: int,
     scene: Scene,
+    soup: Soup | None,
     origin: Array,
     direction: Vector,
-    distance: Array,
-    geom: Array,
+    hits: Hits,
     pixel_width: Array,
 ) -> Array:
     """rgb in 0..1, [R, 3].
@@ -119,12 +145,13 @@ def shade(
         casters: indices of the solids that cast shadows, static.
         shadow_lights: how many of the leading lights may cast shadows, static.
         scene: geoms, materials and lights.
+        soup: its triangles, None without meshes.
         origin: the eye, [3].
         direction: unit rays.
-        distance: to the first hit (m).
-        geom: index of the geom hit, -1 for none.
+        hits: where they end.
         pixel_width: width of a pixel at one metre (m).
     """
+    distance, geom = hits.distance, hits.geom
     row = settle(of_winner(surface_table(kinds, scene), geom))
     centre, size, rgb = (row[0], row[1], row[2]), (row[12], row[13], row[14]), row[15:18]
     rows = ((row[3], row[4], row[5]), (row[6], row[7], row[8]), (row[9], row[10], row[11]))
@@ -135,9 +162,14 @@ def shade(
     point = add(components(origin), scale(jnp.where(hit, distance, 0.0), direction))
     p = unrotate(rows, subtract(point, centre))
     point, p, local = settle((point, p, local_normal(kind, p, size)))
+    flat = None
+    if soup is not None and hits.triangle is not None:
+        local, flat = settle(_on_mesh(soup, hits.triangle, p, local))
     normal = settle(normalise(rotate(rows, local)))
     facing = dot(normal, direction)
-    normal = scale(jnp.where(facing > 0, -1.0, 1.0), normal)
+    # Which side is seen is the flat surface's to say: a smooth normal may look away at an outline.
+    back = facing > 0 if flat is None else dot(rotate(rows, flat), direction) > 0
+    normal = scale(jnp.where(back, -1.0, 1.0), normal)
 
     ax, ay, az = jnp.abs(local[0]), jnp.abs(local[1]), jnp.abs(local[2])
     on_z = (az >= ax) & (az >= ay)
@@ -156,7 +188,8 @@ def shade(
         cosine = dot(normal, towards)
         seen = (cosine > 0) & lights.active[index]
         if index < shadow_lights and casters:
-            dark = occluded(kinds, casters, scene, point, towards, reach)
+            live = seen & hit & lights.shadow[index]
+            dark = occluded(kinds, casters, scene, soup, point, towards, reach, live)
             seen = seen & ~(dark & lights.shadow[index])
         half = settle(normalise(subtract(towards, direction)))
         glint = larger(dot(normal, half), jnp.full_like(cosine, 1e-6))
@@ -166,6 +199,17 @@ def shade(
         shine = shine + lights.specular[index][:, None] * gloss
     drawn = jnp.where(hit, rgb * tone * diffuse + shine, scene.background[:, None])
     return jnp.clip(drawn, 0.0, 1.0).T
+
+
+def _on_mesh(soup: Soup, triangle: Array, p: Vector, local: Vector) -> tuple[Vector, Vector]:
+    """(smooth, flat) normals in the geom's frame; `local` for both where no triangle is."""
+    smooth, flat = normals_at(soup, triangle, p)
+
+    def where(found: Vector) -> Vector:
+        x, y, z = (jnp.where(triangle >= 0, a, b) for a, b in zip(found, local, strict=True))
+        return x, y, z
+
+    return where(smooth), where(flat)
 
 
 def _arriving(lights: Lights, index: int, point: Vector) -> tuple[Vector, Array, Array]:
