@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from wamjax.cli.worlds import add_physics, names
+from wamjax.cli.worlds import add_meshes, add_physics, check_meshes, names
 from wamjax.core.config import fingerprint
 from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
@@ -41,6 +41,7 @@ class Demos:
         noise: factor on the disturbance of the executed actions.
         physics: which implementation steps the worlds.
         action: what the numbers of an action mean.
+        meshes: directory of the robot's meshes, see `TabletopEnv`; None for primitives.
     """
 
     tasks: tuple[str, ...]
@@ -51,6 +52,7 @@ class Demos:
     noise: float = 1.0
     physics: Physics = "auto"
     action: ActionFrame = "ee_delta"
+    meshes: str | None = None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,6 +99,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="what the recorded numbers mean (default ee_delta)",
     )
     add_physics(parser)
+    add_meshes(parser)
     parser.add_argument(
         "--check",
         type=int,
@@ -131,6 +134,7 @@ def episodes_from(demos: Demos, position: Any) -> Iterator[tuple[Episode, Any]]:
             action=demos.action,
             looks=looks,
             props=False,
+            meshes=demos.meshes,
         )
         with Progress(f"demos {task} {looks}", count - start.made, "episodes") as progress:
             made = collect_from(env, count, demos.seed, start, noise=demos.noise)
@@ -153,8 +157,8 @@ def check(out: pathlib.Path, demos: Demos, shard: int) -> pathlib.Path:
     """The directory that the data set goes to, once everything that was asked for can be done.
 
     Raises:
-        UserError: unknown task, robots that differ, a number out of range, or a data set that
-            exists.
+        UserError: unknown task, robots that differ, a number out of range, meshes that are not
+            there, or a data set that exists.
     """
     if not demos.tasks:
         raise UserError(f"--task must name a task; known tasks: {', '.join(TASKS)}.")
@@ -178,6 +182,7 @@ def check(out: pathlib.Path, demos: Demos, shard: int) -> pathlib.Path:
         raise UserError(
             f"one data set cannot hold the robots {' and '.join(robots)}; make one for each."
         )
+    check_meshes(None if demos.meshes is None else pathlib.Path(demos.meshes), demos.tasks)
     directory = dataset_directory(out, NAME, VERSION)
     if directory.exists():
         raise UserError(f"{directory} exists; choose another --out or remove it.")
@@ -227,6 +232,7 @@ def run(args: argparse.Namespace) -> None:
         noise=args.noise,
         physics=args.physics,
         action=args.action,
+        meshes=None if args.meshes is None else str(args.meshes),
     )
     if args.check < 0:
         raise UserError(f"--check must not be negative, got {args.check}.")

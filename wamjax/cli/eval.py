@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wamjax.cli.worlds import add_physics, names, severities
+from wamjax.cli.worlds import add_meshes, add_physics, check_meshes, names, severities
 from wamjax.core.errors import UserError
 from wamjax.eval.evaluate import Facts, episodes_of, evaluate
 from wamjax.eval.gallery import Gallery, film
@@ -72,6 +72,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=64, help="worlds at once (default 64)")
     parser.add_argument("--seed", type=int, default=0, help="of the worlds and the sampler")
     add_physics(parser)
+    add_meshes(parser)
     parser.add_argument(
         "--domain",
         choices=("source", "target"),
@@ -107,7 +108,7 @@ def worlds_of(manifest: Manifest, env: TabletopEnv, task: str) -> Worlds:
         rows=tuple(rows),
         horizon=env.horizon,
         modes=env.task.modes,
-        settings=f"physics {env.physics}",
+        settings=f"physics {env.physics}" + (f", robot of {env.skin.name}" if env.skin else ""),
     )
 
 
@@ -124,6 +125,7 @@ class Evaluation:
         seed: of the sampler.
         physics: which implementation steps the worlds.
         domain: "source", or "target" for the stand-in for reality.
+        meshes: directory of the robot's meshes, see `TabletopEnv`; None for primitives.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class Evaluation:
         seed: int,
         physics: Physics = "auto",
         domain: str = "source",
+        meshes: pathlib.Path | None = None,
     ):
         system = trained.config.system
         self.trained, self.out, self.manifest, self.seed = trained, out, manifest, seed
@@ -147,6 +150,7 @@ class Evaluation:
                 image_size=system.image_size,
                 physics=physics,
                 text_length=system.text_length,
+                meshes=meshes,
             )
             for task in tasks
         }
@@ -259,6 +263,9 @@ def run(args: argparse.Namespace) -> None:
     """Run the verb."""
     tasks = names(args.tasks, list(TASKS), "--tasks")
     manifest = chosen_manifest(args, tasks)
+    if args.meshes is not None and args.domain == "target":
+        raise UserError("--meshes is for the worlds of training; leave it out or --domain target.")
+    check_meshes(args.meshes, tasks)
     trained = open_run(args.workdir, args.step)
     folder = "eval" if args.domain == "source" else "eval-target"
     out = args.out or args.workdir / folder
@@ -273,6 +280,7 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         physics=args.physics,
         domain=args.domain,
+        meshes=args.meshes,
     )
     results = evaluation.results()
     write_report(

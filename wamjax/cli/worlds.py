@@ -1,10 +1,13 @@
-"""Flags that several verbs share: which worlds, and who steps them."""
+"""Flags that several verbs share: which worlds, who steps them, and what the robot looks like."""
 
 import argparse
+import pathlib
 from collections.abc import Sequence
 
 from wamjax.core.errors import UserError
+from wamjax.sim.skins import TRIANGLES, read_skin
 from wamjax.sim.stepping import PHYSICS
+from wamjax.sim.tasks.registry import TASKS
 
 
 def add_physics(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +19,29 @@ def add_physics(parser: argparse.ArgumentParser) -> None:
         help="mjx (in the compiled program), c (C MuJoCo on host threads), or auto, the faster one "
         "for the device: c on a CPU, else mjx (default auto)",
     )
+
+
+def add_meshes(parser: argparse.ArgumentParser) -> None:
+    """The flag `--meshes`."""
+    parser.add_argument(
+        "--meshes",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="a copy of github.com/google-deepmind/mujoco_menagerie, whose triangle meshes are "
+        f"drawn for the robot, at most {TRIANGLES} triangles an arm; the physics stays the same "
+        "(default: primitives)",
+    )
+
+
+def check_meshes(directory: pathlib.Path | None, tasks: Sequence[str]) -> None:
+    """Refuse now what drawing the robots of these tasks would refuse later.
+
+    Raises:
+        UserError: the directory lacks the files of a robot.
+    """
+    for robot in sorted({TASKS[task].scene.robot for task in tasks}):
+        if directory is not None:
+            read_skin(directory, robot)
 
 
 def severities(text: str) -> tuple[int, ...]:

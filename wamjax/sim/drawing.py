@@ -13,11 +13,14 @@ from wamjax.sim.corruptions import corrupt
 from wamjax.sim.fixtures import FIXTURES
 from wamjax.sim.kinematics import link_frames
 from wamjax.sim.perturbations import GLOSS, SHININESS, SURFACES
+from wamjax.sim.render.from_mujoco import MESH
+from wamjax.sim.render.mesh import Mesh
 from wamjax.sim.render.picture import render, to_uint8
 from wamjax.sim.render.scene import Camera, Materials, Scene
 from wamjax.sim.robots.registry import find_robot
 from wamjax.sim.scene import SceneSpec
 from wamjax.sim.setting import Setting
+from wamjax.sim.skins import Skin
 from wamjax.sim.tasks.record import Layout
 
 CLEAN_BACKGROUND = (0.55, 0.6, 0.65)
@@ -25,7 +28,7 @@ CLEAN_BACKGROUND = (0.55, 0.6, 0.65)
 
 @flax.struct.dataclass
 class Drawn:
-    """Constants of the drawn geoms, in the order of `scene.places().drawn`, G of them.
+    """Constants of the drawn geoms, G of them: those of the model, then the parts of a skin.
 
     Attributes:
         kinds: of each geom, static.
@@ -36,7 +39,9 @@ class Drawn:
         turn: quaternion in the body's frame.
         size: m, half sizes.
         rgb: 0..1.
-        rows: geom name -> row.
+        rows: geom name -> row, of the model's geoms.
+        tinted: (rows, indices into the palette).
+        meshes: of the parts of a skin.
     """
 
     kinds: tuple[int, ...] = flax.struct.field(pytree_node=False)
@@ -47,12 +52,19 @@ class Drawn:
     size: np.ndarray
     rgb: np.ndarray
     rows: dict[str, int] = flax.struct.field(pytree_node=False)
+    tinted: tuple[np.ndarray, np.ndarray]
+    meshes: tuple[Mesh, ...]
 
 
 @functools.cache
-def drawn_geoms(spec: SceneSpec) -> Drawn:
-    """Read once from the MuJoCo model."""
-    model, chosen = scene.build_model(spec), scene.places(spec).drawn
+def drawn_geoms(spec: SceneSpec, skin: Skin | None = None) -> Drawn:
+    """Read once from the MuJoCo model; the parts of a skin are drawn instead of its bodies' geoms.
+
+    A part casts shadows where a geom of its body would.
+    """
+    model, where = scene.build_model(spec), scene.places(spec)
+    parts = np.array([model.body(name).id for name in skin.bodies] if skin else [], int)
+    chosen = where.drawn[~np.isin(model.geom_bodyid[where.drawn], parts)]
     names = [model.geom(int(index)).name for index in chosen]
     solids = scene.BLOCK_NAMES[: len(spec.blocks)]
     fixed = {int(model.body(kind).id) for kind in spec.fixtures}
@@ -63,15 +75,28 @@ def drawn_geoms(spec: SceneSpec) -> Drawn:
         for row, name in enumerate(names)
         if name in casting or int(model.geom_bodyid[chosen[row]]) in fixed
     ]
+    dark = {int(model.geom(name).bodyid[0]) for name in casting}
+    casters += [len(names) + place for place, body in enumerate(parts) if int(body) in dark]
+    still = np.tile(np.array([0, 0, 0, 1, 0, 0, 0]), (len(parts), 1))
+    offset = np.concatenate([model.geom_pos[chosen], still[:, :3]])
+    rows = {name: row for row, name in enumerate(names)}
+    tinted, numbers = where.tinted
     return Drawn(
-        kinds=tuple(int(model.geom_type[index]) for index in chosen),
+        kinds=(*(int(model.geom_type[index]) for index in chosen), *[MESH] * len(parts)),
         casters=tuple(casters),
-        body=model.geom_bodyid[chosen],
-        offset=model.geom_pos[chosen].astype(np.float32),
-        turn=model.geom_quat[chosen].astype(np.float32),
-        size=model.geom_size[chosen].astype(np.float32),
-        rgb=model.geom_rgba[chosen, :3].astype(np.float32),
-        rows={name: row for row, name in enumerate(names)},
+        body=np.concatenate([model.geom_bodyid[chosen], parts]),
+        offset=offset.astype(np.float32),
+        turn=np.concatenate([model.geom_quat[chosen], still[:, 3:]]).astype(np.float32),
+        size=np.concatenate([model.geom_size[chosen], 0 * still[:, :3]]).astype(np.float32),
+        rgb=np.concatenate(
+            [model.geom_rgba[chosen, :3], skin.rgb if skin else np.zeros((0, 3))]
+        ).astype(np.float32),
+        rows=rows,
+        tinted=(
+            np.array([rows[model.geom(int(where.drawn[row])).name] for row in tinted], int),
+            numbers,
+        ),
+        meshes=skin.meshes if skin else (),
     )
 
 
@@ -130,21 +155,24 @@ def body_poses(
     return places, turns
 
 
-def build_scene(spec: SceneSpec, position: Array, setting: Setting) -> Scene:
+def build_scene(
+    spec: SceneSpec, position: Array, setting: Setting, skin: Skin | None = None
+) -> Scene:
     """One world for the ray caster.
 
     Args:
         spec: what is on the table.
         position: MuJoCo's qpos, float32 [q].
         setting: the world's constants.
+        skin: what the robot looks like, if not like the model's primitives.
     """
-    drawn, look = drawn_geoms(spec), setting.look
+    drawn, look = drawn_geoms(spec, skin), setting.look
     places, turns = body_poses(spec, position, setting.layout, setting.props)
     place, turn = places[drawn.body], turns[drawn.body]
     geom_turn = rotations.multiply(turn, jnp.asarray(drawn.turn))
 
     colours = jnp.array([rgb for _, rgb in instructions.COLOURS])
-    tinted, numbers = scene.places(spec).tinted
+    tinted, numbers = drawn.tinted
     behind = np.array([drawn.rows[name] for name in SURFACES])
     props = np.array([drawn.rows[name] for name in scene.PROPS[: spec.props]], int)
     count = len(drawn.kinds)
@@ -166,6 +194,7 @@ def build_scene(spec: SceneSpec, position: Array, setting: Setting) -> Scene:
         lights=look.lights,
         ambient=look.ambient,
         background=jnp.array(CLEAN_BACKGROUND),
+        meshes=drawn.meshes,
     )
 
 
@@ -197,6 +226,7 @@ def frames(
     tick: Int32[Array, ""],
     cameras: tuple[str, ...],
     size: int,
+    skin: Skin | None = None,
 ) -> UInt8[Array, "V H W 3"]:
     """Square pictures of one world, `size` pixels wide, with the variant's sensor noise.
 
@@ -207,9 +237,10 @@ def frames(
         tick: control ticks since reset; noise differs from frame to frame.
         cameras: which cameras, static.
         size: H = W, static.
+        skin: what the robot looks like, if not like the model's primitives, static.
     """
-    drawn = drawn_geoms(spec)
-    world = build_scene(spec, position, setting)
+    drawn = drawn_geoms(spec, skin)
+    world = build_scene(spec, position, setting, skin)
     places, turns = body_poses(spec, position, setting.layout, setting.props)
     poses = [
         setting.look.camera if name == "primary" else wrist_camera(spec, name, places, turns)

@@ -6,6 +6,8 @@ relative to pointing straight down (rad), gripper opening 0..1. Control runs at 
 """
 
 import dataclasses
+import os
+import pathlib
 from typing import Literal, cast, get_args
 
 import flax.struct
@@ -25,6 +27,7 @@ from wamjax.sim.physics import Body
 from wamjax.sim.robots.registry import find_robot
 from wamjax.sim.setting import Setting, build_setting, standing_on
 from wamjax.sim.simulators import Env, State
+from wamjax.sim.skins import read_skin
 from wamjax.sim.stepping import Physics, Resolved, resolve
 from wamjax.sim.tasks.record import Situation, Task
 from wamjax.sim.tasks.registry import find_task
@@ -76,9 +79,12 @@ class TabletopEnv(Env):
         props: whether the pool of distractors is in the scene; without it drawing is faster.
         looks: "clean", or "randomised" for training data: every world has a camera, a light and a
             background of its own, from ranges that no evaluation has.
+        meshes: a copy of mujoco_menagerie, whose triangle meshes are then drawn for the robot's
+            links (see `skins`); by default the robot is drawn from primitives. Nothing but the
+            pictures depends on it.
 
     Raises:
-        UserError: the task, a camera, the physics or the action frame does not exist.
+        UserError: the task, a camera, the physics, the action frame or the meshes do not exist.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class TabletopEnv(Env):
         text_length: int = TEXT_LENGTH,
         looks: Looks = "clean",
         props: bool = True,
+        meshes: str | os.PathLike[str] | None = None,
     ):
         found = find_task(task) if isinstance(task, str) else task
         bare = dataclasses.replace(found, scene=dataclasses.replace(found.scene, props=0))
@@ -104,6 +111,9 @@ class TabletopEnv(Env):
         self.action: ActionFrame = action
         self.text_length = text_length
         self.looks: Looks = looks
+        self.skin = (
+            None if meshes is None else read_skin(pathlib.Path(meshes), self.task.scene.robot)
+        )
         for name in self.cameras:
             if name not in self.robot.cameras:
                 raise UserError(
@@ -248,7 +258,7 @@ class TabletopEnv(Env):
     def _draw(self, state: State, cameras: tuple[str, ...], size: int) -> Array:
         world, setting = _world(state), _setting(state)
         return drawing.frames(
-            self.task.scene, world.body.position, setting, world.tick, cameras, size
+            self.task.scene, world.body.position, setting, world.tick, cameras, size, self.skin
         )
 
     def _situation(self, body: Body, setting: Setting) -> Situation:
