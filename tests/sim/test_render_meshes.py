@@ -16,6 +16,8 @@ from wamjax.sim.render.from_mujoco import mesh_triangles
 WORLDS = 24
 LIGHT = -np.array([0.3, -0.2, -1.0]) / np.linalg.norm([0.3, -0.2, -1.0])
 AMBIENT, DIFFUSE = 0.2, 0.7
+RINGS = (3, 6)
+"""Geoms of the third shape."""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def worlds():
     """(models with data, kinds, scenes, cameras, rays [W, R, 3])."""
     models, scenes, cameras = [], [], []
     for seed in range(WORLDS):
-        model = mesh_model(seed)
+        model = mesh_model(seed, lamps=True)
         data = mujoco.MjData(model)
         mujoco.mj_forward(model, data)
         kinds, scene, camera = from_mujoco(model, data)
@@ -138,6 +140,7 @@ def test_hidden_meshes_are_neither_seen_nor_cast_shadows(worlds, images):
     without = jax.jit(lambda s, c: render(tuple(kinds[i] for i in rest), s, c, PIXELS, PIXELS))(
         fewer, cameras[0]
     )
+    assert images.rgb[0].max() > 0.3
     np.testing.assert_array_equal(draw(hidden, cameras[0]).rgb, without.rgb)
     # And a world is the same alone as among others.
     alone = draw(scene, cameras[0])
@@ -167,11 +170,15 @@ def test_smooth_meshes_look_as_in_opengl():
     ours = jax.tree.map(np.asarray, draw(scenes, cameras))
     away, same = inner(theirs.geom), theirs.geom == ours.geom
     depth = np.abs(theirs.depth - ours.depth)[away & same & (ours.depth < 2.0) & (ours.geom >= 0)]
-    difference = np.abs(theirs.rgb / 255.0 - ours.rgb)
+    difference = np.abs(theirs.rgb / 255.0 - ours.rgb).mean(axis=-1)
+    # MuJoCo lights corners and we points, which differs where a star's corners look all ways.
+    ring = difference[away & same & np.isin(ours.geom, RINGS)]
     print(
         f"{opengl.backend()}: same geom off edges {same[away].mean():.5f}, depth within 2 m max "
-        f"{depth.max():.1e} m; rgb differs by {difference.mean():.4f} of {ours.rgb.mean():.3f}"
+        f"{depth.max():.1e} m; rgb differs by {difference.mean():.4f} of {ours.rgb.mean():.3f}, "
+        f"inside of {ring.size} pixels of rings by {ring.mean():.4f}"
     )
     assert same[away].mean() >= 0.995
     assert depth.max() <= 1e-3
     assert difference.mean() <= 0.03
+    assert ring.mean() <= 0.008

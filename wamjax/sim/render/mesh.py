@@ -19,7 +19,7 @@ CREASE = 60.0
 class Mesh:
     """C groups of GROUP triangles, in the geom's frame.
 
-    Corners go round counterclockwise seen from outside, which shadows rely on.
+    Corners go round counterclockwise seen from outside.
 
     Attributes:
         corners: float32 [C, GROUP, 3, 3], m, per triangle three points; triangles that are a single

@@ -125,7 +125,7 @@ def occluded(
     """Whether a caster lies on the segment from `point` to `point + reach * towards`.
 
     A solid counts where the segment enters it, so a surface that faces the light never shades
-    itself.
+    itself. A triangle counts from both sides, since a mesh may be open.
 
     Args:
         kinds: the kind of each geom, static.
@@ -165,9 +165,7 @@ def occluded(
         return dark
     casting = np.isin(np.arange(len(kinds)), meshes)
     solid = soup.replace(shown=soup.shown & jnp.asarray(casting)[soup.geom])
-    t, _ = first_triangle(
-        solid, point, towards, live & ~dark, reach, least=SHADOW_GAP, entering=True
-    )
+    t, _ = first_triangle(solid, point, towards, live & ~dark, reach, least=SHADOW_GAP)
     return dark | (t < smaller(reach, jnp.full_like(reach, FAR)))
 
 

@@ -109,7 +109,7 @@ def place_triangles(kinds: tuple[GeomKind, ...], scene: Scene) -> Soup | None:
 
 
 def meet(
-    o: Vector, d: Vector, corner: Vector, edge_1: Vector, edge_2: Vector, entering: bool
+    o: Vector, d: Vector, corner: Vector, edge_1: Vector, edge_2: Vector
 ) -> tuple[Array, Array]:
     """(t, hit): where the line o + t d meets triangles; t may be negative.
 
@@ -119,14 +119,13 @@ def meet(
         corner: of the triangles; all shapes broadcast.
         edge_1: from it.
         edge_2: from it.
-        entering: whether only the outer side counts, static.
     """
     s, n = subtract(o, corner), cross(edge_1, edge_2)
     c, det = cross(s, d), -dot(d, n)
     inverse = 1.0 / jnp.where(det == 0, 1.0, det)
     u, v = dot(edge_2, c) * inverse, -dot(edge_1, c) * inverse
     inside = (u >= -EDGE) & (v >= -EDGE) & (u + v <= 1 + EDGE)
-    return dot(s, n) * inverse, inside & ((det > 0) if entering else (det != 0))
+    return dot(s, n) * inverse, inside & (det != 0)
 
 
 def first_triangle(
@@ -137,7 +136,6 @@ def first_triangle(
     reach: Array,
     *,
     least: float = 0.0,
-    entering: bool = False,
 ) -> tuple[Array, Array]:
     """(t, triangle) per ray: the nearest hit from `least` on; FAR and -1 where there is none.
 
@@ -148,7 +146,6 @@ def first_triangle(
         live: bool [R]; of other rays nothing is wanted.
         reach: [R], hits beyond it are not wanted either, but may be returned.
         least: m, static.
-        entering: whether only outer sides count, static.
     """
     rays = origin[0].shape[0]
     spare = -rays % BUNDLE
@@ -186,7 +183,6 @@ def first_triangle(
             (shape[0], shape[1], shape[2]),
             (shape[3], shape[4], shape[5]),
             (shape[6], shape[7], shape[8]),
-            entering,
         )
         listed_here = (done + jnp.arange(PAIRS) < total)[:, None]
         t = settle(jnp.where(hit & (t >= least) & listed_here, t, FAR))
@@ -196,10 +192,10 @@ def first_triangle(
             number = jnp.where(closer, group[:, None] * GROUP + member, number)
             nearest = jnp.where(closer, t[member], nearest)
         nearest, number = settle((nearest, number))
-        # Several pairs may be of one bundle: the least distance wins, then the largest number.
+        # Several pairs may be of one bundle: the least distance wins, then the largest number. The
+        # list has a bundle's groups in their order, so who wins later has a larger number, too.
         closest = best.at[bundle].min(nearest)
         won = (nearest == closest[bundle]) & (nearest < best[bundle])
-        winner = jnp.where(closest < best, -1, winner)
         return done + PAIRS, closest, winner.at[bundle].max(jnp.where(won, number, -1))
 
     nothing = jnp.full(live.shape, FAR, jnp.float32), jnp.full(live.shape, -1, jnp.int32)
