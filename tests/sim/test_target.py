@@ -1,6 +1,7 @@
 """The target domain: other physics and pictures, the same worlds, tasks and predicates."""
 
 import dataclasses
+import os
 import pathlib
 
 import jax
@@ -12,10 +13,11 @@ from wamjax.core.runtime import physics_jit
 from wamjax.core.text import decode_text
 from wamjax.sim import instructions, scene
 from wamjax.sim.env import TabletopEnv
+from wamjax.sim.render import opengl
 from wamjax.sim.robots.registry import find_robot
 from wamjax.sim.target.model import DIFFERENCES, REALITY, Reality, build_target, difference_table
 from wamjax.sim.target.play import Target, play
-from wamjax.sim.target.pool import Pool, opengl
+from wamjax.sim.target.pool import Pool, worker_environment
 from wamjax.sim.target.world import Start, TargetWorld
 from wamjax.sim.tasks.registry import TASKS, find_task
 from wamjax.sim.variants import clean_variant, make_variant
@@ -220,8 +222,16 @@ def centre_of(picture: np.ndarray, rgb: np.ndarray) -> np.ndarray:
 
 
 def test_workers_get_an_opengl_without_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MUJOCO_GL", "osmesa")
-    assert opengl() == "osmesa"
+    """One that works, unless the user has chosen."""
+    monkeypatch.setattr(opengl, "backend", lambda: "osmesa")
+    for chosen, given in ((None, "osmesa"), ("", "osmesa"), ("glfw", "glfw")):
+        if chosen is None:
+            monkeypatch.delenv("MUJOCO_GL", raising=False)
+        else:
+            monkeypatch.setenv("MUJOCO_GL", chosen)
+        with worker_environment():
+            assert os.environ["MUJOCO_GL"] == given
+        assert os.environ.get("MUJOCO_GL") == chosen
 
 
 @pytest.mark.slow

@@ -6,11 +6,9 @@ with the parent; a script that plays needs the usual `if __name__ == "__main__":
 """
 
 import contextlib
-import ctypes.util
 import itertools
 import multiprocessing
 import os
-import sys
 import traceback
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -20,6 +18,7 @@ import mujoco
 import numpy as np
 
 from wamjax.core.errors import UserError
+from wamjax.sim.render import opengl
 from wamjax.sim.scene import SceneSpec
 from wamjax.sim.target.drawing import Painter
 from wamjax.sim.target.model import REALITY, Reality, build_target
@@ -31,23 +30,14 @@ NO_PICTURES = (
 )
 
 
-def opengl() -> str | None:
-    """The OpenGL library that workers get: $MUJOCO_GL, else one that is here, else None."""
-    if os.environ.get("MUJOCO_GL"):
-        return os.environ["MUJOCO_GL"]
-    if sys.platform != "linux":
-        return "" if sys.platform == "darwin" else None
-    for name, library in (("egl", "EGL"), ("osmesa", "OSMesa")):
-        if ctypes.util.find_library(library):
-            return name
-    return None
-
-
 @contextlib.contextmanager
-def _worker_environment() -> Iterator[None]:
-    """MuJoCo chooses its OpenGL when it is imported: the variable is set while workers start."""
-    before, chosen = os.environ.get("MUJOCO_GL"), opengl()
-    if not before and chosen:
+def worker_environment() -> Iterator[None]:
+    """$MUJOCO_GL for processes that start inside: what the user set, else a library that works.
+
+    MuJoCo chooses its OpenGL when it is imported, so it must be known before.
+    """
+    before = os.environ.get("MUJOCO_GL")
+    if not before and (chosen := opengl.backend()):
         os.environ["MUJOCO_GL"] = chosen
     try:
         yield
@@ -122,7 +112,7 @@ class Pool:
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
         self._shares: list[slice] = []
-        with _worker_environment():
+        with worker_environment():
             for _ in range(count):
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_serve, args=(theirs, reality), daemon=True)
