@@ -121,7 +121,7 @@ def test_an_interrupted_evaluation_goes_on_and_other_weights_start_anew(done, mo
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_axes_are_those_of_the_simulator():
     # Imported here because brax, on its first import, uses packages that warn.
-    from wamjax.sim.variants import AXIS_NAMES, BONUS_AXES
+    from wamjax.sim.axes import AXIS_NAMES, BONUS_AXES
 
     assert AXES == AXIS_NAMES
     assert tuple(BONUS_AXES) == BONUS

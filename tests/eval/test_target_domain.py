@@ -9,10 +9,10 @@ from wamjax.core.errors import UserError
 from wamjax.eval.target_domain import TargetPrograms
 from wamjax.eval.worlds import Worlds
 from wamjax.policy.baselines import random_policy, still_policy
+from wamjax.sim.axes import AXIS_NAMES
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.manifest import build_manifest
 from wamjax.sim.target.play import HONOURED, Target
-from wamjax.sim.variants import AXIS_NAMES
 
 LOW, HIGH = np.full(7, -0.02, np.float32), np.full(7, 0.02, np.float32)
 ENV = TabletopEnv("reach", physics="c", image_size=16)

@@ -12,13 +12,14 @@ from tests.sim.ticks import OPEN, SHUT, Ticks, positions
 from wamjax.core.runtime import once_jit
 from wamjax.sim import scene, stepping
 from wamjax.sim import setting as setting_module
+from wamjax.sim.axes import bands_of
 from wamjax.sim.dynamics import LONGEST_DELAY, Dynamics, nominal_factors
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.scene import Block
 from wamjax.sim.stepping import Motion
 from wamjax.sim.tasks.lift import CUBE
 from wamjax.sim.tasks.registry import TASKS
-from wamjax.sim.variants import bands_of, make_variant
+from wamjax.sim.variants import make_variant
 
 SPEC = TASKS["stack"].scene
 WORLDS, TICKS = 32, 12

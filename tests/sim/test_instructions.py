@@ -6,8 +6,8 @@ import pytest
 from wamjax.core.text import decode_text
 from wamjax.recipes.config import SystemConfig
 from wamjax.sim import instructions
+from wamjax.sim.axes import ALL_AXES, SEVERITIES
 from wamjax.sim.tasks.registry import TASK_NAMES, TASKS
-from wamjax.sim.variants import ALL_AXES, SEVERITIES
 
 PALETTES = ((0, 1, 2), (3, 2, 0), (1, 3, 2))
 CASES = [

@@ -8,6 +8,7 @@ import pytest
 
 from wamjax.core.errors import UserError
 from wamjax.sim import manifest as module
+from wamjax.sim.axes import AXIS_NAMES, sub_axes
 from wamjax.sim.manifest import (
     EVALUATION_SEEDS,
     apportion,
@@ -20,7 +21,6 @@ from wamjax.sim.manifest import (
     world_seeds,
 )
 from wamjax.sim.presets import LIBERO_PLUS, OWN, PRESET_NAMES
-from wamjax.sim.variants import AXIS_NAMES, sub_axes
 
 ALL = (1, 2, 3, 4, 5)
 TASKS = ("reach", "push")

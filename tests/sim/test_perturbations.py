@@ -7,6 +7,7 @@ import pytest
 
 from tests.sim.conftest import stack
 from wamjax.sim import perturbations
+from wamjax.sim.axes import ALL_AXES, AXES, SEVERITIES, bands_of, sub_axes
 from wamjax.sim.corruptions import CORRUPTIONS
 from wamjax.sim.perturbations import (
     RANDOMISED,
@@ -22,16 +23,7 @@ from wamjax.sim.perturbations import (
 from wamjax.sim.presets import OWN, PRESET_NAMES
 from wamjax.sim.render.textures import FAMILIES
 from wamjax.sim.robots import PANDA
-from wamjax.sim.variants import (
-    ALL_AXES,
-    AXES,
-    SEVERITIES,
-    bands_of,
-    clean_variant,
-    make_variant,
-    perturbation_draws,
-    sub_axes,
-)
+from wamjax.sim.variants import clean_variant, make_variant, perturbation_draws
 
 POSITION, TARGET = np.array(PANDA.view.position), np.array(PANDA.view.target)
 

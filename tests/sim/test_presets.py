@@ -8,10 +8,7 @@ import pytest
 
 from wamjax.core.errors import UserError
 from wamjax.sim import axes_page
-from wamjax.sim.corruptions import STRENGTHS
-from wamjax.sim.presets import LIBERO_PLUS, OWN, PRESET_NAMES, PRESETS, ROBOTWIN_PLUS
-from wamjax.sim.scene import WALL_COLOUR
-from wamjax.sim.variants import (
+from wamjax.sim.axes import (
     ALL_AXES,
     AXES,
     AXIS_NAMES,
@@ -19,9 +16,12 @@ from wamjax.sim.variants import (
     bands_of,
     find_preset,
     largest,
-    make_variant,
     sub_axes,
 )
+from wamjax.sim.corruptions import STRENGTHS
+from wamjax.sim.presets import LIBERO_PLUS, OWN, PRESET_NAMES, PRESETS, ROBOTWIN_PLUS
+from wamjax.sim.scene import WALL_COLOUR
+from wamjax.sim.variants import make_variant
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "axes.md"
 ROWS = [

@@ -8,6 +8,7 @@ import pytest
 
 from wamjax.core.runtime import physics_jit
 from wamjax.sim import control, drawing, instructions, kinematics, rotations, scene
+from wamjax.sim.axes import AXES, find_axis
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.kinematics import Pose
 from wamjax.sim.robots import VIPERX, viperx
@@ -15,7 +16,7 @@ from wamjax.sim.setting import build_setting
 from wamjax.sim.tasks.moves import hand_yaw
 from wamjax.sim.tasks.registry import TASKS
 from wamjax.sim.tasks.sticks import LEFT, RIGHT, TRAVEL
-from wamjax.sim.variants import AXES, clean_variant, find_axis
+from wamjax.sim.variants import clean_variant
 
 TWO_ARMED = ("handover", "bimanual_lift")
 RNG = np.random.default_rng(0)

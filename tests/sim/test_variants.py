@@ -12,26 +12,28 @@ from wamjax.core.errors import UserError
 from wamjax.core.runtime import physics_jit
 from wamjax.core.text import decode_text
 from wamjax.sim import scene
-from wamjax.sim.env import TabletopEnv
-from wamjax.sim.instructions import TEXT_LENGTH
-from wamjax.sim.presets import OWN, PRESET_NAMES
-from wamjax.sim.robots import PANDA
-from wamjax.sim.variants import (
+from wamjax.sim.axes import (
     ALL_AXES,
     AXES,
     AXIS_NAMES,
     BONUS_AXES,
     SEVERITIES,
     bands_of,
-    clean_variant,
-    code_of,
     find_axis,
     find_sub_axis,
     largest,
+    sub_axes,
+)
+from wamjax.sim.env import TabletopEnv
+from wamjax.sim.instructions import TEXT_LENGTH
+from wamjax.sim.presets import OWN, PRESET_NAMES
+from wamjax.sim.robots import PANDA
+from wamjax.sim.variants import (
+    clean_variant,
+    code_of,
     make_variant,
     perturbation,
     perturbation_draws,
-    sub_axes,
 )
 
 SEED = 11

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from tests.sim.conftest import play, stack
+from wamjax.sim.axes import SEVERITIES, sub_axes
 from wamjax.sim.env import TabletopEnv
-from wamjax.sim.variants import SEVERITIES, make_variant, sub_axes
+from wamjax.sim.variants import make_variant
 
 SEEDS = 8
 ROWS = [

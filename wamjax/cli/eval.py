@@ -21,6 +21,7 @@ from wamjax.eval.target_domain import TargetPrograms, film_target
 from wamjax.eval.trained_run import TrainedRun, open_run
 from wamjax.eval.worlds import Worlds
 from wamjax.policy.baselines import random_policy, still_policy
+from wamjax.sim.axes import AXIS_NAMES, BONUS_AXES
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.manifest import (
     MANIFESTS,
@@ -34,7 +35,6 @@ from wamjax.sim.presets import OWN, PRESET_NAMES
 from wamjax.sim.stepping import Physics
 from wamjax.sim.target.play import HONOURED
 from wamjax.sim.tasks.registry import TASKS
-from wamjax.sim.variants import AXIS_NAMES, BONUS_AXES
 from wamjax.train.metrics import read_metrics
 
 

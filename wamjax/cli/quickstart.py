@@ -29,9 +29,9 @@ from wamjax.data.contact_sheet import contact_sheet
 from wamjax.data.writer import dataset_directory
 from wamjax.eval.report import write_report
 from wamjax.eval.trained_run import open_run
+from wamjax.sim.axes import AXIS_NAMES
 from wamjax.sim.manifest import build_manifest, save_manifest
 from wamjax.sim.stepping import resolve
-from wamjax.sim.variants import AXIS_NAMES
 from wamjax.train.metrics import read_metrics
 from wamjax.train.run_config import RunConfig
 

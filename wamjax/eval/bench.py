@@ -30,11 +30,12 @@ from wamjax.eval.bench_case import SPREAD, Case
 from wamjax.eval.plain_loop import LoopProcess
 from wamjax.eval.rollout import Rollout, plan_key, rollout, thinker
 from wamjax.policy.base import Policy
+from wamjax.sim.axes import AXIS_NAMES
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.manifest import build_manifest
 from wamjax.sim.scene import SUBSTEPS
 from wamjax.sim.stepping import Resolved
-from wamjax.sim.variants import AXIS_NAMES, Variant
+from wamjax.sim.variants import Variant
 
 PROGRAMS = ("all", "seeing", "blind")
 LOOPS = {"loop": True, "loop without shadows": False}

@@ -14,9 +14,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wamjax.core.runtime import enable_compile_cache, physics_jit
 from wamjax.core.text import decode_text
+from wamjax.sim.axes import SEVERITIES
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.tasks.registry import TASKS
-from wamjax.sim.variants import SEVERITIES, Variant, make_variant
+from wamjax.sim.variants import Variant, make_variant
 
 SHOWN = {
     "camera": "azimuth",

@@ -2,10 +2,7 @@
 
 import sys
 
-from wamjax.sim.manifest import QUICK_CLEAN, QUICK_EACH
-from wamjax.sim.perturbations import SEEN, UNSEEN
-from wamjax.sim.presets import LIBERO_PLUS, OWN, PRESETS, ROBOTWIN_PLUS, Bands, Preset
-from wamjax.sim.variants import (
+from wamjax.sim.axes import (
     ALL_AXES,
     AXES,
     BONUS_AXES,
@@ -17,6 +14,9 @@ from wamjax.sim.variants import (
     bands_of,
     sub_axes,
 )
+from wamjax.sim.manifest import QUICK_CLEAN, QUICK_EACH
+from wamjax.sim.perturbations import SEEN, UNSEEN
+from wamjax.sim.presets import LIBERO_PLUS, OWN, PRESETS, ROBOTWIN_PLUS, Bands, Preset
 
 LEVELS = tuple(str(level) for level in range(1, SEVERITIES + 1))
 

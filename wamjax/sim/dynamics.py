@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from wamjax.core.typing import AnyArray, Array
-from wamjax.sim.variants import Variant, largest, perturbation
+from wamjax.sim.axes import largest
+from wamjax.sim.variants import Variant, perturbation
 
 LONGEST_DELAY = int(largest("dynamics", "latency"))
 """Control ticks."""

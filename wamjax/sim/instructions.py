@@ -14,8 +14,8 @@ import itertools
 import numpy as np
 
 from wamjax.core.text import encode_text
+from wamjax.sim.axes import SEVERITIES
 from wamjax.sim.tasks.record import Task
-from wamjax.sim.variants import SEVERITIES
 
 TEXT_LENGTH = 96
 

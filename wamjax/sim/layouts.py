@@ -11,11 +11,12 @@ from jax.scipy.special import ndtri
 
 from wamjax.core.typing import Array
 from wamjax.sim import kinematics
+from wamjax.sim.axes import largest
 from wamjax.sim.control import DOWN
 from wamjax.sim.robots.record import Robot
 from wamjax.sim.scene import PROP_HEIGHTS
 from wamjax.sim.tasks.record import Layout
-from wamjax.sim.variants import Variant, largest, perturbation
+from wamjax.sim.variants import Variant, perturbation
 
 APART = 0.10
 TRIES, FAR_TRIES = 12, 192

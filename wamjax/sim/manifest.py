@@ -20,19 +20,19 @@ import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.core.files import read_json, write_json
-from wamjax.sim.perturbations import SEEN, UNSEEN
-from wamjax.sim.presets import LIBERO_PLUS, OWN, PRESETS
-from wamjax.sim.tasks.registry import find_task
-from wamjax.sim.variants import (
+from wamjax.sim.axes import (
     AXIS_NAMES,
     SEVERITIES,
-    Variant,
     bands_of,
     find_axis,
     find_preset,
     find_sub_axis,
     sub_axes,
 )
+from wamjax.sim.perturbations import SEEN, UNSEEN
+from wamjax.sim.presets import LIBERO_PLUS, OWN, PRESETS
+from wamjax.sim.tasks.registry import find_task
+from wamjax.sim.variants import Variant
 
 CLEAN = "clean"
 FORMAT = 2

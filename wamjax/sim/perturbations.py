@@ -15,19 +15,13 @@ import numpy as np
 
 from wamjax.core.typing import Array, Float, Key, typed
 from wamjax.sim import rotations, scene
+from wamjax.sim.axes import ALL_AXES, find_sub_axis
 from wamjax.sim.corruptions import CORRUPTIONS
 from wamjax.sim.render.camera import look_at
 from wamjax.sim.render.scene import DIRECTIONAL, Camera, Lights
 from wamjax.sim.render.textures import FAMILIES, Family
 from wamjax.sim.robots.record import View
-from wamjax.sim.variants import (
-    ALL_AXES,
-    Variant,
-    amount_between,
-    code_of,
-    find_sub_axis,
-    perturbation,
-)
+from wamjax.sim.variants import Variant, amount_between, code_of, perturbation
 
 LIGHT_DIRECTION = np.array([-0.2, 0.12, -1.0], np.float32)
 LIGHT_COLOUR = 0.5

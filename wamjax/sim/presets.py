@@ -1,4 +1,4 @@
-"""Published parameterisations as tables of bands over the sub-axes of `variants.AXES`.
+"""Published parameterisations as tables of bands over the sub-axes of `axes.AXES`.
 
 A benchmark that states a range cuts it into fifths here, from the mildest to the strongest, so that
 severities 1..5 in equal numbers nearly give it back; a benchmark that states one value has it at
@@ -11,7 +11,7 @@ import itertools
 
 Bands = tuple[tuple[float, float], ...]
 OWN = "wamjax"
-"""The project's own ladder: the bands that stand in `variants.AXES`, all sub-axes."""
+"""The project's own ladder: the bands that stand in `axes.AXES`, all sub-axes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,17 +11,12 @@ import jax.numpy as jnp
 from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array
 from wamjax.sim import instructions, layouts
+from wamjax.sim.axes import SEVERITIES
 from wamjax.sim.dynamics import Dynamics, build_dynamics
 from wamjax.sim.perturbations import Look, build_look
 from wamjax.sim.robots.registry import find_robot
 from wamjax.sim.tasks.record import Layout, Task
-from wamjax.sim.variants import (
-    SEVERITIES,
-    Variant,
-    base_key,
-    perturbation,
-    perturbation_draws,
-)
+from wamjax.sim.variants import Variant, base_key, perturbation, perturbation_draws
 
 
 @flax.struct.dataclass

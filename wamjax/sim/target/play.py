@@ -23,6 +23,7 @@ from wamjax.core.records import Observation
 from wamjax.core.runtime import physics_jit
 from wamjax.core.typing import AnyArray, Array
 from wamjax.sim import drawing, instructions, physics, rotations, scene
+from wamjax.sim.axes import AXES
 from wamjax.sim.control import ActionFrame, Command
 from wamjax.sim.env import TabletopEnv, World
 from wamjax.sim.physics import Body
@@ -32,7 +33,7 @@ from wamjax.sim.target.model import REALITY, Reality
 from wamjax.sim.target.pool import Pool
 from wamjax.sim.target.world import Start
 from wamjax.sim.tasks.record import Task
-from wamjax.sim.variants import AXES, Variant, clean_variant
+from wamjax.sim.variants import Variant, clean_variant
 
 Policy = Callable[[Observation], AnyArray]
 """Observations of E worlds -> actions float32 [E, A], or chunks [E, K, A]."""
