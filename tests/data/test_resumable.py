@@ -157,9 +157,9 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 ENVS: dict[Any, Any] = {}
 
 
-def drawn(spec, position, setting, tick, cameras, size):
+def drawn(spec, position, setting, tick, cameras, size, skin):
     """In place of the ray caster, which takes long to compile: stripes of state and look."""
-    del spec, tick
+    del spec, tick, skin
     seen = jnp.concatenate([position, setting.look.camera.position])
     row = 128 + 127 * jnp.sin(40 * jnp.resize(seen, size))
     return jnp.broadcast_to(row[:, None], (len(cameras), size, size, 3)).astype(jnp.uint8)

@@ -286,8 +286,8 @@ def test_kinds_may_be_mujoco_numbers_and_unknown_ones_are_refused():
         "depth": (16, 24),
         "geom": (16, 24),
     }
-    with pytest.raises(ValueError, match="cannot draw a geom of kind 7"):
-        render((7, *kinds[1:]), SCENE, CAMERA, 16, 16)
+    with pytest.raises(ValueError, match="cannot draw a geom of kind 1"):
+        render((1, *kinds[1:]), SCENE, CAMERA, 16, 16)
     with pytest.raises(ValueError, match="11 kinds for 12 geoms"):
         render(kinds[1:], SCENE, CAMERA, 16, 16)
 
