@@ -15,7 +15,9 @@ from wamjax.model.wam import Tokens, Wam, latents_from_tokens, tokens_from_laten
 from wamjax.recipes.backbones import WAN_ROTARY, wan
 
 torch = pytest.importorskip("torch", reason="the reference; the extra `reference` brings it")
-diffusers = pytest.importorskip("diffusers", reason="the reference; the extra `reference` brings it")
+diffusers = pytest.importorskip(
+    "diffusers", reason="the reference; the extra `reference` brings it"
+)
 
 HEADS, HEAD_DIM, DEPTH, MLP, TEXT, CHANNELS = 3, 16, 3, 80, 12, 5
 WIDTH = HEADS * HEAD_DIM
