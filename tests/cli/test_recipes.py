@@ -1,9 +1,11 @@
 """`wamjax recipes`: the list, one in full, and what it refuses."""
 
 import json
+import pathlib
 
 import pytest
 
+from wamjax.cli import recipes_page
 from wamjax.cli.main import main
 from wamjax.recipes.registry import RECIPES
 
@@ -41,3 +43,10 @@ def test_one_in_full_draws_its_visibility(capsys):
 def test_what_does_not_exist_is_refused(words, sentence, capsys):
     assert main(["recipes", *words]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_the_page_is_what_the_recipes_say():
+    page = pathlib.Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
+    assert page.read_text(encoding="utf-8") == recipes_page.page(), (
+        "run python -m wamjax.cli.recipes_page > docs/recipes.md"
+    )

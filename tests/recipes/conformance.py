@@ -96,6 +96,11 @@ def reachable(blueprint: Blueprint, layout: Layout) -> np.ndarray:
         ]
     )
     sees |= np.eye(count, dtype=bool)
+    # Tokens that another stack adds to its own are seen without a row in the table.
+    for take in (take for stack in blueprint.model.stacks for take in stack.takes if take.add):
+        for q, k in itertools.product(range(count), repeat=2):
+            adds = blueprint.model.port(layout.segments[q].stream).into == take.expert
+            sees[q, k] |= adds and layout.segments[k].kind in take.kinds
     for _ in range(count):
         sees = sees | ((sees.astype(int) @ sees.astype(int)) > 0)
     return sees

@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> None:
         return
     blueprint = built(recipe, "tiny", args.form)
     full = built(recipe, "full", args.form)
-    published = f", published {row['published'] / 1e9:g} B" if row["published"] else ""
+    published = f", published {row['published']}" if row["published"] else ""
     print(f"{recipe.name} ({recipe.kind}), {recipe.source}")
     print(f"learns     {recipe.objective}")
     print(f"coupling   {recipe.coupling}")

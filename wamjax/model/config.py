@@ -148,6 +148,7 @@ class Stack:
         experts: in the order in which their tokens stand.
         rotary: None for no rotary positions.
         takes: tokens from earlier stacks.
+        by_view: cameras do not see one another here, whatever the visibility table says.
     """
 
     name: str
@@ -158,6 +159,7 @@ class Stack:
     kv_heads: int = 0
     rotary: Rotary | None = Rotary()
     takes: tuple[Take, ...] = ()
+    by_view: bool = False
 
     @property
     def key_heads(self) -> int:

@@ -105,10 +105,9 @@ class PortOut(nn.Module):
     def __call__(
         self, x: Array, level: Array, counts: tuple[int, ...], domain: Array | None
     ) -> Array:
-        merge = self.port.merge
+        merge, width = self.port.merge, x.shape[-1]
         if merge > 1:
-            x = x.reshape(x.shape[0], x.shape[1] // merge, merge * x.shape[2])
-        width = x.shape[-1]
+            x = x.reshape(x.shape[0], x.shape[1] // merge, merge * width)
         x = x.astype(jnp.float32)
         match self.port.head:
             case "modulated":

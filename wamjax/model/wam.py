@@ -8,21 +8,23 @@
 adds further segments to a cache, one time block after another.
 """
 
+import functools
 from collections.abc import Mapping
 
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
-import numpy as np
 from einops import rearrange
 
-from wamjax.core.typing import Array, Bool, Float, Int, typed
-from wamjax.model.block import KeyValue, Noise, Sight
-from wamjax.model.config import Clock, Cross, Expert, Port, Stack, WamConfig
+from wamjax.core.typing import Array, Float, Int, typed
+from wamjax.model.block import Noise
+from wamjax.model.cache import Cache, appended, blank_cache
+from wamjax.model.config import Clock, Port, Stack, WamConfig
 from wamjax.model.layers import Linear, embedding
-from wamjax.model.layout import Layout, Seats, angles_of, mask_of, seats
+from wamjax.model.layout import Layout
 from wamjax.model.modulation import Level
 from wamjax.model.ports import PortIn, PortOut, needs_level
+from wamjax.model.route import Route, Seated, levels_of, needed
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.transformer import Layered, Transformer, empty_cache
 
@@ -42,23 +44,6 @@ class Tokens:
     values: tuple[Array, ...]
     real: Array
     domain: Int[Array, " B"] | None = None
-
-
-@flax.struct.dataclass
-class Cache:
-    """What the first segments of a sequence leave for those behind them.
-
-    Attributes:
-        keys: stack -> keys and values of its tokens, [depth, B, M, heads, head_dim].
-        memory: expert -> keys and values of its memory, [depth, B, M_e, heads, head_dim].
-        real: bool [B, M], all cached tokens in the order of the layout.
-        groups: segments in each of the calls that filled it.
-    """
-
-    keys: dict[str, KeyValue]
-    memory: dict[str, KeyValue]
-    real: Bool[Array, "B M"]
-    groups: tuple[int, ...] = flax.struct.field(pytree_node=False)
 
 
 @typed
@@ -83,15 +68,6 @@ def latents_from_tokens(
         w=columns,
         p=patch,
         q=patch,
-    )
-
-
-def _appended(held: KeyValue | None, new: KeyValue) -> KeyValue:
-    if held is None:
-        return new
-    return KeyValue(
-        jnp.concatenate([held.key, new.key], axis=2),
-        jnp.concatenate([held.value, new.value], axis=2),
     )
 
 
@@ -200,7 +176,8 @@ class Wam(nn.Module):
             sigma: noise levels, where something noisy is part of the context.
             wanted: streams that will be denoised; stacks that serve none of them are left out.
         """
-        return self._run(layout, tokens, sigma or {}, None, wanted)[1]
+        start = blank_cache(tokens.real.shape[0])
+        return self._run(layout, tokens, sigma or {}, start, wanted)[1]
 
     def extend(
         self,
@@ -231,19 +208,21 @@ class Wam(nn.Module):
             cache: from `prefill` or `extend`.
             wanted: predict these streams only; by default all.
         """
-        outputs, _, levels = self._run(layout, tokens, sigma, cache, wanted)
-        skipped = sum(cache.groups) if cache is not None else 0
+        cache = blank_cache(tokens.real.shape[0]) if cache is None else cache
+        route, _, levels = self._run(layout, tokens, sigma, cache, wanted)
         predictions: dict[str, Array] = {}
         for stream in self.head:
             places = [
                 place
-                for place, segment in enumerate(layout.segments[skipped:])
-                if segment.stream == stream and segment.predicted and place in outputs
+                for place in route.spans[-1]
+                if layout.segments[place].stream == stream
+                and layout.segments[place].predicted
+                and place in route.outputs
             ]
             if not places or (wanted is not None and stream not in wanted):
                 continue
-            counts = tuple(layout.segments[skipped + place].count for place in places)
-            x = jnp.concatenate([outputs[place] for place in places], axis=1)
+            counts = tuple(layout.segments[place].count for place in places)
+            x = jnp.concatenate([route.outputs[place] for place in places], axis=1)
             level = [levels[place] for place in places if place in levels]
             stacked = jnp.stack(level, axis=1) if level else jnp.zeros((x.shape[0], 0, 0))
             predictions[stream] = self.head[stream](x, stacked, counts, tokens.domain)
@@ -254,136 +233,76 @@ class Wam(nn.Module):
         layout: Layout,
         tokens: Tokens,
         sigma: Mapping[str, Array],
-        cache: Cache | None,
+        cache: Cache,
         wanted: tuple[Stream, ...] | None,
-    ) -> tuple[dict[int, Array], Cache, dict[int, Array]]:
-        """Embed, run the stacks, and cut the result into segments again.
+    ) -> tuple[Route, Cache, dict[int, Array]]:
+        """Embed the new segments and run the stacks.
 
         Returns:
-            New segment -> its tokens behind its last stack, the cache, new segment -> its noise
-            level's vector in its own expert.
+            The route with its outputs, the grown cache, and new segment -> its noise level's
+            vector in its last expert.
         """
-        c = self.config
-        groups = cache.groups if cache is not None else ()
-        skipped = sum(groups)
-        new = range(skipped, len(layout.segments))
-        batch = tokens.real.shape[0]
-        noise = dict(zip(new, self._noise(layout.segments[skipped:], sigma, batch), strict=True))
+        c, batch = self.config, tokens.real.shape[0]
+        new = range(sum(cache.groups), len(layout.segments))
+        found = levels_of(layout.segments[new.start :], sigma, batch)
+        noise = dict(zip(new, found, strict=True))
         embedded = {
             (i, port.into): self._embedded(layout.segments[i], port, value, noise[i], tokens.domain)
             for i, value in zip(new, tokens.values, strict=True)
             for port in c.ports
             if port.stream == layout.segments[i].stream
         }
-        real = tokens.real
-        if cache is not None:
-            real = jnp.concatenate([cache.real, real], axis=1)
-        ends = np.cumsum([0, *groups, len(new)])
-        spans = [range(a, b) for a, b in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
-        mask = mask_of(c, layout)
-
-        keys: dict[str, KeyValue] = {}
-        memory: dict[str, KeyValue] = {}
-        final: dict[str, dict[int, Array]] = {}
-        everywhere: dict[str, Array] = {}
-        outputs: dict[int, Array] = {}
+        real = jnp.concatenate([cache.real, tokens.real], axis=1)
+        route = Route(c, layout, cache, real, embedded)
+        keys, memory = dict(cache.keys), dict(cache.memory)
         levels: dict[int, Array] = {}
-        for stack in self._needed(layout.segments[skipped:], wanted):
-            seated = [seats(c, stack, layout, span) for span in spans]
-            held = cache.keys.get(stack.name) if cache is not None else None
-            held = empty_cache(stack, batch, jnp.dtype(c.dtype)) if held is None else held
-            x, x_noise = self._seated(stack, seated[-1], embedded, final, noise, layout, levels)
-            queries = seated[-1].tokens
-            columns = np.concatenate([seat.tokens for seat in seated])
+        for stack in needed(c, wanted):
+            places = route.seats(stack)
+            seated: dict[str, Seated] = {}
             given: dict[str, Array | Layered] = {}
-            had: dict[str, KeyValue] = {}
-            sees: dict[str, Array] = {}
             for expert in stack.experts:
-                if expert.cross is None:
-                    continue
-                kept = cache.memory.get(expert.name) if cache is not None else None
-                if kept is not None:
-                    had[expert.name] = kept
-                raw = self._memory(expert.cross, spans[-1], layout, embedded, final, everywhere)
-                if raw is not None:
-                    given[expert.name] = raw
+                take = functools.partial(self._taken, stack)
+                seat = route.seat(stack, expert, places[-1], take)
+                fresh = None if expert.cross is None else route.memory(expert.cross)
+                if fresh is not None:
+                    given[expert.name] = fresh
                     # Keys of a memory are made even where the expert has no tokens yet.
-                    x.setdefault(expert.name, jnp.zeros((batch, 0, expert.width), c.dtype))
-                    x_noise.setdefault(expert.name, self._levels(expert, [], noise, layout, batch))
-                places = np.concatenate(
-                    [self._memory_places(expert.cross, layout, span) for span in spans]
-                )
-                own = queries[seated[-1].share[expert.name]]
-                sees[expert.name] = (
-                    jnp.asarray(mask[np.ix_(own, places)])[None] & real[:, None, places]
-                )
-            if not x:
-                if cache is not None and stack.name in cache.keys:
-                    keys[stack.name] = cache.keys[stack.name]
-                memory |= had
+                    seat = seat or Seated(jnp.zeros((batch, 0, expert.width), c.dtype), ())
+                if seat is not None:
+                    seated[expert.name] = seat
+            if not seated:
                 continue
-            # A padded query sees itself, so that no row of the softmax is empty.
-            itself = queries[:, None] == columns[None, :]
-            visible = jnp.asarray(mask[np.ix_(queries, columns)])[None] & real[:, None, columns]
-            sight = Sight(
-                jnp.asarray(angles_of(c, stack, layout)[queries]), visible | itself[None], sees
+            marks = {
+                name: self._levels(name, seat.segments, noise, layout, batch)
+                for name, seat in seated.items()
+            }
+            keep = route.is_read_by_layer(stack)
+            held = keys.get(stack.name, empty_cache(stack, batch, jnp.dtype(c.dtype)))
+            had = {e.name: memory[e.name] for e in stack.experts if e.name in memory}
+            x, own, stored, layers = self.transformers[stack.name](
+                {name: seat.tokens for name, seat in seated.items()},
+                held,
+                given,
+                had,
+                marks,
+                route.sight(stack, places),
+                keep,
             )
-            keep = any(
-                e.cross is not None and e.cross.memory == stack.name and e.cross.layer == "same"
-                for later in c.stacks
-                for e in later.experts
-            )
-            x, fresh, stored, kept_layers = self.transformers[stack.name](
-                x, held, given, had, x_noise, sight, keep
-            )
-            keys[stack.name] = _appended(held, fresh)
-            memory |= had
-            memory |= {name: _appended(had.get(name), made) for name, made in stored.items()}
-            final[stack.name] = self._cut(stack, seated[-1], x, layout, outputs)
+            keys[stack.name] = appended(held, own)
+            memory |= {name: appended(had.get(name), made) for name, made in stored.items()}
+            route.cut(stack, seated, x)
             if keep:
-                everywhere[stack.name] = kept_layers[stack.experts[0].name]
-        return (
-            {i - skipped: value for i, value in outputs.items()},
-            Cache(keys, memory, real, (*groups, len(new))),
-            {i - skipped: value for i, value in levels.items()},
-        )
+                route.everywhere[stack.name] = layers[stack.experts[0].name]
+            for name, seat in seated.items():
+                if marks[name].level.shape[-1]:
+                    levels |= {i: marks[name].level[:, k] for k, i in enumerate(seat.segments)}
+        return route, Cache(keys, memory, real, (*cache.groups, len(new))), levels
 
-    def _needed(
-        self, segments: tuple[Segment, ...], wanted: tuple[Stream, ...] | None
-    ) -> list[Stack]:
-        """The stacks that the wanted streams depend on, in order."""
-        c = self.config
-        if wanted is None:
-            return list(c.stacks)
-        into = {c.port(stream).into for stream in wanted}
-        needed: set[str] = set()
-        for stack in reversed(c.stacks):
-            names = {expert.name for expert in stack.experts}
-            if stack.name in needed or names & into:
-                needed |= {stack.name} | {take.stack for take in stack.takes}
-                needed |= {e.cross.memory for e in stack.experts if e.cross is not None}
-        # A later stack that takes a wanted stream's tokens has its head's input.
-        for stack in c.stacks:
-            kinds = {kind.split("/")[0] for take in stack.takes for kind in take.kinds}
-            if kinds & {*wanted}:
-                needed.add(stack.name)
-        return [stack for stack in c.stacks if stack.name in needed]
-
-    def _noise(
-        self, segments: tuple[Segment, ...], sigma: Mapping[str, Array], batch: int
-    ) -> list[Array]:
-        """The noise level [B] of each segment."""
-        seen: dict[str, int] = {}
-        out = []
-        for segment in segments:
-            if segment.copy != "noisy":
-                out.append(jnp.zeros(batch))
-                continue
-            level = sigma[segment.stream]
-            place = seen.get(segment.stream, 0)
-            seen[segment.stream] = place + 1
-            out.append(level if level.ndim == 1 else level[:, place])
-        return out
+    def _taken(self, stack: Stack, place: int, tokens: Array) -> Array:
+        """Tokens of an earlier stack in this one's width."""
+        if not stack.takes[place].mapped:
+            return tokens
+        return self.take[(stack.name, place)](tokens)
 
     def _embedded(
         self, segment: Segment, port: Port, value: Array, sigma: Array, domain: Array | None
@@ -399,121 +318,16 @@ class Wam(nn.Module):
 
     def _levels(
         self,
-        expert: Expert,
-        segments: list[int],
+        expert: str,
+        segments: tuple[int, ...],
         noise: Mapping[int, Array],
         layout: Layout,
         batch: int,
     ) -> Noise:
         counts = tuple(layout.segments[i].count for i in segments)
-        if expert.name not in self.level:
+        if expert not in self.level:
             return Noise(jnp.zeros((batch, len(segments), 0)), None, counts)
-        sigma = (
-            jnp.stack([noise[i] for i in segments], axis=1) if segments else jnp.zeros((batch, 0))
-        )
-        level, shared = self.level[expert.name](sigma)
+        none = jnp.zeros((batch, 0))
+        sigma = jnp.stack([noise[i] for i in segments], axis=1) if segments else none
+        level, shared = self.level[expert](sigma)
         return Noise(level, shared, counts)
-
-    def _seated(
-        self,
-        stack: Stack,
-        seat: Seats,
-        embedded: Mapping[tuple[int, str], Array],
-        final: Mapping[str, Mapping[int, Array]],
-        noise: Mapping[int, Array],
-        layout: Layout,
-        levels: dict[int, Array],
-    ) -> tuple[dict[str, Array], dict[str, Noise]]:
-        """The tokens with which the stack's experts begin, and their noise levels."""
-        x: dict[str, Array] = {}
-        x_noise: dict[str, Noise] = {}
-        for expert in stack.experts:
-            parts = [embedded[i, expert.name] for i in seat.own[expert.name]]
-            segments = list(seat.own[expert.name])
-            extra = None
-            for place, take in enumerate(stack.takes):
-                if take.expert != expert.name or not seat.taken[place]:
-                    continue
-                mapped = [final[take.stack][i] for i in seat.taken[place]]
-                if take.mapped:
-                    mapped = [self.take[(stack.name, place)](value) for value in mapped]
-                if take.add:
-                    mean = jnp.concatenate(mapped, axis=1).mean(axis=1, keepdims=True)
-                    extra = mean if extra is None else extra + mean
-                else:
-                    parts += mapped
-                    segments += list(seat.taken[place])
-            if not parts:
-                continue
-            whole = jnp.concatenate([part.astype(self.config.dtype) for part in parts], axis=1)
-            x[expert.name] = whole if extra is None else whole + extra.astype(whole.dtype)
-            levelled = self._levels(expert, segments, noise, layout, whole.shape[0])
-            x_noise[expert.name] = levelled
-            if levelled.level.shape[-1]:
-                levels |= {i: levelled.level[:, k] for k, i in enumerate(segments)}
-        return x, x_noise
-
-    def _memory(
-        self,
-        cross: Cross,
-        span: range,
-        layout: Layout,
-        embedded: Mapping[tuple[int, str], Array],
-        final: Mapping[str, Mapping[int, Array]],
-        everywhere: Mapping[str, Array],
-    ) -> Array | Layered | None:
-        """The new tokens of a memory; None if there are none."""
-        c = self.config
-        source = c.stack(cross.memory)
-        if source is None:
-            parts = [
-                embedded[i, cross.memory]
-                for i in span
-                if layout.segments[i].stream in c.feeds(cross.memory)
-            ]
-            return jnp.concatenate(parts, axis=1) if parts else None
-        if cross.layer == "same":
-            return Layered(everywhere[source.name]) if source.name in everywhere else None
-        own = seats(c, source, layout, span).own[source.experts[0].name]
-        parts = [final[source.name][i] for i in own] if source.name in final else []
-        return jnp.concatenate(parts, axis=1) if parts else None
-
-    def _memory_places(self, cross: Cross, layout: Layout, span: range) -> np.ndarray:
-        """Place in the whole sequence of the memory's tokens in a group; of a stack, those of its
-        first expert."""
-        c = self.config
-        source = c.stack(cross.memory)
-        if source is not None:
-            seat = seats(c, source, layout, span)
-            return seat.tokens[seat.share[source.experts[0].name]]
-        starts = layout.starts()
-        places = [
-            np.arange(starts[i], starts[i + 1])
-            for i in span
-            if layout.segments[i].stream in c.feeds(cross.memory)
-        ]
-        return np.concatenate([np.zeros(0, int), *places])
-
-    def _cut(
-        self,
-        stack: Stack,
-        seat: Seats,
-        x: Mapping[str, Array],
-        layout: Layout,
-        outputs: dict[int, Array],
-    ) -> dict[int, Array]:
-        """Segment -> its tokens behind this stack; also noted as the segment's latest."""
-        here: dict[int, Array] = {}
-        for expert in stack.experts:
-            if expert.name not in x:
-                continue
-            segments = list(seat.own[expert.name])
-            for place, take in enumerate(stack.takes):
-                if take.expert == expert.name and not take.add:
-                    segments += list(seat.taken[place])
-            ends = np.cumsum([layout.segments[i].count for i in segments])[:-1]
-            here |= dict(
-                zip(segments, jnp.split(x[expert.name], ends.tolist(), axis=1), strict=False)
-            )
-        outputs |= here
-        return here

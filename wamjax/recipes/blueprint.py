@@ -114,9 +114,9 @@ class Recipe:
         name: as on the command line.
         kind, coupling, objective: what it is.
         source: arXiv id and repository.
-        parts: what `build("full")` holds, with the published count of its parameters (None where
-            none is published).
-        published: that count in parameters.
+        parts: what `build("full")` holds.
+        published: the published count of its parameters, with its digits, such as "5.9 B"; None
+            where none is published.
         deviations: what differs from the publication, and what could not be verified.
         build: (size) -> blueprint, or (size, form).
         forms: what `build` takes as its second argument, the usual one first.
@@ -128,7 +128,17 @@ class Recipe:
     objective: str
     source: str
     parts: str
-    published: float | None
+    published: str | None
     deviations: tuple[str, ...]
     build: Callable[..., Blueprint]
     forms: tuple[str, ...] = ()
+
+    def agrees(self, parameters: int) -> bool:
+        """Whether a count is within 2 % of the published one, or within half of its last digit."""
+        if self.published is None:
+            return True
+        number, unit = self.published.split()
+        scale = {"M": 1e6, "B": 1e9}[unit]
+        digits = len(number.partition(".")[2])
+        tolerance = max(0.02 * float(number), 0.5 * 10.0**-digits)
+        return abs(parameters / scale - float(number)) <= tolerance

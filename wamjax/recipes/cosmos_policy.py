@@ -150,7 +150,7 @@ RECIPES = (
         objective="joint, one level, roles",
         source="arXiv 2601.16163, NVlabs/cosmos-policy",
         parts="Cosmos-Predict2-2B",
-        published=2.0e9,
+        published="2 B",
         deviations=(
             "The condition and padding masks are part of a token's values, given by the caller.",
             "Sampling stops at sigma 4 of its own scale, level 4/5 here, and ends with one clean "

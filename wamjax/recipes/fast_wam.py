@@ -28,8 +28,9 @@ SHAPES: dict[Size, Shape] = {
     ),
     "tiny": Shape(words=6, text=16, rows=2, columns=3, latent=12, chunk=4, action=7, proprio=5),
 }
-# width, feed-forward width of video and action; layers, heads, head_dim
-WIDTHS: dict[Size, tuple[tuple[int, int], tuple[int, int], tuple[int, int, int]]] = {
+# (width, feed-forward width) of video and of action; (layers, heads, head_dim)
+Widths = tuple[tuple[int, int], tuple[int, int], tuple[int, int, int]]
+WIDTHS: dict[Size, Widths] = {
     "full": ((3072, 14336), (1024, 4096), (30, 24, 128)),
     "tiny": ((48, 96), (32, 64), (2, 2, 12)),
 }
@@ -53,9 +54,9 @@ TABLES: dict[Form, Visibility] = {
 }
 
 
-def model(size: Size) -> WamConfig:
+def model(widths: Widths) -> WamConfig:
     """Both experts in one attention."""
-    (width, mlp), (action_width, action_mlp), (depth, heads, head_dim) = WIDTHS[size]
+    (width, mlp), (action_width, action_mlp), (depth, heads, head_dim) = widths
     return WamConfig(
         stacks=(
             Stack(
@@ -82,7 +83,11 @@ def model(size: Size) -> WamConfig:
 
 def fast_wam(size: Size, form: Form = "first_frame") -> Blueprint:
     """The system in one of its four forms."""
-    shape, steps = SHAPES[size], 10
+    return assembled(SHAPES[size], WIDTHS[size], form)
+
+
+def assembled(shape: Shape, widths: Widths, form: Form, steps: int = 10) -> Blueprint:
+    """The same at any size."""
     grid = shape.grid
     future: dict[str, Any] = {
         "frames": shape.future,
@@ -121,7 +126,7 @@ def fast_wam(size: Size, form: Form = "first_frame") -> Blueprint:
             )
             program = (see, act)
     return Blueprint(
-        model=model(size),
+        model=model(widths),
         features=(
             ("text", shape.text),
             ("proprio", shape.proprio),
@@ -142,7 +147,7 @@ RECIPES = (
         objective="cotrain (first_frame), joint, two_stage (idm), direct (no_video)",
         source="arXiv 2603.16666, yuantianyuan01/FastWAM",
         parts="Wan2.2-5B video expert and action expert",
-        published=6.0e9,
+        published="6 B",
         deviations=(
             "The action positions run along time over the whole head.",
             "Text is masked where it is padding, instead of being zero there.",

@@ -179,7 +179,7 @@ RECIPES = (
         objective="joint, a level per latent frame, teacher forcing",
         source="arXiv 2601.21998, robbyant/lingbot-va",
         parts="Wan2.2-5B trunk",
-        published=5.0e9,
+        published="5 B",
         deviations=(
             "Actions share the video's time embedder; the release has a copy for them.",
             "Guidance runs the video's passes twice; the release also doubles the actions' passes.",

@@ -145,7 +145,7 @@ RECIPES = (
         objective="joint, independent levels",
         source="arXiv 2512.13030, thu-ml/Motus",
         parts="video (5.00 B), action (641.5 M) and understanding (253.5 M) experts",
-        published=5.895e9,
+        published="5.895 B",
         deviations=(
             "The vision-language model (Qwen3-VL-2B, frozen) is outside; its states are an input.",
             "The understanding expert's norm and activation are not published: layer norm, GELU.",

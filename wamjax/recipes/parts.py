@@ -22,9 +22,10 @@ from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
 from wamjax.flow.path import Prediction, velocity_from_prediction
 from wamjax.flow.sampler import Velocity
+from wamjax.model.cache import Cache
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
-from wamjax.model.wam import Cache, Tokens, Wam, latents_from_tokens, tokens_from_latents
+from wamjax.model.wam import Tokens, Wam, latents_from_tokens, tokens_from_latents
 from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.objectives import PLANS, Plan
 

@@ -9,13 +9,21 @@ from wamjax.recipes import (
     hidden,
     lingbot_va,
     motus,
+    octo,
+    openvla_oft,
+    pi,
     uwm,
+    x_vla,
 )
 from wamjax.recipes.blueprint import Recipe
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for file in (
+        pi,
+        openvla_oft,
+        x_vla,
+        octo,
         motus,
         ge_act,
         cosmos_policy,

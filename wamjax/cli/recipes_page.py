@@ -1,0 +1,90 @@
+"""docs/recipes.md out of the recipes: `python -m wamjax.cli.recipes_page > docs/recipes.md`."""
+
+import sys
+
+from wamjax.cli.recipes import described, line, sight
+from wamjax.recipes.blueprint import Blueprint, Recipe
+from wamjax.recipes.registry import RECIPES
+
+INTRODUCTION = """# Recipes
+
+<!-- Made by `python -m wamjax.cli.recipes_page > docs/recipes.md`; edit wamjax/recipes/. -->
+
+A recipe is a published system as values: stacks of layers with experts inside, ports through which
+streams enter and leave, the training sequence with its visibility, and the sampler program. One
+function builds the published size and a `tiny` one of the same structure. `wamjax recipes` lists
+them; `wamjax recipes NAME` draws one.
+
+What works for each: the network at both sizes, its visibility held to the published rule token by
+token, hidden tokens that leave outputs bit-equal, caches that change nothing (prefill, write,
+denoise), and a gradient for every input and every weight (`python -m pytest tests/recipes`). What
+does not yet: training them from a data set (`wamjax train` knows the quick start's systems), frozen
+encoders, published weights."""
+COUNTED = """Parameters are counted through `eval_shape`, of what the recipe builds; encoders that
+are networks of their own stand outside. Passes are forward passes for one chunk, prefill and
+guidance included."""
+FAMILIES = {
+    "mot": "One attention, an expert per stream (`mot`)",
+    "trunk": "One trunk (`trunk`)",
+    "latent_frame": "Actions painted into latent frames (`latent_frame`)",
+    "layer_cross": "An expert that reads every layer (`layer_cross`)",
+    "tap_cross": "An expert that reads one layer (`tap_cross`)",
+    "none": "Policies without video",
+}
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    parts = [INTRODUCTION, _table(), COUNTED]
+    for coupling, title in FAMILIES.items():
+        family = [recipe for recipe in RECIPES.values() if recipe.coupling == coupling]
+        if family:
+            parts += [f"## {title}", *map(_section, family)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table() -> str:
+    rows = [
+        "| recipe | kind | coupling | learns | parameters (published) | passes | source |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for recipe in RECIPES.values():
+        row = described(recipe)
+        published = f" ({recipe.published})" if recipe.published else ""
+        rows.append(
+            f"| `{recipe.name}` | {recipe.kind} | {recipe.coupling} | {recipe.objective} "
+            f"| {row['parameters'] / 1e9:.2f} B{published} | {row['passes']} | {recipe.source} |"
+        )
+    return "\n".join(rows)
+
+
+def _program(blueprint: Blueprint) -> str:
+    given = ", ".join(dict.fromkeys(segment.kind for segment in blueprint.given))
+    phases = "; ".join(line(phase) for phase in blueprint.program)
+    return f"{f'prefill {given}; ' if given else ''}{phases}; {blueprint.passes} passes."
+
+
+def _section(recipe: Recipe) -> str:
+    forms = recipe.forms or (None,)
+    programs = [
+        (form, _program(recipe.build("full") if form is None else recipe.build("full", form)))
+        for form in forms
+    ]
+    told = [f"- {f'`{form}`: ' if form else ''}{text}" for form, text in programs]
+    drawn = "\n".join(sight(recipe.build("tiny")))
+    return "\n\n".join(
+        [
+            f"### {recipe.name}",
+            f"{recipe.parts}; {recipe.source}. How a chunk is sampled:",
+            "\n".join(told),
+            "The tiny training sequence: rows look at columns, in the same order "
+            "(`#` all, `+` some, `.` none); the number is the time block.",
+            f"```\n{drawn}\n```",
+            "What differs from the publication:",
+            "\n".join(f"- {text}" for text in recipe.deviations),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

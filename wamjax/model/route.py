@@ -1,0 +1,201 @@
+"""One pass of new segments through the stacks: what stands where, and what is known so far.
+
+    embedded segments -> [stack: own tokens + taken tokens, behind the cached ones] -> segments
+
+No weights here: the modules of `Wam` are called between `seat` and `cut`.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping
+
+import jax.numpy as jnp
+import numpy as np
+
+from wamjax.core.typing import Array
+from wamjax.model.block import Sight
+from wamjax.model.cache import Cache
+from wamjax.model.config import Cross, Expert, Stack, WamConfig
+from wamjax.model.layout import Layout, Seats, angles_of, mask_of, seats
+from wamjax.model.segments import Segment, Stream, token_table
+from wamjax.model.transformer import Layered
+
+
+def needed(config: WamConfig, wanted: tuple[Stream, ...] | None) -> list[Stack]:
+    """The stacks that predictions of the wanted streams (None: all) depend on, in order."""
+    if wanted is None:
+        return list(config.stacks)
+    homes = {config.port(stream).into for stream in wanted}
+    names: set[str] = set()
+    for stack in reversed(config.stacks):
+        # A later stack that takes a wanted stream's tokens has its head's input.
+        taken = {kind.split("/")[0] for take in stack.takes for kind in take.kinds}
+        own = {expert.name for expert in stack.experts}
+        if stack.name in names or own & homes or taken & {*wanted}:
+            names |= {stack.name} | {take.stack for take in stack.takes}
+            names |= {e.cross.memory for e in stack.experts if e.cross is not None}
+    return [stack for stack in config.stacks if stack.name in names]
+
+
+def levels_of(segments: tuple[Segment, ...], sigma: Mapping[str, Array], batch: int) -> list[Array]:
+    """The noise level [B] of each segment; given ones stand at 0.
+
+    Args:
+        sigma: stream -> [B], or [B, S] for its S noisy segments.
+    """
+    seen: dict[str, int] = {}
+    out = []
+    for segment in segments:
+        if segment.copy != "noisy":
+            out.append(jnp.zeros(batch))
+            continue
+        level = sigma[segment.stream]
+        place = seen.get(segment.stream, 0)
+        seen[segment.stream] = place + 1
+        out.append(level if level.ndim == 1 else level[:, place])
+    return out
+
+
+@dataclasses.dataclass(frozen=True)
+class Seated:
+    """An expert's tokens before a stack: [B, N, D], and the segments that they belong to."""
+
+    tokens: Array
+    segments: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """A pass under way.
+
+    Attributes:
+        config, layout, cache: as given.
+        real: bool [B, N], which tokens of the whole sequence are real.
+        embedded: (segment, expert or memory) -> tokens [B, count, D].
+        final: stack -> segment -> its tokens behind that stack; filled on the way.
+        everywhere: stack -> its first expert's tokens behind every layer; filled on the way.
+        outputs: segment -> its tokens behind its last stack; filled on the way.
+    """
+
+    config: WamConfig
+    layout: Layout
+    cache: Cache
+    real: Array
+    embedded: Mapping[tuple[int, str], Array]
+    final: dict[str, dict[int, Array]] = dataclasses.field(default_factory=dict)
+    everywhere: dict[str, Array] = dataclasses.field(default_factory=dict)
+    outputs: dict[int, Array] = dataclasses.field(default_factory=dict)
+
+    @property
+    def spans(self) -> list[range]:
+        """The segments of each cached group, and the new ones."""
+        ends = np.cumsum([0, *self.cache.groups]).tolist()
+        cached = [range(a, b) for a, b in itertools.pairwise(ends)]
+        return [*cached, range(ends[-1], len(self.layout.segments))]
+
+    def seats(self, stack: Stack) -> list[Seats]:
+        """Where the tokens of each span stand in a stack."""
+        return [seats(self.config, stack, self.layout, span) for span in self.spans]
+
+    def seat(
+        self, stack: Stack, expert: Expert, seat: Seats, take: Callable[[int, Array], Array]
+    ) -> Seated | None:
+        """The new tokens with which an expert begins; None if it has none.
+
+        Args:
+            take: (place of the Take in the stack, tokens) -> tokens of the expert's width.
+        """
+        segments = list(seat.own[expert.name])
+        parts = [self.embedded[i, expert.name] for i in segments]
+        extra = None
+        for place, rule in enumerate(stack.takes):
+            if rule.expert != expert.name or not seat.taken[place]:
+                continue
+            mapped = [take(place, self.final[rule.stack][i]) for i in seat.taken[place]]
+            if rule.add:
+                mean = jnp.concatenate(mapped, axis=1).mean(axis=1, keepdims=True)
+                extra = mean if extra is None else extra + mean
+            else:
+                parts += mapped
+                segments += list(seat.taken[place])
+        if not parts:
+            return None
+        whole = jnp.concatenate([part.astype(self.config.dtype) for part in parts], axis=1)
+        if extra is not None:
+            whole = whole + extra.astype(whole.dtype)
+        return Seated(whole, tuple(segments))
+
+    def memory(self, cross: Cross) -> Array | Layered | None:
+        """The new tokens of a memory; None if there are none."""
+        source, span = self.config.stack(cross.memory), self.spans[-1]
+        if source is None:
+            parts = [self.embedded[i, cross.memory] for i in self._feeding(cross, span)]
+        elif cross.layer == "same":
+            kept = self.everywhere.get(source.name)
+            return None if kept is None else Layered(kept)
+        else:
+            own = seats(self.config, source, self.layout, span).own[source.experts[0].name]
+            parts = [self.final[source.name][i] for i in own] if source.name in self.final else []
+        return jnp.concatenate(parts, axis=1) if parts else None
+
+    def sight(self, stack: Stack, seated: list[Seats]) -> Sight:
+        """What the new tokens see, in the stack and in the memories of its experts."""
+        mask = mask_of(self.config, self.layout)
+        if stack.by_view:
+            view = token_table(self.layout.segments).view
+            mask = mask & (view[:, None] == view[None, :])
+        queries = seated[-1].tokens
+        columns = np.concatenate([seat.tokens for seat in seated])
+
+        def visible(rows: np.ndarray, places: np.ndarray) -> Array:
+            return jnp.asarray(mask[np.ix_(rows, places)])[None] & self.real[:, None, places]
+
+        memory = {
+            expert.name: visible(
+                queries[seated[-1].share[expert.name]],
+                np.concatenate([self._memory_places(expert.cross, span) for span in self.spans]),
+            )
+            for expert in stack.experts
+            if expert.cross is not None
+        }
+        # A padded query sees itself, so that no row of the softmax is empty.
+        itself = queries[:, None] == columns[None, :]
+        angles = angles_of(self.config, stack, self.layout)[queries]
+        return Sight(jnp.asarray(angles), visible(queries, columns) | itself[None], memory)
+
+    def is_read_by_layer(self, stack: Stack) -> bool:
+        """Whether a later stack reads this one's layers."""
+        return any(
+            expert.cross is not None
+            and expert.cross.memory == stack.name
+            and expert.cross.layer == "same"
+            for later in self.config.stacks
+            for expert in later.experts
+        )
+
+    def cut(self, stack: Stack, seated: Mapping[str, Seated], x: Mapping[str, Array]) -> None:
+        """Note the stack's results, segment by segment."""
+        here: dict[int, Array] = {}
+        for name, seat in seated.items():
+            if not seat.segments:
+                continue
+            counts = [self.layout.segments[i].count for i in seat.segments]
+            parts = jnp.split(x[name], np.cumsum(counts)[:-1].tolist(), axis=1)
+            here |= dict(zip(seat.segments, parts, strict=True))
+        self.final[stack.name] = here
+        self.outputs.update(here)
+
+    def _feeding(self, cross: Cross, span: range) -> list[int]:
+        feeds = self.config.feeds(cross.memory)
+        return [i for i in span if self.layout.segments[i].stream in feeds]
+
+    def _memory_places(self, cross: Cross, span: range) -> np.ndarray:
+        """Places in the whole sequence of a memory's tokens in a group; of a stack, those of its
+        first expert."""
+        source = self.config.stack(cross.memory)
+        if source is not None:
+            seat = seats(self.config, source, self.layout, span)
+            return seat.tokens[seat.share[source.experts[0].name]]
+        starts = self.layout.starts()
+        places = [np.arange(starts[i], starts[i + 1]) for i in self._feeding(cross, span)]
+        return np.concatenate([np.zeros(0, int), *places])

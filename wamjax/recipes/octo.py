@@ -1,0 +1,141 @@
+"""Octo (arXiv 2405.12213, octo-models/octo): read-out tokens and a small diffusion head.
+
+    query                may see
+    word                 words
+    image, time t        words, images up to t
+    read-out, time t     words, images up to t, itself; nobody sees it
+
+    head   a feed-forward network on the noisy chunk as one token, with the read-out added
+
+The backbone passes once; twenty steps of the head follow (DDPM, noise prediction).
+"""
+
+from wamjax.model.config import Clock, Expert, Port, Stack, Take, WamConfig
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Segment
+from wamjax.model.visibility import Visibility
+from wamjax.recipes.backbones import vit
+from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+
+HISTORY = 2
+# Values of the images are features of the convolutional stems; `text` those of T5-base.
+SHAPES: dict[Size, Shape] = {
+    "full": Shape(
+        words=16,
+        text=768,
+        rows=16,
+        columns=20,
+        past=HISTORY,
+        future=0,
+        latent=512,
+        chunk=4,
+        action=7,
+        proprio=0,
+    ),
+    "tiny": Shape(
+        words=6,
+        text=16,
+        rows=2,
+        columns=2,
+        past=HISTORY,
+        future=0,
+        latent=12,
+        chunk=4,
+        action=7,
+        proprio=0,
+    ),
+}
+# width, layers, heads; width and layers of the head
+WIDTHS = {"full": (768, 12, 12, 256, 3), "tiny": (48, 2, 2, 24, 2)}
+TABLE: Visibility = (
+    ("text/clean", "text/clean", "all"),
+    ("feature/clean", "text/clean", "all"),
+    ("feature/clean", "feature/clean", "past"),
+    ("register/clean", "text/clean", "all"),
+    ("register/clean", "feature/clean", "past"),
+    ("register/clean", "register/clean", "itself"),
+    ("action/noisy", "action/noisy", "itself"),
+)
+
+
+def octo(size: Size) -> Blueprint:
+    """The base model, with the read-out of the newest step feeding the head."""
+    shape = SHAPES[size]
+    width, depth, heads, thin, layers = WIDTHS[size]
+    config = WamConfig(
+        stacks=(
+            Stack(
+                name="main",
+                depth=depth,
+                heads=heads,
+                head_dim=width // heads,
+                experts=(vit("main", width, 4 * width),),
+                rotary=None,
+            ),
+            Stack(
+                name="head",
+                depth=layers,
+                heads=0,
+                head_dim=0,
+                experts=(
+                    Expert(
+                        name="head",
+                        width=thin,
+                        mlp=4 * thin,
+                        activation="silu",
+                        modulation="none",
+                        clock=Clock(features=32),
+                    ),
+                ),
+                rotary=None,
+                takes=(Take(stack="main", kinds=("register/clean",), expert="head", add=True),),
+            ),
+        ),
+        ports=(
+            Port(stream="text", into="main", place=True),
+            Port(stream="feature", into="main", place=True),
+            Port(stream="register", into="main", embed="words"),
+            Port(stream="action", into="head", embed="timed", kind=False, head="plain"),
+        ),
+    )
+    words = Segment(stream="text", frames=shape.words)
+    images = tuple(
+        Segment(stream="feature", frames=shape.rows * shape.columns, block=block)
+        for block in range(shape.past)
+    )
+    readout = Segment(stream="register", block=shape.past - 1)
+    action = Segment(stream="action", copy="noisy", block=shape.past - 1)
+    given = (words, *images)
+    return Blueprint(
+        model=config,
+        features=(
+            ("text", shape.text),
+            ("feature", shape.latent),
+            ("register", 1),
+            ("action", shape.chunk * shape.action),
+        ),
+        training=Layout((*given, readout, action), TABLE),
+        # The head adds the read-out to its token: both pass together.
+        given=given,
+        program=(Phase(segments=(readout, action), levels=(("action", 1.0, 0.0),), steps=20),),
+    )
+
+
+RECIPES = (
+    Recipe(
+        name="octo",
+        kind="VLA",
+        coupling="none",
+        objective="direct, noise prediction",
+        source="arXiv 2405.12213, octo-models/octo",
+        parts="the base transformer and its diffusion head",
+        published=None,
+        deviations=(
+            "T5-base and the convolutional stems stand outside; 93 M counts the stems.",
+            "One read-out, of the newest step; the published model has one per step, and a word "
+            "sequence repeated at each step.",
+            "The read-out token passes the backbone in every step of the head instead of once.",
+        ),
+        build=octo,
+    ),
+)

@@ -1,0 +1,123 @@
+"""OpenVLA-OFT (arXiv 2502.19645, moojink/openvla-oft): all actions in one pass.
+
+    Llama 2 7B over fused image features, words, the state and one placeholder per action dimension;
+    everything sees everything; the hidden states of a step's dimensions together make one action
+
+There is no noise: the loss is L1 between what is read out and the actions.
+"""
+
+from wamjax.model.config import Port, Stack, WamConfig
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Segment
+from wamjax.recipes.backbones import LINE_ROTARY, llama
+from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.objectives import sees
+
+# `text` is the size of the vocabulary, `latent` the width of the fused image features.
+SHAPES: dict[Size, Shape] = {
+    "full": Shape(
+        words=32,
+        text=32_064,
+        views=2,
+        rows=16,
+        columns=16,
+        future=0,
+        latent=2176,
+        chunk=8,
+        action=7,
+        proprio=8,
+    ),
+    "tiny": Shape(
+        words=6,
+        text=32,
+        views=2,
+        rows=2,
+        columns=2,
+        future=0,
+        latent=12,
+        chunk=4,
+        action=3,
+        proprio=5,
+    ),
+}
+# width, feed-forward width, layers, heads
+WIDTHS = {"full": (4096, 11008, 32, 32), "tiny": (48, 96, 2, 2)}
+TOKENS = ("feature/clean", "word/clean", "proprio/clean", "action/query")
+TABLE = sees(TOKENS, TOKENS)
+
+
+def openvla_oft(size: Size) -> Blueprint:
+    """The network with its L1 head."""
+    shape = SHAPES[size]
+    width, mlp, depth, heads = WIDTHS[size]
+    config = WamConfig(
+        stacks=(
+            Stack(
+                name="main",
+                depth=depth,
+                heads=heads,
+                head_dim=width // heads,
+                experts=(llama("language", width, mlp),),
+                rotary=LINE_ROTARY,
+            ),
+        ),
+        ports=(
+            Port(stream="feature", into="language", embed="mlp", kind=False, positions="line"),
+            Port(stream="word", into="language", embed="words", kind=False, positions="line"),
+            Port(stream="proprio", into="language", embed="mlp", kind=False, positions="line"),
+            Port(
+                stream="action",
+                into="language",
+                embed="words",
+                kind=False,
+                positions="line",
+                head="residual",
+                merge=shape.action,
+                out=shape.action,
+            ),
+        ),
+    )
+    patches = shape.rows * shape.columns
+    segments, end = [], 0
+    for view in range(shape.views):
+        segments.append(Segment(stream="feature", frames=patches, start=end, view=view))
+        end += patches
+    segments.append(Segment(stream="proprio", start=end))
+    segments.append(Segment(stream="word", frames=shape.words, start=end + 1))
+    end += 1 + shape.words
+    places = Segment(stream="action", copy="query", frames=shape.chunk * shape.action, start=end)
+    sequence = (*segments, places)
+    return Blueprint(
+        model=config,
+        features=(
+            ("feature", shape.latent),
+            ("word", shape.text),
+            ("proprio", shape.proprio),
+            # Placeholders are one learned word.
+            ("action", 1),
+        ),
+        training=Layout(sequence, TABLE),
+        given=(),
+        program=(Phase(segments=sequence),),
+    )
+
+
+SHARED = (
+    "DINOv2 and SigLIP stand outside: their fused features (width 2176) are an input, and the "
+    "published 7 B is held against the language model with its projector.",
+    "The projector has two layers instead of three; placeholders are a word "
+    "that is learned, published zero.",
+)
+RECIPES = (
+    Recipe(
+        name="openvla_oft",
+        kind="VLA",
+        coupling="none",
+        objective="direct, one pass, L1",
+        source="arXiv 2502.19645, moojink/openvla-oft",
+        parts="Llama 2 7B, projectors and head",
+        published="7 B",
+        deviations=SHARED,
+        build=openvla_oft,
+    ),
+)

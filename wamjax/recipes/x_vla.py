@@ -1,0 +1,134 @@
+"""X-VLA (arXiv 2510.10274, 2toinf/X-VLA): prompts and edges of its own for every embodiment.
+
+    reader   the encoder of Florence-2 (BART) over the main camera's features and the words
+    policy   actions, what the reader made, the other cameras' features, 32 soft prompts;
+             everything sees everything
+
+An action token is one linear map, of its embodiment, of [noisy action, state, noise level]. The
+network predicts the clean action; each of the ten steps mixes it with the same noise (`remix`).
+"""
+
+from wamjax.model.config import Port, Stack, Take, WamConfig
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Segment
+from wamjax.recipes.backbones import vit
+from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.objectives import sees
+
+# `text` is the size of the vocabulary, `latent` the width of the image encoder's features.
+SHAPES: dict[Size, Shape] = {
+    "full": Shape(
+        words=64,
+        text=51_289,
+        views=3,
+        rows=7,
+        columns=7,
+        future=0,
+        latent=1024,
+        chunk=30,
+        action=20,
+        proprio=20,
+    ),
+    "tiny": Shape(
+        words=6,
+        text=32,
+        views=2,
+        rows=2,
+        columns=2,
+        future=0,
+        latent=12,
+        chunk=4,
+        action=7,
+        proprio=5,
+    ),
+}
+# width, layers of reader and policy, heads; domains and soft prompts of each
+WIDTHS = {"full": (1024, 12, 24, 16, 30, 32), "tiny": (48, 2, 2, 2, 3, 2)}
+READER = ("image/clean", "word/clean")
+POLICY = (*READER, "feature/clean", "register/clean", "action/noisy")
+
+
+def x_vla(size: Size) -> Blueprint:
+    """The network; values of an action token are (noisy action, state)."""
+    shape = SHAPES[size]
+    width, below, above, heads, domains, prompts = WIDTHS[size]
+    config = WamConfig(
+        stacks=(
+            Stack(
+                name="reader",
+                depth=below,
+                heads=heads,
+                head_dim=width // heads,
+                experts=(vit("reader", width, 4 * width),),
+                rotary=None,
+            ),
+            Stack(
+                name="policy",
+                depth=above,
+                heads=heads,
+                head_dim=width // heads,
+                experts=(vit("policy", width, 4 * width),),
+                rotary=None,
+                takes=(Take(stack="reader", kinds=READER, expert="policy"),),
+            ),
+        ),
+        ports=(
+            Port(stream="image", into="reader", place=True, kind=False),
+            Port(stream="word", into="reader", embed="words", place=True, kind=False),
+            Port(stream="feature", into="policy", place=True, kind=False),
+            Port(stream="register", into="policy", embed="words", kind=False),
+            Port(
+                stream="action",
+                into="policy",
+                embed="timed_linear",
+                place=True,
+                kind=False,
+                head="plain",
+                out=shape.action,
+                domains=domains,
+            ),
+        ),
+    )
+    patches = shape.rows * shape.columns
+    given = (
+        Segment(stream="image", frames=patches),
+        Segment(stream="word", frames=shape.words),
+    )
+    rest = (
+        Segment(stream="feature", frames=(shape.views - 1) * patches, view=1),
+        Segment(stream="register", frames=prompts),
+        Segment(stream="action", copy="noisy", frames=shape.chunk),
+    )
+    return Blueprint(
+        model=config,
+        features=(
+            ("image", shape.latent),
+            ("word", shape.text),
+            ("feature", shape.latent),
+            ("register", domains * prompts),
+            ("action", shape.action + shape.proprio),
+        ),
+        training=Layout((*given, *rest), sees(READER, READER) + sees(POLICY, POLICY)),
+        # The reader's tokens go on into the policy, where they see the actions.
+        given=(),
+        program=(Phase(segments=(*given, *rest), levels=(("action", 1.0, 0.0),), steps=10),),
+    )
+
+
+RECIPES = (
+    Recipe(
+        name="x_vla",
+        kind="VLA",
+        coupling="none",
+        objective="direct, clean prediction",
+        source="arXiv 2510.10274, 2toinf/X-VLA",
+        parts="BART encoder with its words and the policy transformer",
+        published=None,
+        deviations=(
+            "DaViT (about 360 M of the published 0.88 B) is outside; its features are an input.",
+            "The reader passes again in every step; with a cache between the stacks it need not.",
+            "BART's norms stand behind its layers, here before them.",
+        ),
+        build=x_vla,
+    ),
+)
