@@ -29,7 +29,7 @@ def found():
         return kept[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench_rollout, "without_cache", contextlib.nullcontext)
+        patch.setattr(bench_rollout, "without_compile_cache", contextlib.nullcontext)
         patch.setattr(bench_rollout, "measure", keeping)
         with contextlib.redirect_stdout(io.StringIO()) as out:
             assert main([*SMALL, "--against", "loop", "--json"]) == 0
