@@ -11,6 +11,7 @@ the 25 episodes of octo's sample: held-out action error 0.270, mean action 0.304
 from wamjax.core.config import to_flags
 from wamjax.data.config import DataConfig
 from wamjax.recipes.tabletop import small_data
+from wamjax.train.augment import OCTO
 from wamjax.train.config import TrainConfig
 from wamjax.train.run_config import RunConfig
 
@@ -27,7 +28,15 @@ CONFIG = RunConfig(
         chunk=4,
         holdout=0.2,
     ),
-    train=TrainConfig(steps=600, batch=32, learning_rate=1e-3, weight_decay=0.1, save_every=200),
+    train=TrainConfig(
+        steps=600,
+        batch=32,
+        learning_rate=1e-3,
+        weight_decay=0.1,
+        save_every=200,
+        # Without it, 180 windows are learned by heart: error 0.270.
+        augment=OCTO,
+    ),
 )
 
 

@@ -41,7 +41,7 @@ def steps_on(config: MeshConfig, devices: int, stages: tuple[StageConfig, ...], 
     for place, plan in enumerate(plans):
         if place > 0:
             state = begin_stage(state, plan)
-        step = make_step(SYSTEM, plan, RUN.train.ema, rows)
+        step = make_step(SYSTEM, plan, RUN.train.ema, rows, RUN.train.augment)
         for _ in range(count):
             state, metrics = step(state, put_batch(next(loader), rows), key)
     return state, metrics, plans[0]
@@ -91,7 +91,8 @@ def test_draws_depend_on_the_step_and_the_average_starts_at_its_ramp():
     boxed = jax.eval_shape(SYSTEM.init, KEYS["init"])
     plan = plan_stage(stages_of((StageConfig(),), 20)[0], boxed, RUN.train, mesh)
     rows = batch_sharding(mesh, 8)
-    step, batch = make_step(SYSTEM, plan, RUN.train.ema, rows), ToyLoader(8).make(0)
+    step = make_step(SYSTEM, plan, RUN.train.ema, rows, RUN.train.augment)
+    batch = ToyLoader(8).make(0)
 
     def moved_at(count: int) -> Any:
         state = init_state(SYSTEM, plan, KEYS["init"]).replace(step=jnp.int32(count))
@@ -124,7 +125,7 @@ def test_frozen_weights_stay_equal_bit_for_bit_and_have_no_optimizer_state():
             state = begin_stage(state, plan)
             assert weights_sha256(state.params) == weights_sha256(averages)
         before = jax.device_get(leaves_by_path(state.params))
-        step = make_step(SYSTEM, plan, RUN.train.ema, rows)
+        step = make_step(SYSTEM, plan, RUN.train.ema, rows, RUN.train.augment)
         for _ in range(3):
             state, metrics = step(state, put_batch(next(loader), rows), KEYS["step"])
         trained = leaves_by_path(plan.mask)

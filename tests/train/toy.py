@@ -12,6 +12,7 @@ import numpy as np
 
 from wamjax.core.records import Batch
 from wamjax.parallel.mesh import MeshConfig
+from wamjax.train.augment import OCTO
 from wamjax.train.config import StageConfig, TrainConfig
 
 SIZE, CHUNK, WIDTH, LETTERS = 4, 2, 16, 8
@@ -109,7 +110,14 @@ class ToyLoader:
 class ToyRun:
     name: str = "toy"
     train: TrainConfig = TrainConfig(
-        steps=20, batch=8, save_every=5, log_every=5, keep=2, learning_rate=1e-2, ema=0.9
+        augment=OCTO,
+        steps=20,
+        batch=8,
+        save_every=5,
+        log_every=5,
+        keep=2,
+        learning_rate=1e-2,
+        ema=0.9,
     )
     mesh: MeshConfig = MeshConfig()
 

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from wamjax.recipes.objectives import Objective
+from wamjax.train.augment import AugmentConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class TrainConfig:
         beta2: decay of AdamW's second moment.
         ema: decay of the averaged weights, in [0, 1); 0 keeps the newest weights.
         seed: of the initial weights and of every draw in the loss.
+        augment: how frames are changed while training; not at all by default.
         stages: in order; empty means those that belong to the system's objective.
     """
 
@@ -59,6 +61,7 @@ class TrainConfig:
     beta2: float = 0.99
     ema: float = 0.999
     seed: int = 0
+    augment: AugmentConfig = AugmentConfig()
     stages: tuple[StageConfig, ...] = ()
 
     def __post_init__(self) -> None:

@@ -131,7 +131,7 @@ def train(
                 f"stage {stage.name} ({stage.objective}): {plan.trained:,} weights trained, "
                 f"{plan.total - plan.trained:,} frozen; compiling."
             )
-            program = make_step(system, plan, settings.ema, rows)
+            program = make_step(system, plan, settings.ema, rows, settings.augment)
             train_step, flops, compiling = compiled(program, state, batch, run_key)
             meta["compile_seconds"] += compiling
             say(f"compiled in {seconds(compiling)}; {flops / 1e9:.3g} GFLOP per step.")

@@ -1,9 +1,11 @@
 """One optimizer step as one jitted program.
 
 key = fold_in(run_key, step)      so a resumed run draws what the uninterrupted one draws
+frames of the batch changed as `train.augment` says, then the loss
 gradient of the loss with respect to the trained weights only; frozen ones pass through
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -15,15 +17,25 @@ from jax.sharding import NamedSharding
 from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Key, Params
 from wamjax.parallel.shardings import replicated
+from wamjax.train.augment import AugmentConfig, augment
 from wamjax.train.optimizer import ema_update
 from wamjax.train.protocols import System
 from wamjax.train.selection import join, part
 from wamjax.train.state import Plan, TrainState
 
+# Folded into the step's key for the augmentation's draws, which the loss does not share.
+AUGMENT = 0x617567
+
 Step = Callable[[TrainState, Batch, Key], tuple[TrainState, dict[str, Array]]]
 
 
-def make_step(system: System, plan: Plan, ema: float, rows: NamedSharding) -> Any:
+def make_step(
+    system: System,
+    plan: Plan,
+    ema: float,
+    rows: NamedSharding,
+    change: AugmentConfig,
+) -> Any:
     """The jitted step (state, batch, run_key) -> (state, metrics); the state is donated.
 
     Args:
@@ -31,6 +43,7 @@ def make_step(system: System, plan: Plan, ema: float, rows: NamedSharding) -> An
         plan: the stage, its mask, optimizer and shardings.
         ema: decay of the averaged weights.
         rows: sharding of every array of the batch.
+        change: how frames are augmented.
 
     Returns:
         A `jax.jit` function. Metrics are float32 []: "loss", the loss's parts, "grad_norm"
@@ -42,6 +55,8 @@ def make_step(system: System, plan: Plan, ema: float, rows: NamedSharding) -> An
         state: TrainState, batch: Batch, run_key: Key
     ) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(run_key, state.step)
+        frames = augment(change, jnp.asarray(batch.frames), jax.random.fold_in(key, AUGMENT))
+        batch = dataclasses.replace(batch, frames=frames)
         trained = part(state.params, plan.mask, keep=True)
         frozen = part(state.params, plan.mask, keep=False)
 
