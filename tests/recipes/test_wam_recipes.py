@@ -16,8 +16,8 @@ from tests.recipes.conformance import (
     tiny,
     weights,
 )
+from wamjax.codec.paint import painted, read
 from wamjax.model.segments import Segment
-from wamjax.recipes.cosmos_policy import painted, read
 from wamjax.recipes.network import network
 
 FORMS = [

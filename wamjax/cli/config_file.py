@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import inspect
 import pathlib
 
 from absl import flags
@@ -17,8 +18,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         required=True,
-        metavar="FILE",
-        help="a file of configs/; --config.KEY=VALUE replaces a setting",
+        metavar="FILE[:WHICH]",
+        help="a file of configs/, and which of its variants; --config.KEY=VALUE replaces a setting",
     )
 
 
@@ -28,9 +29,10 @@ def load(file: str, overrides: list[str]) -> RunConfig:
     Raises:
         UserError: the file is missing or has no get_config, a key is unknown, a type is wrong.
     """
-    path = pathlib.Path(file)
+    name, colon, which = file.partition(":")
+    path = pathlib.Path(name)
     if not path.is_file():
-        raise UserError(f"{file} does not exist; give --config a file of configs/.")
+        raise UserError(f"{name} does not exist; give --config a file of configs/.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise UserError(f"{file} is not a Python file; give --config a file of configs/.")
@@ -41,11 +43,12 @@ def load(file: str, overrides: list[str]) -> RunConfig:
         raise UserError(f"{file} does not run: {error}; correct it.") from error
     if not hasattr(module, "get_config"):
         raise UserError(f"{file} has no get_config(); give --config a file of configs/.")
+    if colon and not inspect.signature(module.get_config).parameters:
+        raise UserError(f"{name} has no variants; leave out {colon}{which}.")
     values, argv = flags.FlagValues(), ["wamjax", *overrides]
     try:
-        config_flags.DEFINE_config_dict(
-            "config", module.get_config(), flag_values=values, sys_argv=argv
-        )
+        config = module.get_config(which) if colon else module.get_config()
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
         values(argv)
         return from_flags(RunConfig, values.config)
     except UserError:

@@ -12,7 +12,7 @@ from wamjax.core.errors import UserError
 from wamjax.data import Episodes, Windows, make_loader, read_episodes, statistics_for
 from wamjax.data.statistics import data_fingerprint, default_path
 from wamjax.parallel.start import start_hosts
-from wamjax.recipes.system import System
+from wamjax.recipes.assembly import assembled
 from wamjax.train.loop import train
 from wamjax.train.run_config import RunConfig
 
@@ -53,7 +53,7 @@ def run_training(
     return train(
         config,
         workdir,
-        system=System(config.system),
+        system=assembled(config.system),
         loader=loader,
         statistics=statistics.to_json(),
         devices=devices,

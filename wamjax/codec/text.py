@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from wamjax.codec.parameters import bias, kernel, scale
-from wamjax.core.typing import Array, Bool, Float, UInt8, typed
+from wamjax.core.typing import Array, Bool, Float, Int, UInt8, typed
 
 SPACE = 32
 SYMBOLS = 256
@@ -36,6 +36,25 @@ def words_of(text: UInt8[Array, "B X"], words: int) -> Float[Array, "B {words} X
     number = jnp.cumsum(letter & ~before, axis=1) - 1
     member = jnp.minimum(number, words - 1)[:, None, :] == jnp.arange(words)[None, :, None]
     return (member & letter[:, None, :]).astype(jnp.float32)
+
+
+@typed
+def word_numbers(text: UInt8[Array, "B X"], words: int, vocabulary: int) -> Int[Array, "B {words}"]:
+    """A number for each word, 1 ... vocabulary - 1, from its letters and their order; 0 for none.
+
+    A stand-in for a tokenizer: equal words have equal numbers, different ones nearly always
+    different numbers (a polynomial in the letters, modulo a prime, modulo the vocabulary).
+    """
+    member = words_of(text, words) > 0
+    letters = text.astype(jnp.int32)
+
+    def add(total: Array, at: tuple[Array, Array]) -> tuple[Array, None]:
+        letter, belongs = at
+        return jnp.where(belongs, (total * 257 + letter[:, None]) % 7_919_777, total), None
+
+    start = jnp.zeros((text.shape[0], words), jnp.int32)
+    total, _ = jax.lax.scan(add, start, (letters.T, jnp.moveaxis(member, 2, 0)))
+    return jnp.where(member.any(-1), 1 + total % (vocabulary - 1), 0)
 
 
 class TextEncoder(nn.Module):

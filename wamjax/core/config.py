@@ -113,12 +113,16 @@ def _checked(kind: Any, value: Any, path: str) -> Any:
     if value is None and type(None) in members:
         return None
     failures = []
+    groups = [member for member in members if dataclasses.is_dataclass(member)]
+    if groups:
+        # Of several kinds of group, the one that has most of the keys.
+        keys = {*value} if isinstance(value, Mapping | ConfigDict) else set()
+        nearest = max(groups, key=lambda g: len(keys & {f.name for f in dataclasses.fields(g)}))
+        return from_flags(typing.cast(type, nearest), typing.cast(Any, value), path)
     for member in members:
         if member is type(None):
             continue
         try:
-            if dataclasses.is_dataclass(member):
-                return from_flags(typing.cast(type, member), typing.cast(Any, value), path)
             return _checked_leaf(member, value, path)
         except UserError as error:
             failures.append(str(error))

@@ -12,7 +12,7 @@ from wamjax.data.normalise import Normaliser, action_normaliser, proprio_normali
 from wamjax.data.statistics import Statistics
 from wamjax.policy.base import Needs, Policy
 from wamjax.policy.trained import trained_policy
-from wamjax.recipes.system import System
+from wamjax.recipes.assembly import AnySystem, assembled
 from wamjax.train.checkpoint import load_for_inference
 from wamjax.train.run_config import RunConfig
 
@@ -33,8 +33,8 @@ class TrainedRun:
     final: dict[str, Any] | None
 
     @property
-    def system(self) -> System:
-        return System(self.config.system)
+    def system(self) -> AnySystem:
+        return assembled(self.config.system)
 
     @property
     def parameters(self) -> int:

@@ -1,6 +1,6 @@
 """What a recipe builds: a model, the sequences it is trained and sampled on, losses, a program.
 
-train    training sequence -> model -> one loss per predicted stream
+train    training sequence -> model -> one loss per predicted stream, lesson by lesson
 sample   prefill(given segments) -> phases, each a walk of some streams over noise levels
 """
 
@@ -8,6 +8,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
 
+from wamjax.flow.levels import LevelsConfig
+from wamjax.flow.path import SIGMA_FLOOR, Prediction
+from wamjax.flow.sampler import Grid
+from wamjax.flow.solvers import Solver
 from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
@@ -15,6 +19,8 @@ from wamjax.model.segments import Segment, Stream
 Kind = Literal["VLA", "VLA + RL", "hybrid", "WAM"]
 Size = Literal["full", "tiny"]
 Coupling = Literal["trunk", "latent_frame", "mot", "layer_cross", "tap_cross", "none"]
+Cameras = Literal["own", "others", "all"]
+Beside = Literal["state", "first_frame", "given"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,71 @@ class Phase:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """A stage of training.
+
+    Attributes:
+        name: of the stage, and of its objective.
+        fraction: of all steps.
+        losses: (stream, weight) of what is scored.
+        pins: (stream, noise level) of streams that stand at one level meanwhile.
+        train: regular expressions over the paths of the weights that learn.
+    """
+
+    name: str = "all"
+    fraction: float = 1.0
+    losses: tuple[tuple[Stream, float], ...] = (("video", 1.0), ("action", 1.0))
+    pins: tuple[tuple[Stream, float], ...] = ()
+    train: tuple[str, ...] = (".*",)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How a blueprint is trained on robot data.
+
+    Attributes:
+        encoded: (stream, cameras) of the streams that a network beside makes out of frames and
+            instruction: of the segment's own camera, of all but the first, or of all.
+        beside: (stream, what) stands beside the values of a stream and is not denoised: the robot's
+            state, the mask and the latents of the first frame, or whether the token is given.
+        spelled: the state stands in the last words, a word out of 256 for each number.
+        levels: noise laws.
+        apart: a level for each segment of a stream instead of one for the sample.
+        painted: what each latent frame of the sequence holds, where numbers are painted into frames
+            ("state", "action", "camera 0", "blank", or "unknown" where nothing is recorded); those
+            of block 1 and later lie in the future. Empty where video tokens are video alone.
+        lessons: in their order.
+    """
+
+    encoded: tuple[tuple[Stream, Cameras], ...] = ()
+    beside: tuple[tuple[Stream, Beside], ...] = ()
+    spelled: bool = False
+    levels: LevelsConfig = LevelsConfig()
+    apart: bool = False
+    painted: tuple[str, ...] = ()
+    lessons: tuple[Lesson, ...] = (Lesson(),)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Walk:
+    """How the sampler walks.
+
+    Attributes:
+        predictions: (stream, what the network predicts); the velocity where nothing is said.
+        solver: see flow.solvers.
+        grid: of the noise levels, see flow.sampler.
+        shifts: (stream, shift) of grids that are shifted; 1 where nothing is said.
+        floor: least divisor where a prediction is turned into a velocity, see flow.path.
+    """
+
+    predictions: tuple[tuple[Stream, Prediction], ...] = ()
+    solver: Solver = "euler"
+    grid: Grid = "shifted"
+    shifts: tuple[tuple[Stream, float], ...] = ()
+    floor: float = SIGMA_FLOOR
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Blueprint:
     """A published system as values.
 
@@ -85,6 +156,10 @@ class Blueprint:
         given: the segments that are prefilled once when a chunk is sampled.
         program: the phases that follow, one chunk.
         answers: the streams that a policy needs.
+        imagine: the phases that show the future, where a policy's program does not.
+        shape: what the sequences were built for.
+        walk: how the phases are walked.
+        learning: how it is trained.
     """
 
     model: WamConfig
@@ -93,11 +168,26 @@ class Blueprint:
     given: tuple[Segment, ...]
     program: tuple[Phase, ...]
     answers: tuple[Stream, ...] = ("action",)
+    imagine: tuple[Phase, ...] = ()
+    shape: Shape
+    walk: Walk = Walk()
+    learning: Learning = Learning()
 
-    def sampling(self, phase: int) -> Layout:
+    def phases(self, imagine: bool = False) -> tuple[Phase, ...]:
+        """The program, or the one that shows the future."""
+        return (self.imagine or self.program) if imagine else self.program
+
+    def known(self, imagine: bool = False) -> tuple[Segment, ...]:
+        """What is prefilled; noise that stands is none of it where that noise is to be walked."""
+        if not (imagine and self.imagine):
+            return self.given
+        return tuple(segment for segment in self.given if segment.copy != "noisy")
+
+    def sampling(self, phase: int, imagine: bool = False) -> Layout:
         """The whole sequence during a phase: given, written before, and the phase's own."""
-        written = tuple(s for done in self.program[:phase] for s in done.writes)
-        segments = (*self.given, *written, *self.program[phase].segments)
+        phases = self.phases(imagine)
+        written = tuple(s for done in phases[:phase] for s in done.writes)
+        segments = (*self.known(imagine), *written, *phases[phase].segments)
         return dataclasses.replace(self.training, segments=segments)
 
     @property

@@ -4,7 +4,7 @@
 
 Cosmos-Predict2-2B denoises them in one sequence in which everything sees everything, at one noise
 level. Numbers are painted into a frame: tiled until it is full, and read as the mean of the copies
-(`painted`, `read`). What is given stands in its place at level 0:
+(codec.paint). What is given stands in its place at level 0:
 
     role           share   given                       denoised
     policy         1/2     proprio, images             action, next proprio, next images, value
@@ -14,14 +14,12 @@ level. Numbers are painted into a frame: tiled until it is full, and read as the
 
 from typing import Literal, get_args
 
-import jax.numpy as jnp
-
-from wamjax.core.typing import Array, Float, typed
+from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.recipes.backbones import COSMOS_ROTARY, cosmos
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size, Walk
 from wamjax.recipes.objectives import sees
 
 Role = Literal["policy", "world_model", "value"]
@@ -40,16 +38,16 @@ SHAPES: dict[Size, Shape] = {
         proprio=9,
     ),
     "tiny": Shape(
-        words=6,
+        words=8,
         text=16,
-        rows=2,
-        columns=2,
+        rows=4,
+        columns=4,
         past=4,
         future=5,
-        latent=18,
-        chunk=4,
+        latent=486,
+        chunk=8,
         action=7,
-        proprio=5,
+        proprio=7,
     ),
 }
 # width, feed-forward width, layers, heads, head_dim, rank
@@ -66,23 +64,15 @@ FRAMES = ("video/clean", "video/cond", "video/noisy")
 TABLE = sees(FRAMES, (*FRAMES, "text/clean"))
 
 
-@typed
-def painted(values: Float[Array, "B n"], shape: tuple[int, int, int]) -> Float[Array, "B h w c"]:
-    """Numbers as a latent frame (h, w, c): repeated until it is full."""
-    size = shape[0] * shape[1] * shape[2]
-    repeats = -(-size // values.shape[1])
-    return jnp.tile(values, (1, repeats))[:, :size].reshape(-1, *shape)
-
-
-@typed
-def read(frame: Float[Array, "B h w c"], count: int) -> Float[Array, "B {count}"]:
-    """The inverse of `painted`: the mean of all copies of each of `count` numbers."""
-    flat = frame.reshape(frame.shape[0], -1)
-    repeats = -(-flat.shape[1] // count)
-    padding = ((0, 0), (0, repeats * count - flat.shape[1]))
-    copies = jnp.pad(flat, padding).reshape(flat.shape[0], repeats, count)
-    real = jnp.pad(jnp.ones_like(flat), padding).reshape(copies.shape)
-    return copies.sum(axis=1) / real.sum(axis=1)
+LEARNING = Learning(
+    beside=(("video", "given"),),
+    levels=LevelsConfig(video=LevelLaw(law="edm", mean=1.3862943611198906, std=1.2, shift=3.0)),
+    painted=(
+        *("blank", "state", "camera 1", "camera 0"),
+        *("action", "unknown", "camera 1", "camera 0", "unknown"),
+    ),
+    lessons=(Lesson(losses=(("video", 1.0),)),),
+)
 
 
 def model(size: Size) -> WamConfig:
@@ -132,6 +122,9 @@ def cosmos_policy(size: Size, role: Role = "policy") -> Blueprint:
         ),
     )
     return Blueprint(
+        shape=shape,
+        learning=LEARNING,
+        walk=Walk(solver="adams_bashforth", grid="edm"),
         model=model(size),
         features=(("text", shape.text), ("video", shape.latent)),
         training=Layout((text, *frames), TABLE),

@@ -19,12 +19,13 @@ One level per block, shared by its video and its actions; past actions are never
 
 from typing import Literal, get_args
 
+from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Copy, Segment, Stream
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import WAN_ROTARY, wan
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Phase, Recipe, Shape, Size, Walk
 
 Form = Literal["base", "flash"]
 
@@ -42,16 +43,16 @@ SHAPES: dict[Size, Shape] = {
         proprio=64,
     ),
     "tiny": Shape(
-        words=6,
+        words=8,
         text=16,
-        rows=2,
-        columns=2,
+        rows=4,
+        columns=4,
         past=1,
         future=2,
-        latent=18,
-        chunk=4,
+        latent=972,
+        chunk=8,
         action=7,
-        proprio=5,
+        proprio=7,
     ),
 }
 # width, feed-forward width, layers, heads, head_dim
@@ -69,6 +70,16 @@ TABLE: Visibility = (
         for query in ("video/clean", "video/noisy", "action/noisy", "proprio/clean")
     ),
 )
+LEARNING: dict[Form, Learning] = {
+    "base": Learning(
+        beside=(("video", "first_frame"),), levels=LevelsConfig(coupling="shared"), apart=True
+    ),
+    "flash": Learning(
+        beside=(("video", "first_frame"),),
+        levels=LevelsConfig(video=LevelLaw(law="beta", alpha=7.0, beta=1.0)),
+        apart=True,
+    ),
+}
 
 
 def model(size: Size) -> WamConfig:
@@ -148,6 +159,9 @@ def dreamzero(size: Size, form: Form = "base") -> Blueprint:
     end = 0.8 if form == "flash" else 0.0
     levels: tuple[tuple[Stream, float, float], ...] = (("video", 1.0, end), ("action", 1.0, 0.0))
     return Blueprint(
+        shape=shape,
+        learning=LEARNING[form],
+        walk=Walk(solver="unipc", shifts=(("video", 5.0), ("action", 5.0))),
         model=model(size),
         features=(
             ("text", shape.text),

@@ -12,12 +12,13 @@ no_video      the first frame; no video loss     as first_frame
 
 from typing import Any, Literal, get_args
 
+from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import WAN_ROTARY, wan
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size, Walk
 from wamjax.recipes.objectives import sees
 
 Form = Literal["first_frame", "joint", "idm", "no_video"]
@@ -26,7 +27,7 @@ SHAPES: dict[Size, Shape] = {
     "full": Shape(
         words=128, text=4096, rows=7, columns=14, latent=192, chunk=32, action=7, proprio=8
     ),
-    "tiny": Shape(words=6, text=16, rows=2, columns=3, latent=12, chunk=4, action=7, proprio=5),
+    "tiny": Shape(words=8, text=16, rows=4, columns=4, latent=432, chunk=8, action=7, proprio=7),
 }
 # (width, feed-forward width) of video and of action; (layers, heads, head_dim)
 Widths = tuple[tuple[int, int], tuple[int, int], tuple[int, int, int]]
@@ -51,6 +52,13 @@ TABLES: dict[Form, Visibility] = {
     + sees(("video/cond",), ("video/clean", "text/clean"))
     + sees(("action/noisy",), ("video/cond",)),
     "no_video": VIDEO + ACTION,
+}
+LEVELS = LevelsConfig(video=LevelLaw(shift=5.0), action=LevelLaw(shift=5.0))
+LEARNING: dict[Form, Learning] = {
+    "first_frame": Learning(levels=LEVELS),
+    "joint": Learning(levels=LEVELS),
+    "idm": Learning(levels=LEVELS),
+    "no_video": Learning(levels=LEVELS, lessons=(Lesson(losses=(("action", 1.0),)),)),
 }
 
 
@@ -107,9 +115,11 @@ def assembled(shape: Shape, widths: Widths, form: Form, steps: int = 10) -> Blue
         stream="action", copy="noisy", frames=shape.chunk, start=stride, stride=stride, block=1
     )
     act = Phase(segments=(action,), levels=(("action", 1.0, 0.0),), steps=steps)
+    imagine: tuple[Phase, ...] = ()
     match form:
         case "first_frame":
             trained, program = (video, action), (act,)
+            imagine = (Phase(segments=(video,), levels=(("video", 1.0, 0.0),), steps=steps),)
         case "no_video":
             trained, program = (action,), (act,)
         case "joint":
@@ -126,6 +136,10 @@ def assembled(shape: Shape, widths: Widths, form: Form, steps: int = 10) -> Blue
             )
             program = (see, act)
     return Blueprint(
+        shape=shape,
+        learning=LEARNING[form],
+        walk=Walk(shifts=(("video", 5.0), ("action", 5.0))),
+        imagine=imagine,
         model=model(widths),
         features=(
             ("text", shape.text),

@@ -13,7 +13,7 @@ from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import LINE_ROTARY, ltx
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
 from wamjax.recipes.objectives import sees
 
 SHAPES: dict[Size, Shape] = {
@@ -31,16 +31,16 @@ SHAPES: dict[Size, Shape] = {
         proprio=14,
     ),
     "tiny": Shape(
-        words=6,
+        words=8,
         text=16,
         views=2,
-        rows=2,
-        columns=2,
+        rows=4,
+        columns=4,
         past=2,
-        latent=12,
-        chunk=4,
+        latent=432,
+        chunk=8,
         action=7,
-        proprio=5,
+        proprio=7,
     ),
 }
 # (width, feed-forward width, heads, head_dim) of video and action; layers
@@ -55,6 +55,13 @@ TABLE: Visibility = (
     *((query, "text/clean", "all") for query in VIDEO),
     *sees(ACTION, ACTION),
     *((query, key, "all") for query in ACTION for key in VIDEO),
+)
+# First the video, then both at maximum video noise, on the actions alone.
+LEARNING = Learning(
+    lessons=(
+        Lesson(name="video", fraction=0.4, losses=(("video", 1.0),)),
+        Lesson(name="action", fraction=0.6, losses=(("action", 1.0),), pins=(("video", 1.0),)),
+    ),
 )
 
 
@@ -114,6 +121,9 @@ def ge_act(size: Size) -> Blueprint:
     state = Segment(stream="proprio")
     action = Segment(stream="action", copy="noisy", frames=shape.chunk, start=1, block=1)
     return Blueprint(
+        shape=shape,
+        learning=LEARNING,
+        imagine=(Phase(segments=future, levels=(("video", 1.0, 0.0),), steps=10),),
         model=model(size),
         features=(
             ("text", shape.text),

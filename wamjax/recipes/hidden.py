@@ -10,12 +10,13 @@ layers above the tap do not run at all.
 
 from typing import Any
 
+from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Cross, Expert, Port, Stack, Take, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import COSMOS_ROTARY, LINE_ROTARY, WAN_CLOCK, cosmos
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
 from wamjax.recipes.objectives import sees
 
 SHAPES: dict[Size, Shape] = {
@@ -31,7 +32,7 @@ SHAPES: dict[Size, Shape] = {
         action=10,
         proprio=10,
     ),
-    "tiny": Shape(words=6, text=16, rows=2, columns=3, latent=12, chunk=4, action=7, proprio=5),
+    "tiny": Shape(words=8, text=16, rows=4, columns=4, latent=432, chunk=8, action=7, proprio=7),
 }
 # (width, feed-forward width, heads, head_dim, rank) of video; layers below and above the tap;
 # (width, feed-forward width, heads, head_dim, layers) of the action part
@@ -48,6 +49,15 @@ TABLE: Visibility = (
     *((query, "text/clean", "all") for query in VIDEO),
     *sees(ACTION, ACTION),
     *((query, key, "all") for query in ACTION for key in VIDEO),
+)
+LEARNING = Learning(
+    levels=LevelsConfig(
+        video=LevelLaw(law="logit_normal"), action=LevelLaw(law="beta", alpha=1.5, beta=1.0)
+    ),
+    lessons=(
+        Lesson(name="video", fraction=0.4, losses=(("video", 1.0),)),
+        Lesson(name="action", fraction=0.6, losses=(("action", 1.0),), train=(".*action.*",)),
+    ),
 )
 
 
@@ -102,13 +112,16 @@ def hidden(size: Size) -> Blueprint:
     given = (
         Segment(stream="text", frames=shape.words),
         Segment(stream="video", frames=shape.past, **grid),
-        Segment(
-            stream="video", copy="noisy", frames=shape.future, start=shape.past, block=1, **grid
-        ),
+    )
+    future = Segment(
+        stream="video", copy="noisy", frames=shape.future, start=shape.past, block=1, **grid
     )
     state = Segment(stream="proprio")
     action = Segment(stream="action", copy="noisy", frames=shape.chunk, start=1, block=1)
     return Blueprint(
+        shape=shape,
+        learning=LEARNING,
+        imagine=(Phase(segments=(future,), levels=(("video", 1.0, 0.0),), steps=10),),
         model=model(size),
         features=(
             ("text", shape.text),
@@ -116,8 +129,8 @@ def hidden(size: Size) -> Blueprint:
             ("proprio", shape.proprio),
             ("action", shape.action),
         ),
-        training=Layout((*given, state, action), TABLE),
-        given=given,
+        training=Layout((*given, future, state, action), TABLE),
+        given=(*given, future),
         program=(Phase(segments=(state, action), levels=(("action", 1.0, 0.0),), steps=10),),
     )
 

@@ -21,12 +21,13 @@ predicted is dropped and what was observed takes its place (`observed`).
 
 from typing import Literal, get_args
 
+from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Copy, Segment, Stream
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import WAN_ROTARY, wan
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Phase, Recipe, Shape, Size, Walk
 
 Form = Literal["release", "paper"]
 
@@ -44,14 +45,14 @@ SHAPES: dict[Size, Shape] = {
         proprio=0,
     ),
     "tiny": Shape(
-        words=6,
+        words=8,
         text=16,
-        rows=2,
-        columns=2,
+        rows=4,
+        columns=4,
         past=2,
         future=2,
-        latent=12,
-        chunk=4,
+        latent=432,
+        chunk=8,
         action=7,
         proprio=0,
     ),
@@ -69,6 +70,7 @@ TABLE: Visibility = (
     *((f"{q}/{copy}", "text/clean", "all") for q in STREAMS for copy in ("clean", "noisy")),
 )
 WINDOW = {"full": 72, "tiny": 6}
+LEVELS = LevelsConfig(video=LevelLaw(shift=5.0), action=LevelLaw())
 
 
 def model(size: Size, form: Form) -> WamConfig:
@@ -149,6 +151,9 @@ def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
         return tuple(piece(shape, stream, copy, frame) for frame in ahead)
 
     return Blueprint(
+        shape=shape,
+        walk=Walk(shifts=(("video", 5.0),)),
+        learning=Learning(levels=LEVELS, apart=True),
         model=model(size, form),
         features=(("text", shape.text), ("video", shape.latent), ("action", shape.action)),
         training=Layout((text, *trained), TABLE, WINDOW[size]),

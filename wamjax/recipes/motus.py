@@ -17,12 +17,13 @@ weights is sampled in five modes, by pinning a stream to noise (1: marginalised)
 
 from typing import Literal, get_args
 
+from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Expert, Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import WAN_ROTARY, wan
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Phase, Recipe, Shape, Size, Walk
 
 Mode = Literal["joint", "policy", "world_model", "inverse_dynamics", "video"]
 
@@ -38,7 +39,7 @@ SHAPES: dict[Size, Shape] = {
         action=14,
         proprio=14,
     ),
-    "tiny": Shape(words=6, text=16, rows=2, columns=3, latent=12, chunk=4, action=7, proprio=5),
+    "tiny": Shape(words=8, text=16, rows=4, columns=4, latent=432, chunk=8, action=7, proprio=7),
 }
 # (width, feed-forward width) of video, action and understanding; layers, heads, head_dim;
 # tokens and width of the vision-language model's states; registers
@@ -120,6 +121,13 @@ def motus(size: Size, mode: Mode = "joint") -> Blueprint:
         ),
     )
     return Blueprint(
+        shape=shape,
+        walk=Walk(shifts=(("video", 5.0), ("action", 5.0))),
+        imagine=(Phase(segments=rest, levels=LEVELS["video"], steps=10),),
+        learning=Learning(
+            encoded=(("feature", "all"),),
+            levels=LevelsConfig(video=LevelLaw(shift=5.0), action=LevelLaw(shift=5.0)),
+        ),
         model=model(size),
         features=(
             ("text", shape.text),

@@ -119,7 +119,7 @@ class Stage:
     """
 
     name: str
-    objective: Objective
+    objective: str
     fraction: float
     train: tuple[str, ...]
 

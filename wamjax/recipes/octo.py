@@ -10,12 +10,13 @@
 The backbone passes once; twenty steps of the head follow (DDPM, noise prediction).
 """
 
+from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Clock, Expert, Port, Stack, Take, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import vit
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size, Walk
 
 HISTORY = 2
 # Values of the images are features of the convolutional stems; `text` those of T5-base.
@@ -33,14 +34,14 @@ SHAPES: dict[Size, Shape] = {
         proprio=0,
     ),
     "tiny": Shape(
-        words=6,
+        words=8,
         text=16,
         rows=2,
         columns=2,
         past=HISTORY,
         future=0,
         latent=12,
-        chunk=4,
+        chunk=8,
         action=7,
         proprio=0,
     ),
@@ -55,6 +56,11 @@ TABLE: Visibility = (
     ("register/clean", "feature/clean", "past"),
     ("register/clean", "register/clean", "itself"),
     ("action/noisy", "action/noisy", "itself"),
+)
+LEARNING = Learning(
+    encoded=(("feature", "own"),),
+    levels=LevelsConfig(action=LevelLaw(law="cosine", entries=20)),
+    lessons=(Lesson(losses=(("action", 1.0),)),),
 )
 
 
@@ -107,6 +113,9 @@ def octo(size: Size) -> Blueprint:
     action = Segment(stream="action", copy="noisy", block=shape.past - 1)
     given = (words, *images)
     return Blueprint(
+        shape=shape,
+        learning=LEARNING,
+        walk=Walk(predictions=(("action", "noise"),), solver="ddpm", grid="cosine", floor=1e-3),
         model=config,
         features=(
             ("text", shape.text),

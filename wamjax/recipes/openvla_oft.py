@@ -10,7 +10,7 @@ from wamjax.model.config import Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.recipes.backbones import LINE_ROTARY, llama
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
 from wamjax.recipes.objectives import sees
 
 # `text` is the size of the vocabulary, `latent` the width of the fused image features.
@@ -28,22 +28,23 @@ SHAPES: dict[Size, Shape] = {
         proprio=8,
     ),
     "tiny": Shape(
-        words=6,
-        text=32,
+        words=8,
+        text=512,
         views=2,
         rows=2,
         columns=2,
         future=0,
         latent=12,
-        chunk=4,
-        action=3,
-        proprio=5,
+        chunk=8,
+        action=7,
+        proprio=7,
     ),
 }
 # width, feed-forward width, layers, heads
 WIDTHS = {"full": (4096, 11008, 32, 32), "tiny": (48, 96, 2, 2)}
 TOKENS = ("feature/clean", "word/clean", "proprio/clean", "action/query")
 TABLE = sees(TOKENS, TOKENS)
+LEARNING = Learning(encoded=(("feature", "own"),), lessons=(Lesson(losses=(("action", 1.0),)),))
 
 
 def openvla_oft(size: Size) -> Blueprint:
@@ -88,6 +89,8 @@ def openvla_oft(size: Size) -> Blueprint:
     places = Segment(stream="action", copy="query", frames=shape.chunk * shape.action, start=end)
     sequence = (*segments, places)
     return Blueprint(
+        shape=shape,
+        learning=LEARNING,
         model=config,
         features=(
             ("feature", shape.latent),

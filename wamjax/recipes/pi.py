@@ -18,11 +18,12 @@ The context's keys are made once; ten Euler steps of the action expert follow.
 
 from typing import Literal
 
+from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Port, Stack, Take, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.recipes.backbones import LINE_ROTARY, gemma, gemma_flow, vit
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
 from wamjax.recipes.objectives import sees
 
 Version = Literal["pi0", "pi05"]
@@ -43,16 +44,16 @@ SHAPES: dict[Version, dict[Size, Shape]] = {
             proprio=32,
         ),
         "tiny": Shape(
-            words=6,
-            text=32,
+            words=8,
+            text=512,
             views=2,
-            rows=2,
-            columns=2,
+            rows=4,
+            columns=4,
             future=0,
-            latent=12,
-            chunk=4,
+            latent=432,
+            chunk=8,
             action=7,
-            proprio=5,
+            proprio=7,
         ),
     },
     "pi05": {
@@ -69,14 +70,14 @@ SHAPES: dict[Version, dict[Size, Shape]] = {
             proprio=0,
         ),
         "tiny": Shape(
-            words=8,
-            text=32,
+            words=15,
+            text=512,
             views=2,
-            rows=2,
-            columns=2,
+            rows=4,
+            columns=4,
             future=0,
-            latent=12,
-            chunk=4,
+            latent=432,
+            chunk=8,
             action=7,
             proprio=0,
         ),
@@ -89,6 +90,8 @@ WIDTHS = {
     "tiny": ((24, 48, 2, 2, 12), (48, 96), (32, 64), (2, 4, 1, 12)),
 }
 CONTEXT = ("image/clean", "word/clean")
+LEVELS = LevelsConfig(action=LevelLaw(law="beta", alpha=1.5, beta=1.0, low=0.001))
+LESSONS = (Lesson(losses=(("action", 1.0),)),)
 
 
 def model(size: Size, version: Version) -> WamConfig:
@@ -164,6 +167,8 @@ def pi(size: Size, version: Version) -> Blueprint:
     features = [("image", shape.latent), ("word", shape.text)]
     features += [("proprio", shape.proprio)] if version == "pi0" else []
     return Blueprint(
+        shape=shape,
+        learning=Learning(levels=LEVELS, spelled=version == "pi05", lessons=LESSONS),
         model=model(size, version),
         features=(*features, ("action", shape.action)),  # pyright: ignore[reportArgumentType]
         training=Layout((*images, words, *state, action), table),

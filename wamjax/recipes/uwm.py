@@ -11,7 +11,7 @@ from typing import get_args
 from wamjax.model.config import Expert, Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Phase, Recipe, Shape, Size
 from wamjax.recipes.motus import LEVELS, Mode
 from wamjax.recipes.objectives import sees
 
@@ -29,7 +29,7 @@ SHAPES: dict[Size, Shape] = {
         proprio=9,
     ),
     "tiny": Shape(
-        words=1, text=16, rows=2, columns=3, future=1, latent=12, chunk=4, action=7, proprio=5
+        words=1, text=16, rows=4, columns=4, future=1, latent=432, chunk=8, action=7, proprio=7
     ),
 }
 # width, layers, heads, registers
@@ -84,6 +84,9 @@ def uwm(size: Size, mode: Mode = "policy") -> Blueprint:
         Segment(stream="action", copy="noisy", frames=shape.chunk, block=1),
     )
     return Blueprint(
+        shape=shape,
+        imagine=(Phase(segments=noisy, levels=LEVELS["video"], steps=10),),
+        learning=Learning(encoded=(("feature", "all"),)),
         model=config,
         features=(
             ("text", shape.text),

@@ -8,11 +8,12 @@ An action token is one linear map, of its embodiment, of [noisy action, state, n
 network predicts the clean action; each of the ten steps mixes it with the same noise (`remix`).
 """
 
+from wamjax.flow.levels import LevelsConfig
 from wamjax.model.config import Port, Stack, Take, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.recipes.backbones import vit
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size, Walk
 from wamjax.recipes.objectives import sees
 
 # `text` is the size of the vocabulary, `latent` the width of the image encoder's features.
@@ -30,22 +31,28 @@ SHAPES: dict[Size, Shape] = {
         proprio=20,
     ),
     "tiny": Shape(
-        words=6,
-        text=32,
+        words=8,
+        text=512,
         views=2,
         rows=2,
         columns=2,
         future=0,
         latent=12,
-        chunk=4,
+        chunk=8,
         action=7,
-        proprio=5,
+        proprio=7,
     ),
 }
 # width, layers of reader and policy, heads; domains and soft prompts of each
 WIDTHS = {"full": (1024, 12, 24, 16, 30, 32), "tiny": (48, 2, 2, 2, 3, 2)}
 READER = ("image/clean", "word/clean")
 POLICY = (*READER, "feature/clean", "register/clean", "action/noisy")
+LEARNING = Learning(
+    encoded=(("image", "own"), ("feature", "others")),
+    beside=(("action", "state"),),
+    levels=LevelsConfig(stratified=True),
+    lessons=(Lesson(losses=(("action", 1.0),)),),
+)
 
 
 def x_vla(size: Size) -> Blueprint:
@@ -100,6 +107,9 @@ def x_vla(size: Size) -> Blueprint:
         Segment(stream="action", copy="noisy", frames=shape.chunk),
     )
     return Blueprint(
+        shape=shape,
+        learning=LEARNING,
+        walk=Walk(predictions=(("action", "clean"),), solver="remix"),
         model=config,
         features=(
             ("image", shape.latent),

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 
-from wamjax.recipes.objectives import Objective
 from wamjax.train.augment import AugmentConfig
 
 
@@ -22,7 +21,7 @@ class StageConfig:
 
     name: str = "main"
     fraction: float = 1.0
-    objective: Objective = "joint"
+    objective: str = "joint"
     train: tuple[str, ...] = (".*",)
 
 

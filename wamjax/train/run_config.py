@@ -4,8 +4,7 @@ import dataclasses
 
 from wamjax.data.config import DataConfig
 from wamjax.parallel.mesh import MeshConfig
-from wamjax.recipes.config import SystemConfig
-from wamjax.recipes.objectives import stages
+from wamjax.recipes.assembly import AnyConfig, objectives, usual_stages
 from wamjax.train.config import StageConfig, TrainConfig
 
 # What the data deliver and what the system expects, field by field.
@@ -17,11 +16,12 @@ class RunConfig:
     """The whole of an experiment, as values.
 
     Raises:
-        ValueError: the system and the data disagree about a shape.
+        ValueError: the system and the data disagree about a shape, or a stage asks for an objective
+            that the system does not have.
     """
 
     name: str
-    system: SystemConfig
+    system: AnyConfig
     data: DataConfig
     train: TrainConfig = TrainConfig()
     mesh: MeshConfig = MeshConfig()
@@ -36,17 +36,24 @@ class RunConfig:
                 f"system.views is {self.system.views} but data.cameras names {self.data.cameras}"
             )
 
+        for stage in self.train.stages:
+            if stage.objective not in objectives(self.system):
+                raise ValueError(
+                    f"stage {stage.name} asks for {stage.objective!r}; this system can be asked "
+                    f"for {', '.join(objectives(self.system))}"
+                )
+
     @property
     def stages(self) -> tuple[StageConfig, ...]:
         """The stages given, or those of the system's objective."""
         return self.train.stages or stages_for(self.system)
 
 
-def stages_for(system: SystemConfig) -> tuple[StageConfig, ...]:
+def stages_for(system: AnyConfig) -> tuple[StageConfig, ...]:
     """The usual stages of the system's objective."""
     return tuple(
         StageConfig(
             name=stage.name, objective=stage.objective, fraction=stage.fraction, train=stage.train
         )
-        for stage in stages(system.training, codec=system.codec.kind == "autoencoder")
+        for stage in usual_stages(system)
     )

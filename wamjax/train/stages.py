@@ -7,7 +7,6 @@ later stage finds frozen is exactly what inference will use.
 import dataclasses
 
 from wamjax.core.errors import UserError
-from wamjax.recipes.objectives import Objective
 from wamjax.train.config import StageConfig
 
 
@@ -18,7 +17,7 @@ class Stage:
     name: str
     start: int
     end: int
-    objective: Objective
+    objective: str
     train: tuple[str, ...]
 
     @property

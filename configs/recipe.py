@@ -1,0 +1,47 @@
+"""A published system at its tiny size, on demonstrations of our own worlds or on any RLDS data.
+
+    wamjax demos --task reach --out demos
+    wamjax train --config configs/recipe.py:fast_wam --config.data.dir=DIR --workdir runs/fast_wam
+    wamjax train --config configs/recipe.py:lingbot_va/paper --config.data.dir=DIR --workdir runs/l
+
+Which: a name of `wamjax recipes`, and behind a slash one of its forms.
+"""
+
+from wamjax.core.config import to_flags
+from wamjax.core.errors import UserError
+from wamjax.data.config import DataConfig
+from wamjax.recipes.recipe_config import RecipeConfig
+from wamjax.train.config import TrainConfig
+from wamjax.train.run_config import RunConfig
+
+
+def config(which: str = "fast_wam") -> RunConfig:
+    """The run of a recipe: 400 steps, minutes on two CPU cores."""
+    name, _, form = which.partition("/")
+    try:
+        system = RecipeConfig(recipe=name, form=form)
+    except ValueError as error:
+        raise UserError(f"configs/recipe.py:{which}: {error}.") from error
+    return RunConfig(
+        name=f"{name}_{form}" if form else name,
+        system=system,
+        data=DataConfig(
+            dir="tabletop/1.0.0",
+            cameras=("image", "wrist_image"),
+            image_size=system.image_size,
+            history=system.history,
+            future=system.future,
+            frame_stride=system.frame_stride,
+            chunk=system.chunk,
+            text_length=system.text_length,
+            holdout=0.05,
+        ),
+        train=TrainConfig(
+            steps=400, batch=32, save_every=400, learning_rate=2e-3, weight_decay=0.01, ema=0.99
+        ),
+    )
+
+
+def get_config(which: str = "fast_wam"):
+    """The config as flags."""
+    return to_flags(config(which))

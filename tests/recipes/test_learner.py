@@ -1,0 +1,210 @@
+"""Recipes on robot data: what is masked does not count, what is read is what was recorded."""
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wamjax.codec.paint import painted
+from wamjax.core.records import Batch
+from wamjax.core.text import encode_text
+from wamjax.recipes.learner import Learner
+from wamjax.recipes.parts import pixels, to_uint8
+from wamjax.recipes.recipe_config import RecipeConfig
+from wamjax.recipes.registry import RECIPES
+from wamjax.recipes.scene import Scene
+
+KEY = jax.random.key(3)
+ROWS = 2
+ALL = [RecipeConfig(recipe=name) for name in RECIPES]
+SOME = [RecipeConfig(recipe=name) for name in ("pi05", "x_vla", "dreamzero", "cosmos_policy")]
+VIDEO = [c for c in ALL if c.future > 0]
+
+
+def name_of(config: RecipeConfig) -> str:
+    return config.recipe
+
+
+def batch(config: RecipeConfig, seed: int = 0) -> Batch:
+    rng = np.random.default_rng(seed)
+    size, frames = config.image_size, config.history + config.future
+    texts = [encode_text(text, config.text_length) for text in ("reach red", "push the blue cube")]
+    return Batch(
+        frames=rng.integers(0, 256, (ROWS, 2, frames, size, size, 3), dtype=np.uint8),
+        camera_mask=np.ones((ROWS, 2), bool),
+        frame_mask=np.ones((ROWS, frames), bool),
+        actions=rng.normal(size=(ROWS, config.chunk, 7)).astype(np.float32),
+        action_mask=np.ones((ROWS, config.chunk, 7), bool),
+        proprio=rng.uniform(-1, 1, size=(ROWS, 7)).astype(np.float32),
+        proprio_mask=np.ones((ROWS, 7), bool),
+        text=np.stack(texts),
+        index=np.arange(ROWS, dtype=np.int32),
+    )
+
+
+def scene(config: RecipeConfig, data: Batch) -> Scene:
+    return Scene(
+        frames=pixels(jnp.asarray(data.frames)),
+        camera_mask=jnp.asarray(data.camera_mask),
+        frame_mask=jnp.asarray(data.frame_mask),
+        state=jnp.asarray(data.proprio),
+        text=jnp.asarray(data.text),
+        actions=jnp.asarray(data.actions),
+        action_mask=jnp.asarray(data.action_mask),
+    )
+
+
+@functools.cache
+def weights(config: RecipeConfig):
+    params = nn.unbox(jax.jit(Learner(config).init)(KEY))
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(KEY, len(leaves))
+    moved = [x + 0.05 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(structure, moved)
+
+
+@functools.cache
+def program(config: RecipeConfig, objective: str):
+    learner = Learner(config)
+    return jax.jit(lambda params, data: learner.loss(params, data, KEY, objective))
+
+
+@pytest.mark.parametrize("config", ALL, ids=name_of)
+def test_every_lesson_has_the_losses_it_names(config):
+    learner = Learner(config)
+    lessons = config.blueprint.learning.lessons
+    assert sum(lesson.fraction for lesson in lessons) == pytest.approx(1.0)
+    params = jax.eval_shape(lambda key: nn.unbox(learner.init(key)), KEY)
+    predicted = {s.stream for s in config.blueprint.training.segments if s.predicted}
+    for lesson in lessons:
+        total, parts = jax.eval_shape(
+            lambda p, b, name=lesson.name: learner.loss(p, b, KEY, name), params, batch(config)
+        )
+        assert total.shape == ()
+        named = {stream for stream, _ in lesson.losses} & predicted
+        assert {*parts} == {f"loss/{stream}" for stream in named}
+        assert named
+
+
+@pytest.mark.parametrize("config", SOME, ids=name_of)
+def test_what_is_masked_changes_nothing(config):
+    data = batch(config)
+    mask = data.action_mask.copy()
+    mask[0, 5:] = False
+    frame_mask = data.frame_mask.copy()
+    if config.future:
+        frame_mask[1, -1] = False
+    data = data.replace(action_mask=mask, frame_mask=frame_mask)
+    actions, frames = data.actions.copy(), data.frames.copy()
+    actions[0, 5:] = np.nan
+    if config.future:
+        frames[1, :, -1] = 255 - frames[1, :, -1]
+    run = program(config, config.blueprint.learning.lessons[0].name)
+    one, parts = run(weights(config), data)
+    two, _ = run(weights(config), data.replace(actions=actions, frames=frames))
+    assert np.isfinite(one)
+    assert parts
+    np.testing.assert_allclose(one, two, rtol=1e-5)
+
+
+@pytest.mark.parametrize("config", SOME, ids=name_of)
+def test_sampled_actions_depend_on_what_is_seen_and_told(config):
+    data, learner = batch(config), Learner(config)
+
+    @jax.jit
+    def act(frames, proprio, text):
+        seen = frames[:, :, : config.history]
+        return learner.sample_actions(
+            weights(config), seen, jnp.asarray(data.camera_mask), proprio, text, KEY
+        )
+
+    before = act(data.frames, data.proprio, data.text)
+    assert before.shape == (ROWS, config.chunk, 7)
+    assert np.isfinite(before).all()
+    for other in (
+        (255 - data.frames, data.proprio, data.text),
+        (data.frames, data.proprio, data.text[::-1]),
+        (data.frames, -data.proprio, data.text),
+    ):
+        change = np.abs(act(*other) - before).max()
+        # DreamZero's state is seen by its own block alone; all the others by every action.
+        assert change > 1e-6
+
+
+@pytest.mark.parametrize("config", VIDEO, ids=name_of)
+def test_changes_turn_back_into_the_frames_they_were_made_of(config):
+    data, reader = batch(config), Learner(config).reader
+    there = scene(config, data)
+    for segment in config.blueprint.training.segments:
+        if segment.kind != "video/noisy" or config.blueprint.learning.painted:
+            continue
+        frames = to_uint8(reader.undo(there, segment, reader.change(there, segment)))
+        wanted = data.frames[:, segment.view, reader.timeline.frames(segment)]
+        np.testing.assert_array_equal(frames, wanted)
+
+
+def test_what_is_written_is_the_frame_itself():
+    config = RecipeConfig(recipe="lingbot_va")
+    blueprint, reader = config.blueprint, Learner(config).reader
+    there = scene(config, batch(config))
+    first = blueprint.program[0]
+    for noisy, clean in zip(first.segments, first.writes, strict=True):
+        made = reader.shown(there, clean, reader.change(there, noisy))
+        np.testing.assert_allclose(made, reader.given_frames(there, clean), atol=1e-5)
+
+
+def test_painted_frames_hold_state_and_chunk():
+    config = RecipeConfig(recipe="cosmos_policy")
+    data, reader = batch(config), Learner(config).reader
+    there = scene(config, data)
+    by_content = {(reader.content(s), s.block): s for s in config.blueprint.training.segments[1:]}
+    size = (4, 4, 432)
+    state = reader.change(there, by_content[("state", 0)])
+    np.testing.assert_array_equal(state, painted(there.state, size).reshape(ROWS, 16, 432))
+    chunk = reader.change(there, by_content[("action", 1)])
+    wanted = painted(jnp.asarray(data.actions).reshape(ROWS, -1), size)
+    np.testing.assert_array_equal(chunk, wanted.reshape(ROWS, 16, 432))
+    assert not reader.present(there, by_content[("unknown", 1)]).any()
+
+
+def test_the_state_is_spelled_in_words():
+    config = RecipeConfig(recipe="pi05")
+    reader = Learner(config).reader
+    there = scene(config, batch(config))
+    segment = next(s for s in config.blueprint.training.segments if s.stream == "word")
+    words, real = reader.values({}, there, segment)
+    spelled = np.asarray(words)[:, -7:, 0] - 256
+    np.testing.assert_array_equal(spelled, np.floor((np.asarray(there.state) + 1) / 2 * 256))
+    assert real[:, -7:].all()
+    assert (real[:, :-7].sum(1) == np.array([2, 4])).all()
+
+
+def test_past_actions_are_padding():
+    config = RecipeConfig(recipe="dreamzero")
+    reader, there = Learner(config).reader, scene(config, batch(config))
+    past, now = (s for s in config.blueprint.training.segments if s.stream == "action")
+    assert not reader.present(there, past).any()
+    assert reader.present(there, now).all()
+    np.testing.assert_array_equal(reader.actions(there, now)[0], there.actions)
+
+
+def test_more_steps_are_a_setting():
+    config = RecipeConfig(recipe="fast_wam")
+    data = batch(config)
+    actions = [
+        Learner(dataclasses.replace(config, solver_steps=steps)).sample_actions(
+            weights(config),
+            jnp.asarray(data.frames[:, :, :1]),
+            jnp.asarray(data.camera_mask),
+            jnp.asarray(data.proprio),
+            jnp.asarray(data.text),
+            KEY,
+        )
+        for steps in (0, 10, 2)
+    ]
+    np.testing.assert_allclose(actions[0], actions[1], atol=1e-5)
+    assert jnp.abs(actions[0] - actions[2]).max() > 1e-4

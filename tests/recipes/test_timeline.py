@@ -1,0 +1,74 @@
+"""Which frame and action a token stands for, per recipe, against numbers written by hand."""
+
+import numpy as np
+import pytest
+
+from tests.recipes.conformance import tiny
+from wamjax.recipes.recipe_config import RecipeConfig
+from wamjax.recipes.registry import RECIPES
+from wamjax.recipes.timeline import Timeline
+
+# name -> (frames up to now, frames after now)
+NEEDS = {
+    "pi0": (1, 0), "pi05": (1, 0), "openvla_oft": (1, 0), "x_vla": (1, 0), "octo": (2, 0),
+    "motus": (1, 2), "ge_act": (2, 2), "cosmos_policy": (1, 1), "lingbot_va": (2, 2),
+    "dreamzero": (3, 2), "fast_wam": (1, 2), "uwm": (1, 1), "hidden": (1, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(NEEDS))
+def test_frames_needed(name):
+    line = Timeline(tiny(name, None))
+    assert (line.history, line.future) == NEEDS[name]
+
+
+def test_every_recipe_can_be_trained_on_windows():
+    for name, recipe in RECIPES.items():
+        for form in recipe.forms or ("",):
+            config = RecipeConfig(recipe=name, form=form)
+            assert config.history >= 1
+            assert config.chunk == 8
+
+
+def test_an_episode_of_blocks_has_its_newest_block_after_now():
+    line = Timeline(tiny("dreamzero", None))
+    segments = tiny("dreamzero", None).training.segments
+    actions = [line.actions(s) for s in segments if s.stream == "action"]
+    np.testing.assert_array_equal(actions[0], np.arange(-8, 0))
+    np.testing.assert_array_equal(actions[1], np.arange(8))
+    clean = [line.frames(s).tolist() for s in segments if s.kind == "video/clean"]
+    assert clean == [[0], [1, 2], [3, 4]]
+    noisy = [s for s in segments if s.kind == "video/noisy"]
+    # What changes is counted from the frame before the block.
+    assert [line.reference(s) for s in noisy] == [0, 2]
+
+
+def test_actions_behind_a_frame_lead_to_it():
+    """LingBot-VA: two past frames, two future ones, four actions lead to each."""
+    line = Timeline(tiny("lingbot_va", None))
+    segments = tiny("lingbot_va", None).training.segments
+    found = {s.start: line.actions(s).tolist() for s in segments if s.kind == "action/noisy"}
+    assert [found[start] for start in sorted(found)] == [
+        [-8, -7, -6, -5], [-4, -3, -2, -1], [0, 1, 2, 3], [4, 5, 6, 7],
+    ]  # fmt: skip
+
+
+def test_read_outs_of_two_steps_look_at_two_frames():
+    line = Timeline(tiny("octo", None))
+    looks = [s for s in tiny("octo", None).training.segments if s.stream == "feature"]
+    assert [line.look(s) for s in looks] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"recipe": "nothing"}, "does not exist"),
+        ({"recipe": "pi0", "form": "joint"}, "form 'joint' does not exist"),
+        ({"recipe": "fast_wam", "image_size": 50}, "multiple of 4"),
+        ({"recipe": "ge_act", "views": 1}, "needs 2 cameras"),
+        ({"recipe": "pi0", "solver_steps": -1}, "must not be negative"),
+    ],
+)
+def test_an_impossible_recipe_is_refused(settings, message):
+    with pytest.raises(Exception, match=message):
+        RecipeConfig(**settings)

@@ -1,0 +1,37 @@
+"""A config of either kind to the functions of its system: a table from its class."""
+
+from collections.abc import Callable
+from typing import Any
+
+from wamjax.recipes.config import SystemConfig
+from wamjax.recipes.learner import Learner
+from wamjax.recipes.objectives import PLANS, Stage, stages
+from wamjax.recipes.recipe_config import RecipeConfig
+from wamjax.recipes.system import System
+
+AnyConfig = SystemConfig | RecipeConfig
+AnySystem = System | Learner
+
+SYSTEMS: dict[type, Callable[[Any], AnySystem]] = {SystemConfig: System, RecipeConfig: Learner}
+
+
+def assembled(config: AnyConfig) -> AnySystem:
+    """The system that a config describes."""
+    return SYSTEMS[type(config)](config)
+
+
+def usual_stages(config: AnyConfig) -> tuple[Stage, ...]:
+    """The stages in which such a system is usually trained."""
+    if isinstance(config, SystemConfig):
+        return stages(config.training, codec=config.codec.kind == "autoencoder")
+    return tuple(
+        Stage(name=lesson.name, objective=lesson.name, fraction=lesson.fraction, train=lesson.train)
+        for lesson in config.blueprint.learning.lessons
+    )
+
+
+def objectives(config: AnyConfig) -> tuple[str, ...]:
+    """What such a system's loss can be asked for."""
+    if isinstance(config, SystemConfig):
+        return (*PLANS, "codec")
+    return tuple(lesson.name for lesson in config.blueprint.learning.lessons)

@@ -1,0 +1,287 @@
+"""A recipe as functions of its weights: trained from a batch, sampled from an observation.
+
+loss     sigma ~ the recipe's laws ; x = corrupt(values, noise, sigma) ;
+         mean square of model(x) - what it predicts (velocity, clean values or noise)
+sample   values of what is given -> the recipe's sampler program -> actions (and frames)
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from wamjax.codec.paint import read
+from wamjax.core.keys import named_keys
+from wamjax.core.records import Batch
+from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
+from wamjax.flow.levels import draw_levels
+from wamjax.flow.loss import velocity_loss
+from wamjax.flow.losses import absolute_loss
+from wamjax.flow.path import corrupt, velocity
+from wamjax.model.segments import Segment, Stream
+from wamjax.model.wam import Tokens
+from wamjax.recipes.blueprint import Blueprint, Lesson, Walk
+from wamjax.recipes.network import initial, network
+from wamjax.recipes.parts import call, pixels, to_uint8
+from wamjax.recipes.program import moved, noise_for, walk
+from wamjax.recipes.recipe_config import RecipeConfig
+from wamjax.recipes.scene import Reader, Scene
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """A published system at its tiny size; see RecipeConfig. It has the functions of `System`."""
+
+    config: RecipeConfig
+
+    @property
+    def blueprint(self) -> Blueprint:
+        return self.config.blueprint
+
+    @functools.cached_property
+    def reader(self) -> Reader:
+        return Reader(self.blueprint, self.config.views, self.config.image_size)
+
+    def init(self, key: Key) -> Params:
+        """Fresh weights, boxed with their logical axes."""
+        keys = named_keys(key, "reader", "model")
+        return {**self.reader.init(keys["reader"]), "model": initial(self.blueprint, keys["model"])}
+
+    def lesson(self, name: str) -> Lesson:
+        """The stage of training called `name`."""
+        return next(lesson for lesson in self.blueprint.learning.lessons if lesson.name == name)
+
+    def loss(
+        self, params: Params, batch: Batch, key: Key, objective: str
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """The loss of a lesson over a batch, and its parts by name."""
+        lesson = self.lesson(objective)
+        scene = Scene(
+            frames=pixels(jnp.asarray(batch.frames)),
+            camera_mask=jnp.asarray(batch.camera_mask),
+            frame_mask=jnp.asarray(batch.frame_mask),
+            state=jnp.where(batch.proprio_mask, batch.proprio, 0.0),
+            text=jnp.asarray(batch.text),
+            actions=jnp.where(batch.action_mask, batch.actions, 0.0),
+            action_mask=jnp.asarray(batch.action_mask),
+        )
+        layout, rows = self.blueprint.training, scene.state.shape[0]
+        keys = named_keys(key, "levels", "video", "action")
+        sigma = self._levels(lesson, keys["levels"], rows)
+
+        values, present = [], []
+        truth: dict[Stream, list[tuple[Array, ...]]] = {}
+        for segment in layout.segments:
+            if segment.copy != "noisy":
+                value, real = self.reader.values(params, scene, segment)
+            else:
+                clean, mask = self._clean(scene, segment)
+                real = self.reader.present(scene, segment)
+                mine = truth.setdefault(segment.stream, [])
+                place = jax.random.fold_in(keys[segment.stream], len(mine))
+                noise = jax.random.normal(place, clean.shape)
+                level = sigma[segment.stream]
+                level = level if level.ndim == 1 else level[:, len(mine)]
+                x = corrupt(clean, noise, level)
+                mine.append((clean, noise, mask))
+                value = self.reader.wide(scene, segment, x)
+            values.append(value)
+            present.append(real)
+        out: dict[Stream, Array] = call(
+            network(self.blueprint),
+            params["model"],
+            layout,
+            Tokens(tuple(values), jnp.concatenate(present, axis=1), jnp.zeros(rows, jnp.int32)),
+            sigma,
+            method="denoise",
+            wanted=tuple(stream for stream, _ in lesson.losses),
+        )
+        parts, total = {}, jnp.zeros(())
+        predictions = dict(self.settings.predictions)
+        for stream, weight in lesson.losses:
+            if stream not in out:
+                continue
+            if stream not in truth:
+                # Read in one pass, without noise.
+                assert scene.actions is not None
+                assert scene.action_mask is not None
+                part = absolute_loss(out[stream], scene.actions, scene.action_mask)
+            else:
+                columns = zip(*truth[stream], strict=True)
+                clean, noise, mask = (jnp.concatenate(c, axis=1) for c in columns)
+                target = {"velocity": velocity(clean, noise), "clean": clean, "noise": noise}
+                prediction = predictions.get(stream, "velocity")
+                part = velocity_loss(out[stream], target[prediction], mask)
+            parts[f"loss/{stream}"] = part
+            total = total + weight * part
+        return total, parts
+
+    def _clean(self, scene: Scene, segment: Segment) -> tuple[Array, Array]:
+        """What a noisy segment is denoised to, and which numbers of it are scored."""
+        if segment.stream == "action":
+            return self.reader.actions(scene, segment)
+        clean = self.reader.change(scene, segment)
+        return clean, self.reader.present(scene, segment)[..., None]
+
+    def _levels(self, lesson: Lesson, key: Key, rows: int) -> dict[str, Array]:
+        learning = self.blueprint.learning
+        noisy = [s.stream for s in self.blueprint.training.segments if s.copy == "noisy"]
+        counts = {stream: noisy.count(stream) for stream in dict.fromkeys(noisy)}
+        segments = counts if learning.apart else {}
+        sigma = draw_levels(learning.levels, key, rows, streams=tuple(counts), segments=segments)
+        for stream, level in lesson.pins:
+            sigma[stream] = jnp.full_like(sigma[stream], level)
+        return sigma
+
+    def scene(
+        self,
+        frames: UInt8[Array, "B V T H W 3"],
+        camera_mask: Bool[Array, "B V"],
+        proprio: Float[Array, "B P"],
+        text: UInt8[Array, "B X"],
+    ) -> Scene:
+        """An observation; the future is blank."""
+        return Scene(
+            frames=pixels(frames),
+            camera_mask=camera_mask,
+            frame_mask=jnp.ones((frames.shape[0], frames.shape[2]), bool),
+            state=proprio,
+            text=text,
+        )
+
+    @functools.cached_property
+    def widths(self) -> dict[str, int]:
+        """Width of what is denoised of each stream."""
+        beside = dict(self.blueprint.learning.beside)
+        widths: dict[str, int] = {}
+        for stream, width in self.blueprint.features:
+            match beside.get(stream):
+                case "state":
+                    widths[stream] = width - self.blueprint.shape.proprio
+                case "first_frame":
+                    widths[stream] = width * 4 // 9
+                case "given":
+                    widths[stream] = width * 8 // 9
+                case None:
+                    widths[stream] = width
+        return widths
+
+    def sample(
+        self,
+        params: Params,
+        frames: UInt8[Array, "B V T H W 3"],
+        camera_mask: Bool[Array, "B V"],
+        proprio: Float[Array, "B P"],
+        text: UInt8[Array, "B X"],
+        key: Key,
+        *,
+        video: bool,
+    ) -> dict[str, Array]:
+        """Sample what follows an observation by the recipe's program.
+
+        Args:
+            frames: the history. proprio: normalised.
+            video: also give the predicted frames, if the program denoises them.
+
+        Returns:
+            "action" float32 [B, K, A], normalised, where the program answers it, and "frames" uint8
+            [B, predicted views, future, H, W, 3].
+        """
+        scene = self.scene(frames, camera_mask, proprio, text)
+        out = self._walked(params, scene, key, imagine=False)
+        result = {}
+        if self.blueprint.learning.painted:
+            return self._painted(scene, out["video"])
+        if "action" in out:
+            shape = self.blueprint.shape
+            actions = out["action"].reshape(frames.shape[0], -1, shape.action)
+            result["action"] = actions[:, -shape.chunk :]
+        if video:
+            if self.blueprint.imagine or "video" not in out:
+                out = self._walked(params, scene, key, imagine=True)
+            result["frames"] = self._frames(scene, out["video"])
+        return result
+
+    def _walked(self, params: Params, scene: Scene, key: Key, *, imagine: bool) -> dict[str, Array]:
+        keys = named_keys(key, "noise", "solver")
+        rows = scene.state.shape[0]
+        return walk(
+            self.blueprint,
+            params["model"],
+            functools.partial(self.reader.values, params, scene),
+            noise_for(self.blueprint, self.widths, rows, keys["noise"], imagine),
+            imagine=imagine,
+            settings=self.settings,
+            steps=self.config.solver_steps or None,
+            key=keys["solver"],
+            wide=functools.partial(self.reader.wide, scene),
+            written=functools.partial(self.reader.shown, scene),
+        )
+
+    @functools.cached_property
+    def settings(self) -> Walk:
+        """The recipe's, with video predicted as it is trained here."""
+        # Patches of pixels do not pass through narrow layers (arXiv 2511.13720).
+        rest = tuple(pair for pair in self.blueprint.walk.predictions if pair[0] != "video")
+        return dataclasses.replace(self.blueprint.walk, predictions=(("video", "clean"), *rest))
+
+    def _painted(self, scene: Scene, frames: Array) -> dict[str, Array]:
+        """What is read out of latent frames that were denoised."""
+        result, views, start = {}, {}, 0
+        rows, shape = frames.shape[0], self.blueprint.shape
+        for segment in (s for s in self.blueprint.program[0].segments if s.copy == "noisy"):
+            own = frames[:, start : start + segment.count]
+            start += segment.count
+            kind, _, number = self.reader.content(segment).partition(" ")
+            if kind == "action":
+                frame = own.reshape(rows, shape.rows, shape.columns, -1)
+                numbers = read(frame, shape.chunk * shape.action)
+                result["action"] = numbers.reshape(rows, shape.chunk, shape.action)
+            if kind == "camera":
+                views[int(number)] = self.reader.moved(scene, int(number), own)
+        if views:
+            result["frames"] = to_uint8(jnp.stack([views[view] for view in sorted(views)], axis=1))
+        return result
+
+    def _frames(self, scene: Scene, changes: Array) -> UInt8[Array, "B W F H W 3"]:
+        views: dict[int, list[Array]] = {}
+        start = 0
+        for phase in self.blueprint.phases(imagine=True):
+            for segment in (s for s in phase.segments if s.kind == "video/noisy"):
+                own = changes[:, start : start + segment.count]
+                views.setdefault(segment.view, []).append(self.reader.undo(scene, segment, own))
+                start += segment.count
+        whole = [jnp.concatenate(parts, axis=1) for _, parts in sorted(views.items())]
+        return to_uint8(jnp.stack(whole, axis=1))
+
+    def sample_actions(
+        self,
+        params: Params,
+        frames: UInt8[Array, "B V T H W 3"],
+        camera_mask: Bool[Array, "B V"],
+        proprio: Float[Array, "B P"],
+        text: UInt8[Array, "B X"],
+        key: Key,
+    ) -> Float[Array, "B K A"]:
+        """Normalised actions; see `sample`."""
+        return self.sample(params, frames, camera_mask, proprio, text, key, video=False)["action"]
+
+    def sample_future(
+        self,
+        params: Params,
+        frames: UInt8[Array, "B V T H W 3"],
+        camera_mask: Bool[Array, "B V"],
+        proprio: Float[Array, "B P"],
+        text: UInt8[Array, "B X"],
+        key: Key,
+    ) -> tuple[Float[Array, "B K A"], UInt8[Array, "B W F H W 3"]]:
+        """Normalised actions and the predicted frames; see `sample`."""
+        out = self.sample(params, frames, camera_mask, proprio, text, key, video=True)
+        return out["action"], out["frames"]
+
+    @property
+    def predicts_video(self) -> bool:
+        """Whether sampling can show a predicted future."""
+        phases = self.blueprint.phases(imagine=True)
+        return any("video" in moved(phase) for phase in phases)

@@ -1,0 +1,256 @@
+"""A blueprint's sampler program, walked: one pure function from what is given to what is answered.
+
+    given segments -> cache, once
+    each phase:  noise -> solver over the phase's levels, model(phase's segments | cache) a step
+                 results written behind the cache for the phases that follow
+    a phase without levels is one pass, and what is read out at its queries is the answer
+
+A stream whose level does not change is held: it is seen, not moved, and no output is made for it.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import assert_never
+
+import jax
+import jax.numpy as jnp
+
+from wamjax.core.typing import Array, Key, Params
+from wamjax.flow.grid import edm_grid, sigma_grid
+from wamjax.flow.guidance import guided
+from wamjax.flow.path import Prediction, velocity_from_prediction
+from wamjax.flow.solvers import integrate
+from wamjax.flow.variance_preserving import cosine_grid
+from wamjax.model.cache import Cache
+from wamjax.model.layout import Layout
+from wamjax.model.segments import Segment, Stream
+from wamjax.model.wam import Tokens, Wam
+from wamjax.recipes.blueprint import Blueprint, Phase, Walk
+from wamjax.recipes.network import network
+from wamjax.recipes.parts import call
+
+# (segment) -> its values [B, N, width] and which of its tokens are real, bool [B, N]
+Supply = Callable[[Segment], tuple[Array, Array]]
+# (segment, denoised values) -> values as the model or a later phase reads them
+Change = Callable[[Segment, Array], Array]
+
+
+def unchanged(segment: Segment, values: Array) -> Array:
+    """Values are read as they were denoised."""
+    del segment
+    return values
+
+
+def moved(phase: Phase) -> tuple[Stream, ...]:
+    """The streams that a phase answers: those that walk, or its queries."""
+    if phase.levels:
+        return tuple(stream for stream, start, end in phase.levels if start != end)
+    return tuple(dict.fromkeys(s.stream for s in phase.segments if s.copy == "query"))
+
+
+def walk(
+    blueprint: Blueprint,
+    params: Params,
+    supply: Supply,
+    noise: Mapping[str, Array],
+    *,
+    imagine: bool = False,
+    settings: Walk | None = None,
+    steps: int | None = None,
+    guidance: float = 1.0,
+    key: Key | None = None,
+    wide: Change = unchanged,
+    written: Change = unchanged,
+) -> dict[str, Array]:
+    """The streams at the end of the program, and what queries read out.
+
+    Args:
+        blueprint: whose.
+        params: the model's weights.
+        supply: values of every segment that is not denoised.
+        noise: [B, N, width] of each noisy stream, over its noisy segments in their order.
+        imagine: walk the phases that show the future.
+        settings: how they are walked; the blueprint's by default.
+        steps: of every walk, instead of the phase's own.
+        guidance: scale of classifier-free guidance, in the phases that have it; 1 for none.
+        key: for a solver that draws.
+        wide: puts beside the denoised values what the model also reads there.
+        written: makes of a phase's results the values of the segments that it writes.
+    """
+    model = network(blueprint)
+    settings = blueprint.walk if settings is None else settings
+    phases, given = blueprint.phases(imagine), blueprint.known(imagine)
+    state, answers = dict(noise), {}
+    weights = [True, False] if guidance != 1.0 else [True]
+    every = tuple(dict.fromkeys(s for phase in phases for s in moved(phase)))
+
+    def supplied(segments: tuple[Segment, ...], told: bool) -> Tokens:
+        parts = [_standing(segment, supply, state, wide) for segment in segments]
+        real = [
+            r if told or s.stream != "text" else jnp.zeros_like(r)
+            for s, (_, r) in zip(segments, parts, strict=True)
+        ]
+        rows = real[0].shape[0]
+        values = tuple(value for value, _ in parts)
+        return Tokens(values, jnp.concatenate(real, axis=1), jnp.zeros(rows, jnp.int32))
+
+    caches: list[Cache | None] = [None for _ in weights]
+    if given:
+        layout = Layout(given, blueprint.training.table, blueprint.training.window)
+        full = {s.stream: _level(1.0, state[s.stream]) for s in given if s.copy == "noisy"}
+        caches = [
+            call(model, params, layout, supplied(given, kept), full, every, method="prefill")
+            for kept in weights
+        ]
+    for place, phase in enumerate(phases):
+        layout = blueprint.sampling(place, imagine)
+        wanted = moved(phase)
+        standing = {
+            segment: _standing(segment, supply, state, wide)
+            for segment in phase.segments
+            if segment.copy != "noisy"
+        }
+        ask = functools.partial(
+            _ask, model, params, layout, phase, standing, wide, wanted, settings
+        )
+        if not phase.levels:
+            answers |= ask(caches[0], {}, {})
+            continue
+        moving = {stream: state[stream] for stream, _, _ in phase.levels}
+        levels = {
+            stream: _grid(settings, stream, steps or phase.steps, start, end)
+            for stream, start, end in phase.levels
+        }
+        velocity = functools.partial(ask, caches[0])
+        if guidance != 1.0 and phase.guidance > 1:
+            scales = {str(stream): guidance for stream in wanted}
+            velocity = guided(velocity, functools.partial(ask, caches[1]), scales)
+        state |= integrate(velocity, moving, levels, settings.solver, key=key)
+        answers |= {stream: state[stream] for stream in wanted}
+        if phase.writes and place + 1 < len(phases):
+            behind = tuple(s for done in phases[: place + 1] for s in done.writes)
+            layout = Layout((*given, *behind), blueprint.training.table, blueprint.training.window)
+            source = [s for s in phase.segments if s.copy == "noisy"]
+            values = tuple(
+                wide(to, written(to, _share(state[of.stream], of, phase.segments)))
+                for of, to in zip(source, phase.writes, strict=True)
+            )
+            rows = values[0].shape[0]
+            real = jnp.ones((rows, sum(v.shape[1] for v in values)), bool)
+            tokens = Tokens(values, real, jnp.zeros(rows, jnp.int32))
+            caches = [
+                call(model, params, layout, tokens, cache, None, every, method="extend")
+                for cache in caches
+            ]
+    return answers
+
+
+def _grid(settings: Walk, stream: Stream, steps: int, start: float, end: float) -> Array:
+    """Noise levels of a stream, float32 [steps + 1]."""
+    if start == end:
+        return jnp.full(steps + 1, start)
+    match settings.grid:
+        case "shifted":
+            shift = dict(settings.shifts).get(stream, 1.0)
+            return sigma_grid(steps, shift, start=start, end=end)
+        case "cosine":
+            return cosine_grid(steps)
+        case "edm":
+            return edm_grid(steps)
+        case _:
+            assert_never(settings.grid)
+
+
+def _level(level: float, like: Array) -> Array:
+    return jnp.full(like.shape[:1], level)
+
+
+def _share(whole: Array, segment: Segment, segments: tuple[Segment, ...]) -> Array:
+    """A noisy segment's part of its stream's values."""
+    mine = [s for s in segments if s.stream == segment.stream and s.copy == "noisy"]
+    start = sum(s.count for s in mine[: mine.index(segment)])
+    return whole[:, start : start + segment.count]
+
+
+def _standing(
+    segment: Segment, supply: Supply, state: Mapping[str, Array], wide: Change
+) -> tuple[Array, Array]:
+    """Values of a segment that does not move: supplied, or noise that stays noise."""
+    if segment.copy != "noisy":
+        return supply(segment)
+    own = state[segment.stream]
+    start = segment.view * segment.count
+    values = wide(segment, own[:, start : start + segment.count])
+    return values, jnp.ones(values.shape[:2], bool)
+
+
+def _ask(
+    model: Wam,
+    params: Params,
+    layout: Layout,
+    phase: Phase,
+    standing: Mapping[Segment, tuple[Array, Array]],
+    wide: Change,
+    wanted: tuple[Stream, ...],
+    settings: Walk,
+    cache: Cache | None,
+    x: Mapping[str, Array],
+    sigma: Mapping[str, Array],
+) -> dict[str, Array]:
+    """Velocities of the walking streams (0 for held ones), or what queries read out."""
+    values, real = [], []
+    for segment in phase.segments:
+        if segment in standing:
+            value, present = standing[segment]
+        else:
+            value = wide(segment, _share(x[segment.stream], segment, phase.segments))
+            present = jnp.ones(value.shape[:2], bool)
+        values.append(value)
+        real.append(present)
+    rows = real[0].shape[0]
+    tokens = Tokens(tuple(values), jnp.concatenate(real, axis=1), jnp.zeros(rows, jnp.int32))
+    out: dict[str, Array] = call(
+        model, params, layout, tokens, sigma, cache, wanted, method="denoise"
+    )
+    if not x:
+        return out
+    predictions: dict[str, Prediction] = {**dict(settings.predictions)}
+    return {
+        stream: velocity_from_prediction(
+            predictions.get(stream, "velocity"),
+            out[stream],
+            value,
+            sigma[stream],
+            settings.floor,
+        )
+        if stream in wanted
+        else jnp.zeros_like(value)
+        for stream, value in x.items()
+    }
+
+
+def noise_for(
+    blueprint: Blueprint,
+    widths: Mapping[str, int],
+    rows: int,
+    key: Key,
+    imagine: bool = False,
+) -> dict[str, Array]:
+    """Standard normal noise for every noisy stream of the program, [B, N, width].
+
+    Args:
+        widths: of the denoised values of each stream.
+        rows: B.
+        imagine: of the phases that show the future.
+    """
+    phases = blueprint.phases(imagine)
+    parts = [blueprint.known(imagine), *(phase.segments for phase in phases)]
+    counts: dict[str, int] = {}
+    for segments in parts:
+        for stream in dict.fromkeys(s.stream for s in segments if s.copy == "noisy"):
+            noisy = [s for s in segments if s.stream == stream and s.copy == "noisy"]
+            counts[stream] = sum(s.count for s in noisy)
+    return {
+        stream: jax.random.normal(jax.random.fold_in(key, place), (rows, count, widths[stream]))
+        for place, (stream, count) in enumerate(sorted(counts.items()))
+    }

@@ -1,0 +1,328 @@
+"""From what a robot records to the values of a blueprint's tokens.
+
+    text        small text encoder                 word      a number per word, the state spelled
+    proprio     the state                          register  0, 1, 2, ...
+    video       patches of the frames; what is denoised is their change since the newest frame
+    image       patches, or features               feature   keypoints steered by the instruction
+    action      the chunk; past actions are not recorded in a window and count as padding
+
+Networks that a published system takes pretrained (T5, SigLIP, DaViT, Qwen) are stood in for by the
+small ones of `codec`, trained with the rest.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import flax.struct
+import jax.numpy as jnp
+import numpy as np
+
+from wamjax.codec.keypoints import KeypointEncoder
+from wamjax.codec.paint import painted
+from wamjax.codec.patch import PatchCodec
+from wamjax.codec.text import TextEncoder, word_numbers
+from wamjax.core.keys import named_keys
+from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
+from wamjax.model.segments import Segment
+from wamjax.model.wam import tokens_from_latents
+from wamjax.recipes.blueprint import Blueprint, Cameras
+from wamjax.recipes.parts import call
+from wamjax.recipes.timeline import Timeline
+
+BINS = 256
+# The change of a frame is multiplied by it, to bring it near the noise's unit variance.
+VIDEO_SCALE = 3.0
+
+
+@flax.struct.dataclass
+class Scene:
+    """What was recorded around now.
+
+    Attributes:
+        frames: float32 [B, V, T, H, W, 3] in [-1, 1]; T is `history`, or with the future behind.
+        camera_mask, frame_mask: bool [B, V], [B, T].
+        state: float32 [B, P], normalised, 0 where it was not recorded.
+        text: uint8 [B, X].
+        actions, action_mask: float32 and bool [B, K, A]; None when they are not known.
+    """
+
+    frames: Float[Array, "B V T H W 3"]
+    camera_mask: Bool[Array, "B V"]
+    frame_mask: Bool[Array, "B T"]
+    state: Float[Array, "B P"]
+    text: UInt8[Array, "B X"]
+    actions: Float[Array, "B K A"] | None = None
+    action_mask: Bool[Array, "B K A"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """The values of a blueprint's segments, given the weights of the encoders beside it.
+
+    Attributes:
+        blueprint: whose.
+        views: cameras in the data.
+        image_size: side of the frames, pixels.
+    """
+
+    blueprint: Blueprint
+    views: int
+    image_size: int
+
+    @functools.cached_property
+    def timeline(self) -> Timeline:
+        return Timeline(self.blueprint)
+
+    @functools.cached_property
+    def widths(self) -> dict[str, int]:
+        """Width of each stream's values."""
+        return dict(self.blueprint.features)
+
+    @functools.cached_property
+    def encoded(self) -> dict[str, Cameras]:
+        return dict(self.blueprint.learning.encoded)
+
+    @functools.cached_property
+    def patch(self) -> int:
+        """Pixels on a side of a video or image token."""
+        return self.image_size // self.blueprint.shape.rows
+
+    @functools.cached_property
+    def text(self) -> TextEncoder:
+        shape = self.blueprint.shape
+        width = self.widths.get("text", 32)
+        return TextEncoder(width=width, words=shape.words, hidden=32)
+
+    def encoder(self, stream: str) -> KeypointEncoder:
+        """The network that stands in for the encoder of a stream's features."""
+        segments = [s for s in self.blueprint.training.segments if s.stream == stream]
+        return KeypointEncoder(width=self.widths[stream], tokens=segments[0].count)
+
+    def cameras(self, stream: str, segment: Segment) -> list[int]:
+        """Which cameras the features of a segment are made of."""
+        table: dict[Cameras, list[int]] = {
+            "own": [segment.view],
+            "others": list(range(1, self.views)),
+            "all": list(range(self.views)),
+        }
+        return table[self.encoded[stream]]
+
+    def init(self, key: Key) -> dict[str, Any]:
+        """Fresh weights of the encoders, boxed."""
+        keys = named_keys(key, "text", *self.encoded)
+        text = jnp.zeros((1, 8), jnp.uint8)
+        weights = {"text": self.text.init(keys["text"], text)["params"]}
+        for stream in self.encoded:
+            segment = next(s for s in self.blueprint.training.segments if s.stream == stream)
+            count = len(self.cameras(stream, segment))
+            frames = jnp.zeros((1, count, self.image_size, self.image_size, 3))
+            pooled = jnp.zeros((1, self.text.width))
+            made = self.encoder(stream).init(
+                keys[stream], frames, pooled, jnp.ones((1, count), bool)
+            )
+            weights[stream] = made["params"]
+        return weights
+
+    def latents(self, frames: Float[Array, "B T H W 3"]) -> Float[Array, "B T N c"]:
+        """Tokens of each frame of one camera."""
+        batch, count = frames.shape[:2]
+        latents = call(PatchCodec(patch=self.patch), {}, frames, method="encode")
+        tokens = tokens_from_latents(latents, 1)
+        return tokens.reshape(batch, count, -1, tokens.shape[-1])
+
+    def content(self, segment: Segment) -> str:
+        """What a latent frame of a painted sequence holds; "" where frames are frames."""
+        painting = self.blueprint.learning.painted
+        return painting[round(segment.start)] if painting else ""
+
+    def _painting(self, scene: Scene, segment: Segment) -> Float[Array, "B N c"]:
+        """The content of a painted latent frame."""
+        batch, grid = scene.state.shape[0], self.blueprint.shape
+        size = (grid.rows, grid.columns, 3 * self.patch**2)
+        kind, _, number = self.content(segment).partition(" ")
+        match kind:
+            case "state":
+                frame = painted(scene.state, size)
+            case "action" if scene.actions is not None:
+                frame = painted(scene.actions.reshape(batch, -1), size)
+            case "camera":
+                own = self.latents(scene.frames[:, int(number)])
+                return own[:, 0] if segment.block == 0 else (own[:, 1] - own[:, 0]) * VIDEO_SCALE
+            case _:
+                frame = jnp.zeros((batch, *size))
+        return frame.reshape(batch, grid.rows * grid.columns, -1)
+
+    def change(self, scene: Scene, segment: Segment) -> Float[Array, "B N c"]:
+        """What is denoised at the tokens of a video segment."""
+        if self.content(segment):
+            return self._painting(scene, segment)
+        own = self.latents(scene.frames[:, segment.view])
+        reference = self.timeline.reference(segment)
+        places = self.timeline.frames(segment)
+        moved = (own[:, places] - own[:, reference : reference + 1]) * VIDEO_SCALE
+        return moved.reshape(moved.shape[0], -1, moved.shape[-1])
+
+    def given_frames(self, scene: Scene, segment: Segment) -> Float[Array, "B N c"]:
+        """The frames of a video segment as they are."""
+        if self.content(segment):
+            return self._painting(scene, segment)
+        own = self.latents(scene.frames[:, segment.view])[:, self.timeline.frames(segment)]
+        return own.reshape(own.shape[0], -1, own.shape[-1])
+
+    def shown(self, scene: Scene, segment: Segment, values: Array) -> Array:
+        """Denoised values as a segment that is written for later phases holds them."""
+        if segment.stream != "video" or segment.copy != "clean":
+            return values
+        own = self.latents(scene.frames[:, segment.view])
+        return values / VIDEO_SCALE + own[:, self.timeline.reference(segment)][:, None].repeat(
+            segment.frames, axis=1
+        ).reshape(values.shape)
+
+    def undo(
+        self, scene: Scene, segment: Segment, changes: Float[Array, "B N c"]
+    ) -> Float[Array, "B F H W 3"]:
+        """Frames from denoised changes; the inverse of `change`."""
+        return self.moved(scene, segment.view, changes, self.timeline.reference(segment))
+
+    def moved(
+        self, scene: Scene, view: int, changes: Float[Array, "B N c"], reference: int = 0
+    ) -> Float[Array, "B F H W 3"]:
+        """Frames of one camera, from their changes since one of the history's frames."""
+        batch, grid, width = changes.shape[0], self.blueprint.shape, changes.shape[-1]
+        own = self.latents(scene.frames[:, view])[:, reference : reference + 1]
+        whole = changes.reshape(batch, -1, own.shape[2], width) / VIDEO_SCALE + own
+        latents = whole.reshape(batch, -1, grid.rows, grid.columns, width)
+        return call(PatchCodec(patch=self.patch), {}, latents, method="decode")
+
+    def beside(self, scene: Scene, segment: Segment) -> Array | None:
+        """What stands beside the denoised values of a segment; None if nothing does."""
+        batch = scene.state.shape[0]
+        match dict(self.blueprint.learning.beside).get(segment.stream):
+            case "state":
+                return jnp.broadcast_to(
+                    scene.state[:, None], (batch, segment.count, scene.state.shape[1])
+                )
+            case "first_frame":
+                own = self.latents(scene.frames[:, segment.view])
+                first = (self.timeline.frames(segment) == 0)[None, :, None, None]
+                shown = jnp.where(first, own[:, :1], 0.0)
+                mask = jnp.broadcast_to(first, shown.shape)[..., : shown.shape[-1] // 4]
+                both = jnp.concatenate([mask.astype(shown.dtype), shown], axis=-1)
+                return both.reshape(batch, segment.count, -1)
+            case "given":
+                width = self.widths[segment.stream] // 9
+                given = 0.0 if segment.copy == "noisy" else 1.0
+                return jnp.full((batch, segment.count, width), given)
+            case None:
+                return None
+
+    def wide(self, scene: Scene, segment: Segment, values: Array) -> Array:
+        """Denoised values with what stands beside them."""
+        more = self.beside(scene, segment)
+        return values if more is None else jnp.concatenate([values, more], axis=-1)
+
+    def actions(self, scene: Scene, segment: Segment) -> tuple[Array, Array]:
+        """The actions of a segment's tokens, and which numbers are real; both [B, tokens, width].
+
+        A token may hold several consecutive actions (a whole chunk, in Octo).
+        """
+        assert scene.actions is not None
+        assert scene.action_mask is not None
+        batch, chunk, width = scene.actions.shape
+        places = self.timeline.actions(segment)
+        if segment.count == 1:
+            whole = (batch, 1, chunk * width)
+            return scene.actions.reshape(whole), scene.action_mask.reshape(whole)
+        inside = (places >= 0) & (places < chunk)
+        picked = np.clip(places, 0, chunk - 1)
+        real = scene.action_mask[:, picked] & inside[None, :, None]
+        return jnp.where(real, scene.actions[:, picked], 0.0), real
+
+    def present(self, scene: Scene, segment: Segment) -> Bool[Array, "B N"]:
+        """Which tokens of a segment stand for something that was recorded."""
+        batch, count = scene.state.shape[0], segment.count
+        match segment.stream:
+            case "video" if self.content(segment):
+                kind, _, number = self.content(segment).partition(" ")
+                real = jnp.full((batch,), kind != "unknown")
+                if kind == "camera":
+                    real = scene.camera_mask[:, int(number)]
+                    # An observation holds no future: then there is nothing to be scored either.
+                    real = real & scene.frame_mask[:, -1 if segment.block else 0]
+                return jnp.broadcast_to(real[:, None], (batch, count))
+            case "video":
+                inside = scene.frame_mask[:, self.timeline.frames(segment)]
+                seen = inside & scene.camera_mask[:, segment.view : segment.view + 1]
+                return jnp.repeat(seen, segment.rows * segment.columns, axis=1)
+            case "image" | "feature" if segment.stream not in self.encoded:
+                seen = scene.camera_mask[:, segment.view : segment.view + 1]
+                return jnp.broadcast_to(seen, (batch, count))
+            case "proprio":
+                newest = max(s.block for s in self.timeline.sampled if s.stream == "proprio")
+                return jnp.full((batch, count), segment.block == newest)
+            case "action" if segment.copy != "query":
+                past = self.timeline.actions(segment) < 0
+                if scene.action_mask is None or segment.count == 1:
+                    return jnp.broadcast_to(~past, (batch, count))
+                return self.actions(scene, segment)[1].any(-1)
+            case _:
+                return jnp.ones((batch, count), bool)
+
+    def values(
+        self, params: Params, scene: Scene, segment: Segment
+    ) -> tuple[Array, Bool[Array, "B N"]]:
+        """Values of a segment that is not denoised, [B, N, width], and which tokens are real."""
+        batch, count = scene.state.shape[0], segment.count
+        real = self.present(scene, segment)
+        if segment.stream in self.encoded:
+            return self._features(params, scene, segment), real
+        match segment.stream:
+            case "text":
+                words, mask, _ = call(self.text, params["text"], scene.text)
+                return words, mask
+            case "word":
+                return self._words(scene, count)
+            case "register":
+                numbers = jnp.arange(count, dtype=jnp.float32)
+                return jnp.broadcast_to(numbers[None, :, None], (batch, count, 1)), real
+            case "proprio":
+                return jnp.broadcast_to(
+                    scene.state[:, None], (batch, count, scene.state.shape[1])
+                ), real
+            case "image":
+                newest = scene.frames[:, segment.view, self.timeline.history - 1][:, None]
+                return self.latents(newest)[:, 0], real
+            case "video":
+                own = self.given_frames if segment.copy == "clean" else self.change
+                return self.wide(scene, segment, own(scene, segment)), real
+            case "action" if segment.copy == "query":
+                return jnp.zeros((batch, count, 1)), real
+            case "action" if scene.actions is None:
+                width = self.blueprint.shape.action
+                return self.wide(scene, segment, jnp.zeros((batch, count, width))), real
+            case "action":
+                return self.wide(scene, segment, self.actions(scene, segment)[0]), real
+            case _:
+                raise ValueError(f"nothing recorded stands for {segment.kind}")
+
+    def _features(self, params: Params, scene: Scene, segment: Segment) -> Array:
+        stream = segment.stream
+        cameras = self.cameras(stream, segment)
+        look = self.timeline.look(segment) if stream == "feature" else self.timeline.history - 1
+        frames = scene.frames[:, np.asarray(cameras), look]
+        _, _, pooled = call(self.text, params["text"], scene.text)
+        mask = scene.camera_mask[:, np.asarray(cameras)]
+        return call(self.encoder(stream), params[stream], frames, pooled, mask)
+
+    def _words(self, scene: Scene, count: int) -> tuple[Array, Array]:
+        vocabulary = self.widths["word"]
+        if not self.blueprint.learning.spelled:
+            numbers = word_numbers(scene.text, count, vocabulary)
+            return numbers[..., None].astype(jnp.float32), numbers > 0
+        state = scene.state
+        numbers = word_numbers(scene.text, count - state.shape[1], vocabulary - BINS)
+        # Normalised numbers lie in -1 ... 1 most of the time.
+        bins = jnp.clip(jnp.floor((state + 1.0) / 2.0 * BINS), 0, BINS - 1).astype(jnp.int32)
+        spelled = jnp.concatenate([numbers, vocabulary - BINS + bins], axis=1)
+        return spelled[..., None].astype(jnp.float32), spelled > 0
