@@ -13,6 +13,7 @@ from wamjax.recipes import (
     openvla_oft,
     pi,
     uwm,
+    vla_jepa,
     x_vla,
 )
 from wamjax.recipes.blueprint import Recipe
@@ -25,6 +26,7 @@ RECIPES: dict[str, Recipe] = {
         x_vla,
         octo,
         motus,
+        vla_jepa,
         ge_act,
         cosmos_policy,
         lingbot_va,
