@@ -12,6 +12,7 @@ from wamjax.recipes import (
     octo,
     openvla_oft,
     pi,
+    ript_vla,
     uwm,
     vla_jepa,
     x_vla,
@@ -23,6 +24,7 @@ RECIPES: dict[str, Recipe] = {
     for file in (
         pi,
         openvla_oft,
+        ript_vla,
         x_vla,
         octo,
         motus,
