@@ -16,14 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wamjax.model.layout import Layout, mask_of
-from wamjax.model.segments import Segment
+from wamjax.model.layout import Layout, mask_of, seats
+from wamjax.model.segments import Segment, token_table
 from wamjax.model.wam import Tokens
 from wamjax.recipes.blueprint import Blueprint
 from wamjax.recipes.network import initial, network, values_shape
 from wamjax.recipes.registry import find_recipe
 
-# (query's segment, key's segment, same token) -> may the query see the key
+# (query's segment, key's segment, same token) -> may the query see the key; `start` is the time of
+# the token itself
 Rule = Callable[[Segment, Segment, bool], bool]
 
 
@@ -72,38 +73,85 @@ def filled(blueprint: Blueprint, layout: Layout, seed: int = 0, batch: int = 2):
 
 
 def check_visibility(blueprint: Blueprint, layout: Layout, rule: Rule) -> None:
-    """Law a."""
-    owner = [segment for segment in layout.segments for _ in range(segment.count)]
+    """Law a, of the table that serves every stack without one of its own."""
     memories = {*blueprint.model.memories()}
+    silent = {s.stream for s in layout.segments if blueprint.model.port(s.stream).into in memories}
     mask = mask_of(blueprint.model, layout)
-    for q, k in itertools.product(range(len(owner)), repeat=2):
-        if blueprint.model.port(owner[q].stream).into in memories:
-            assert not mask[q, k]
-            continue
-        expected = rule(owner[q], owner[k], q == k)
-        assert mask[q, k] == expected, (q, k, owner[q], owner[k])
+    _check_mask(layout, mask, lambda q, k, same: q.stream not in silent and rule(q, k, same))
+
+
+def check_own_visibility(blueprint: Blueprint, stack: str, rule: Rule) -> None:
+    """Law a, of a stack with its own table; the rule tells of its tokens and memories alone."""
+    layout, config = blueprint.training, blueprint.model
+    assert stack in dict(layout.own)
+    _check_mask(layout, mask_of(config, layout, config.stack(stack)), rule)
+
+
+def _check_mask(layout: Layout, mask: np.ndarray, rule: Rule) -> None:
+    owner = [
+        dataclasses.replace(s, start=s.start + s.stride * (i // (s.rows * s.columns)))
+        for s in layout.segments
+        for i in range(s.count)
+    ]
+    for (q, query), (k, key) in itertools.product(enumerate(owner), repeat=2):
+        assert mask[q, k] == rule(query, key, q == k), (q, k, query, key)
 
 
 def reachable(blueprint: Blueprint, layout: Layout) -> np.ndarray:
-    """Bool [S, S]: segment q can depend on segment k through any number of layers."""
-    mask = mask_of(blueprint.model, layout)
-    starts = layout.starts()
-    count = len(layout.segments)
-    sees = np.array(
-        [
-            [mask[starts[q] : starts[q + 1], starts[k] : starts[k + 1]].any() for k in range(count)]
-            for q in range(count)
-        ]
-    )
-    sees |= np.eye(count, dtype=bool)
-    # Tokens that another stack adds to its own are seen without a row in the table.
-    for take in (take for stack in blueprint.model.stacks for take in stack.takes if take.add):
-        for q, k in itertools.product(range(count), repeat=2):
-            adds = blueprint.model.port(layout.segments[q].stream).into == take.expert
-            sees[q, k] |= adds and layout.segments[k].kind in take.kinds
-    for _ in range(count):
-        sees = sees | ((sees.astype(int) @ sees.astype(int)) > 0)
-    return sees
+    """Bool [S, S]: what is read out at segment q can depend on the values of segment k.
+
+    Stack by stack: a segment starts from itself, or from what it was behind the stack that it is
+    taken from; then any number of layers.
+    """
+    config, starts, count = blueprint.model, layout.starts(), len(layout.segments)
+    whole = range(count)
+    behind: dict[str, dict[int, np.ndarray]] = {}
+    last = np.eye(count, dtype=bool)
+    for stack in config.stacks:
+        mask = mask_of(config, layout, stack)
+        if stack.by_view:
+            view = token_table(layout.segments).view
+            mask = mask & (view[:, None] == view[None, :])
+        sees = np.array(
+            [
+                [mask[starts[q] : starts[q + 1], starts[k] : starts[k + 1]].any() for k in whole]
+                for q in whole
+            ]
+        )
+        places = seats(config, stack, layout, whole)
+        depends: dict[int, np.ndarray] = {}
+        for expert in stack.experts:
+            depends |= {i: np.eye(count, dtype=bool)[i] for i in places.own[expert.name]}
+            takes = [(n, take) for n, take in enumerate(stack.takes) if take.expert == expert.name]
+            for place, take in takes:
+                if not take.add:
+                    depends |= {i: behind[take.stack][i].copy() for i in places.taken[place]}
+            mine = [i for i in depends if i in places.own[expert.name]]
+            mine += [i for place, take in takes if not take.add for i in places.taken[place]]
+            for q in mine:
+                for place, take in takes:
+                    if take.add:
+                        for i in places.taken[place]:
+                            depends[q] = depends[q] | behind[take.stack][i]
+                if expert.cross is not None:
+                    source = behind.get(expert.cross.memory)
+                    feeds = config.feeds(expert.cross.memory)
+                    for k in whole:
+                        if sees[q, k] and source is not None and k in source:
+                            depends[q] = depends[q] | source[k]
+                        elif sees[q, k] and layout.segments[k].stream in feeds:
+                            depends[q] = depends[q] | np.eye(count, dtype=bool)[k]
+        inside = sorted(depends)
+        if stack.heads:
+            for _ in inside:
+                depends = {
+                    q: np.any([depends[k] for k in inside if sees[q, k]] + [depends[q]], axis=0)
+                    for q in inside
+                }
+        behind[stack.name] = depends
+        for q in inside:
+            last[q] = depends[q]
+    return last
 
 
 def check_leaks(name: str, form: str | None = None) -> int:

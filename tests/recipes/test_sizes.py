@@ -1,10 +1,12 @@
 """Every recipe has its published size, counted without making a weight."""
 
 import dataclasses
+import math
 
+import jax
 import pytest
 
-from wamjax.recipes.network import parameters
+from wamjax.recipes.network import parameters, shapes
 from wamjax.recipes.registry import RECIPES
 
 
@@ -21,3 +23,13 @@ def test_lingbot_vas_paper_form_has_the_papers_count():
     recipe = dataclasses.replace(RECIPES["lingbot_va"], published="5.3 B")
     assert recipe.agrees(parameters(recipe.build("full", "paper")))
     assert not recipe.agrees(parameters(recipe.build("full", "release")))
+
+
+def test_vla_jepas_language_model_has_qwens_count():
+    """Qwen3-VL 2B stands on the layers of Qwen3 1.7B: 1.4 B without words (its card)."""
+    tree = shapes(RECIPES["vla_jepa"].build("full"))
+    layers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree["stack_language"]))
+    words = math.prod(tree["embed_text"]["table"].shape)
+    last_norm = 2048
+    assert layers == 1_409_408_000
+    assert layers + words + last_norm == 1_720_574_976

@@ -1,5 +1,8 @@
 """The policies without video: published rules, caches, leaks and gradients."""
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from tests.recipes.conformance import (
@@ -7,11 +10,16 @@ from tests.recipes.conformance import (
     check_gradients,
     check_leaks,
     check_visibility,
+    filled,
     tiny,
+    weights,
 )
+from wamjax.flow import laplace_log_prob
 from wamjax.model.segments import Segment
+from wamjax.recipes.network import network, parameters
+from wamjax.recipes.ript_vla import mean_and_log_scale
 
-NAMES = ["pi0", "pi05", "openvla_oft", "x_vla", "octo"]
+NAMES = ["pi0", "pi05", "openvla_oft", "ript_vla", "x_vla", "octo"]
 
 
 def pi(q: Segment, k: Segment, same: bool) -> bool:
@@ -41,7 +49,14 @@ def octo(q: Segment, k: Segment, same: bool) -> bool:
     return k.block <= q.block
 
 
-RULES = {"pi0": pi, "pi05": pi, "openvla_oft": everything, "x_vla": x_vla, "octo": octo}
+RULES = {
+    "pi0": pi,
+    "pi05": pi,
+    "openvla_oft": everything,
+    "ript_vla": everything,
+    "x_vla": x_vla,
+    "octo": octo,
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,3 +78,38 @@ def test_a_cache_changes_nothing(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_input_and_every_weight_matters(name):
     check_gradients(name)
+
+
+def test_ript_vla_is_openvla_oft_with_a_second_head_of_its_own():
+    """Without that head's weights the rest is the parent's, to the bit."""
+    parent, own = tiny("openvla_oft"), tiny("ript_vla")
+    params, layout = weights("ript_vla"), own.training
+    inherited = {name: leaf for name, leaf in params.items() if name != "head_action_1"}
+    tokens, sigma = filled(own, layout)
+    read = network(own).apply({"params": params}, layout, tokens, sigma, method="denoise")
+    old = network(parent).apply({"params": inherited}, layout, tokens, sigma, method="denoise")
+    mean, log_scale = mean_and_log_scale(read["action"])
+    np.testing.assert_array_equal(mean, old["action"])
+    assert mean.shape == log_scale.shape == (2, 4, 3)
+    assert log_scale.min() >= -2
+    assert log_scale.max() <= 0.5
+    count = sum(leaf.size for leaf in jax.tree.leaves(params["head_action_1"]))
+    assert parameters(own) - parameters(parent) == count
+
+
+def test_the_likelihood_of_an_action_reaches_both_heads():
+    blueprint, params = tiny("ript_vla"), weights("ript_vla")
+    tokens, sigma = filled(blueprint, blueprint.training)
+
+    @jax.jit
+    @jax.grad
+    def slope(params):
+        model, layout = network(blueprint), blueprint.training
+        read = model.apply({"params": params}, layout, tokens, sigma, method="denoise")
+        mean, log_scale = mean_and_log_scale(0.1 * read["action"])
+        return laplace_log_prob(jnp.zeros_like(mean), mean, log_scale).sum()
+
+    found = slope(params)
+    for head in ("head_action", "head_action_1"):
+        for leaf in jax.tree.leaves(found[head]):
+            assert jnp.abs(leaf).max() > 0

@@ -11,6 +11,7 @@ from tests.recipes.conformance import (
     check_cache,
     check_gradients,
     check_leaks,
+    check_own_visibility,
     check_visibility,
     filled,
     tiny,
@@ -33,6 +34,7 @@ FORMS = [
     ("lingbot_va", "release"),
     ("lingbot_va", "paper"),
     ("dreamzero", None),
+    ("vla_jepa", None),
 ]
 
 
@@ -115,7 +117,28 @@ def dreamzero(q: Segment, k: Segment, same: bool) -> bool:
     return k.block == q.block
 
 
+TOLD = {"image", "text", "word"}
+
+
+def vla_jepa(q: Segment, k: Segment, same: bool) -> bool:
+    """In the language model, on whose line every token has its place, and in the head."""
+    del same
+    if q.stream in TOLD:
+        return k.stream in TOLD and k.start <= q.start
+    if q.stream == "feature":
+        # They stand in the predictor alone.
+        return k.stream == "feature" and k.block <= q.block
+    return k.stream not in TOLD | {"feature"} or k.kind == "word/cond"
+
+
+def vla_jepa_predictor(q: Segment, k: Segment, same: bool) -> bool:
+    del same
+    here = {"feature/query", "word/clean"}
+    return {q.kind, k.kind} <= here and k.block <= q.block
+
+
 RULES = {
+    "vla_jepa": vla_jepa,
     "motus": motus,
     "uwm": uwm,
     "ge_act": ge_act,
@@ -197,6 +220,52 @@ def test_the_tap_is_all_that_actions_need():
     same = model.apply({"params": broken}, layout, tokens, sigma, **wanted)
     assert set(good) == {"action"}
     np.testing.assert_array_equal(good["action"], same["action"])
+
+
+def test_the_predictor_is_causal_frame_by_frame():
+    check_own_visibility(tiny("vla_jepa"), "predictor", vla_jepa_predictor)
+
+
+def test_later_frames_reach_neither_the_language_model_nor_the_actions():
+    """VLA-JEPA's claim: what is to come is a target, never a context."""
+    blueprint = tiny("vla_jepa")
+    model, params, layout = network(blueprint), weights("vla_jepa"), blueprint.training
+    tokens, sigma = filled(blueprint, layout)
+    frames = [i for i, s in enumerate(layout.segments) if s.stream == "feature"]
+
+    @jax.jit
+    def run(values):
+        given = dataclasses.replace(tokens, values=values)
+        cache = model.apply({"params": params}, layout, given, sigma, method="prefill")
+        out = model.apply({"params": params}, layout, given, sigma, method="denoise")
+        return cache.keys["language"], out
+
+    before, out = run(tokens.values)
+    values = list(tokens.values)
+    values[frames[-1]] = values[frames[-1]] + 1.0
+    after, other = run(tuple(values))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+    np.testing.assert_array_equal(out["action"], other["action"])
+    last = layout.segments[frames[-1]].count
+    earlier, later = np.split(np.asarray(out["feature"] != other["feature"]), [-last], axis=1)
+    assert not earlier.any()
+    assert later.any()
+
+
+def test_actions_need_no_predictor():
+    """Without the world loss it does not run; a video without actions needs no head."""
+    blueprint = tiny("vla_jepa")
+    model, params, layout = network(blueprint), weights("vla_jepa"), blueprint.training
+    tokens, sigma = filled(blueprint, layout)
+    good = model.apply({"params": params}, layout, tokens, sigma, method="denoise")
+    for stream, stack in (("action", "predictor"), ("feature", "head")):
+        name = f"stack_{stack}"
+        broken = params | {name: jax.tree.map(lambda x: x * jnp.nan, params[name])}
+        same = model.apply(
+            {"params": broken}, layout, tokens, sigma, method="denoise", wanted=(stream,)
+        )
+        assert set(same) == {stream}
+        np.testing.assert_allclose(good[stream], same[stream], rtol=0, atol=1e-6)
 
 
 def test_painting_numbers_into_a_frame_and_reading_them_is_the_identity():

@@ -1,13 +1,14 @@
 """`wamjax recipes`: the published systems, their sizes, and how they are sampled."""
 
 import argparse
+import itertools
 import json
 from typing import Any
 
 import numpy as np
 
 from wamjax.core.errors import UserError
-from wamjax.model.layout import mask_of
+from wamjax.model.layout import Layout, mask_of
 from wamjax.recipes.blueprint import Blueprint, Phase, Recipe
 from wamjax.recipes.network import parameters
 from wamjax.recipes.registry import RECIPES, find_recipe
@@ -68,18 +69,29 @@ def line(phase: Phase) -> str:
 
 
 def sight(blueprint: Blueprint) -> list[str]:
-    """The training sequence's visibility, a line for each run of tokens: # all, + some, . none."""
-    layout = blueprint.training
-    mask, starts = mask_of(blueprint.model, layout), layout.starts()
+    """The training sequence's visibility, a line for each run of tokens: # all, + some, . none.
+
+    Stacks with a table of their own follow, with the runs that have keys or queries there.
+    """
+    config, layout = blueprint.model, blueprint.training
+    rows = _drawn(layout, mask_of(config, layout))
+    for name, _ in layout.own:
+        rows += [f"in {name}:", *_drawn(layout, mask_of(config, layout, config.stack(name)))]
+    return rows
+
+
+def _drawn(layout: Layout, mask: np.ndarray) -> list[str]:
+    starts = layout.starts()
+    runs = list(itertools.pairwise(starts))
+    seen = mask | mask.T
+    kept = [i for i, (a, b) in enumerate(runs) if seen[a:b].any()]
     names = [f"{s.kind} {s.block}" for s in layout.segments]
-    width = max(map(len, names))
+    width = max(len(names[i]) for i in kept)
     rows = []
-    for q, name in enumerate(names):
-        cells = [
-            mask[starts[q] : starts[q + 1], starts[k] : starts[k + 1]] for k in range(len(names))
-        ]
+    for q in kept:
+        cells = [mask[slice(*runs[q]), slice(*runs[k])] for k in kept]
         marks = "".join("#" if cell.all() else "+" if np.any(cell) else "." for cell in cells)
-        rows.append(f"  {name:<{width}}  {marks}")
+        rows.append(f"  {names[q]:<{width}}  {marks}")
     return rows
 
 

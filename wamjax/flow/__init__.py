@@ -20,7 +20,11 @@ from wamjax.flow.loss import masked_mean as masked_mean
 from wamjax.flow.loss import velocity_loss as velocity_loss
 from wamjax.flow.losses import absolute_loss as absolute_loss
 from wamjax.flow.losses import binary_loss as binary_loss
+from wamjax.flow.losses import bounded_log_scale as bounded_log_scale
 from wamjax.flow.losses import grouped_mean as grouped_mean
+from wamjax.flow.losses import laplace_draw as laplace_draw
+from wamjax.flow.losses import laplace_log_prob as laplace_log_prob
+from wamjax.flow.losses import laplace_loss as laplace_loss
 from wamjax.flow.losses import token_loss as token_loss
 from wamjax.flow.mean_flow import draw_spans as draw_spans
 from wamjax.flow.mean_flow import mean_flow_loss as mean_flow_loss
@@ -44,6 +48,11 @@ from wamjax.flow.shortcut import draw_jumps as draw_jumps
 from wamjax.flow.shortcut import shortcut_loss as shortcut_loss
 from wamjax.flow.solvers import Solver as Solver
 from wamjax.flow.solvers import integrate as integrate
+from wamjax.flow.stochastic import Walk as Walk
+from wamjax.flow.stochastic import draw_walk as draw_walk
+from wamjax.flow.stochastic import step_log_probs as step_log_probs
+from wamjax.flow.stochastic import transition as transition
+from wamjax.flow.stochastic import walk_log_prob as walk_log_prob
 from wamjax.flow.variance_preserving import cosine_grid as cosine_grid
 from wamjax.flow.weights import Weight as Weight
 from wamjax.flow.weights import loss_weight as loss_weight

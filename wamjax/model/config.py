@@ -183,7 +183,9 @@ class Port:
         head: how predictions leave: modulated (norm, scale and shift from the level, zero start),
             table (the same with a learned table, Wan), plain (norm with weights, linear), residual
             (OpenVLA-OFT's two residual layers), none.
-        out: width of the predictions, where it is not that of the values.
+        heads: so many heads of that kind read the same tokens, each with weights of its own; their
+            predictions stand side by side (a mean and its log-scale).
+        out: width of a head's predictions, where it is not that of the values.
         merge: so many neighbouring tokens make one prediction (OpenVLA-OFT reads the hidden states
             of all dimensions of a step at once).
         domains: so many sets of weights at the edge, chosen per sample (X-VLA); 0 for one.
@@ -197,6 +199,7 @@ class Port:
     kind: bool = True
     positions: Positions = "grid"
     head: Head = "none"
+    heads: int = 1
     out: int = 0
     merge: int = 1
     domains: int = 0

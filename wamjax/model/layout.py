@@ -4,6 +4,9 @@ A stack's sequence holds, expert by expert, the segments whose port leads to tha
 order of the layout, and behind them the tokens that it takes over from earlier stacks. A cache
 grows by groups of segments (the context first, then perhaps one time block after another), each
 laid out like that behind the last.
+
+One visibility table serves all stacks, unless a stack has one of its own: tokens that are taken
+over may see other tokens there than where they came from.
 """
 
 import dataclasses
@@ -25,11 +28,13 @@ class Layout:
         segments: those that are given stand first.
         table: who sees whom.
         window: hide time blocks further away than this.
+        own: (stack, the table that takes the place of `table` in it).
     """
 
     segments: tuple[Segment, ...]
     table: Visibility
     window: int | None = None
+    own: tuple[tuple[str, Visibility], ...] = ()
 
     def context(self) -> "Layout":
         """The leading segments that are given, not predicted."""
@@ -96,12 +101,28 @@ def seats(config: WamConfig, stack: Stack, layout: Layout, group: range) -> Seat
 
 
 @functools.lru_cache(maxsize=256)
-def mask_of(config: WamConfig, layout: Layout) -> np.ndarray:
-    """The visibility of the whole sequence, bool [N, N]."""
-    memory = {s.kind for s in layout.segments if config.expert(home(config, s)) is None}
-    return visibility_mask(
-        layout.segments, layout.table, window=layout.window, silent=frozenset(memory)
-    )
+def mask_of(config: WamConfig, layout: Layout, stack: Stack | None = None) -> np.ndarray:
+    """The visibility of the whole sequence, bool [N, N].
+
+    Args:
+        stack: where; None for the table that serves every stack without one of its own.
+
+    Raises:
+        ValueError: the table hides everything from a token that stands there, or a table is that
+            of no stack.
+    """
+    own = dict(layout.own)
+    if strangers := {*own} - {known.name for known in config.stacks}:
+        raise ValueError(f"no stack has the name of the table for {', '.join(sorted(strangers))}")
+    if stack is None or stack.name not in own:
+        table = layout.table
+        silent = {s.kind for s in layout.segments if config.expert(home(config, s)) is None}
+    else:
+        table = own[stack.name]
+        there = seats(config, stack, layout, range(len(layout.segments)))
+        present = {i for group in (*there.own.values(), *there.taken.values()) for i in group}
+        silent = {s.kind for i, s in enumerate(layout.segments) if i not in present}
+    return visibility_mask(layout.segments, table, window=layout.window, silent=frozenset(silent))
 
 
 @functools.lru_cache(maxsize=256)

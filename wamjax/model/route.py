@@ -140,7 +140,7 @@ class Route:
 
     def sight(self, stack: Stack, seated: list[Seats]) -> Sight:
         """What the new tokens see, in the stack and in the memories of its experts."""
-        mask = mask_of(self.config, self.layout)
+        mask = mask_of(self.config, self.layout, stack)
         if stack.by_view:
             view = token_table(self.layout.segments).view
             mask = mask & (view[:, None] == view[None, :])

@@ -140,12 +140,15 @@ class Wam(nn.Module):
         }
         targets: list[Stream] = list(dict.fromkeys(s.stream for s in segments if s.predicted))
         self.head = {
-            stream: PortOut(
-                c.port(stream),
-                features[stream],
-                experts[c.port(stream).into].norm,
-                name=f"head_{stream}",
-            )
+            stream: [
+                PortOut(
+                    c.port(stream),
+                    features[stream],
+                    experts[c.port(stream).into].norm,
+                    name=f"head_{stream}" + (f"_{place}" if place else ""),
+                )
+                for place in range(c.port(stream).heads)
+            ]
             for stream in targets
         }
         self.take = {
@@ -200,6 +203,8 @@ class Wam(nn.Module):
     ) -> dict[str, Array]:
         """Predictions for the noisy and query segments of each stream, [B, count, features].
 
+        Of a port with several heads, those of all heads side by side.
+
         Args:
             layout: the whole sequence.
             tokens: all of it, or only what stands behind the cached segments.
@@ -225,7 +230,8 @@ class Wam(nn.Module):
             x = jnp.concatenate([route.outputs[place] for place in places], axis=1)
             level = [levels[place] for place in places if place in levels]
             stacked = jnp.stack(level, axis=1) if level else jnp.zeros((x.shape[0], 0, 0))
-            predictions[stream] = self.head[stream](x, stacked, counts, tokens.domain)
+            read = [head(x, stacked, counts, tokens.domain) for head in self.head[stream]]
+            predictions[stream] = jnp.concatenate(read, axis=-1) if len(read) > 1 else read[0]
         return predictions
 
     def _run(

@@ -12,7 +12,9 @@ from wamjax.recipes import (
     octo,
     openvla_oft,
     pi,
+    ript_vla,
     uwm,
+    vla_jepa,
     x_vla,
 )
 from wamjax.recipes.blueprint import Recipe
@@ -22,9 +24,11 @@ RECIPES: dict[str, Recipe] = {
     for file in (
         pi,
         openvla_oft,
+        ript_vla,
         x_vla,
         octo,
         motus,
+        vla_jepa,
         ge_act,
         cosmos_policy,
         lingbot_va,

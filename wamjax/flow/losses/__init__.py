@@ -4,4 +4,8 @@ from wamjax.flow.losses.absolute import absolute_loss as absolute_loss
 from wamjax.flow.losses.binary import binary_loss as binary_loss
 from wamjax.flow.losses.dimensions import Group as Group
 from wamjax.flow.losses.dimensions import grouped_mean as grouped_mean
+from wamjax.flow.losses.laplace import bounded_log_scale as bounded_log_scale
+from wamjax.flow.losses.laplace import laplace_draw as laplace_draw
+from wamjax.flow.losses.laplace import laplace_log_prob as laplace_log_prob
+from wamjax.flow.losses.laplace import laplace_loss as laplace_loss
 from wamjax.flow.losses.tokens import token_loss as token_loss
