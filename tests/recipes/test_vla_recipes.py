@@ -15,9 +15,9 @@ from tests.recipes.conformance import (
     weights,
 )
 from wamjax.flow import laplace_log_prob
+from wamjax.flow.losses import laplace_law
 from wamjax.model.segments import Segment
 from wamjax.recipes.network import network, parameters
-from wamjax.recipes.ript_vla import mean_and_log_scale
 
 NAMES = ["pi0", "pi05", "openvla_oft", "ript_vla", "x_vla", "octo"]
 
@@ -88,7 +88,7 @@ def test_ript_vla_is_openvla_oft_with_a_second_head_of_its_own():
     tokens, sigma = filled(own, layout)
     read = network(own).apply({"params": params}, layout, tokens, sigma, method="denoise")
     old = network(parent).apply({"params": inherited}, layout, tokens, sigma, method="denoise")
-    mean, log_scale = mean_and_log_scale(read["action"])
+    mean, log_scale = laplace_law(read["action"])
     np.testing.assert_array_equal(mean, old["action"])
     assert mean.shape == log_scale.shape == (2, 4, 3)
     assert log_scale.min() >= -2
@@ -106,7 +106,7 @@ def test_the_likelihood_of_an_action_reaches_both_heads():
     def slope(params):
         model, layout = network(blueprint), blueprint.training
         read = model.apply({"params": params}, layout, tokens, sigma, method="denoise")
-        mean, log_scale = mean_and_log_scale(0.1 * read["action"])
+        mean, log_scale = laplace_law(0.1 * read["action"])
         return laplace_log_prob(jnp.zeros_like(mean), mean, log_scale).sum()
 
     found = slope(params)

@@ -26,7 +26,7 @@ def usual_stages(config: AnyConfig) -> tuple[Stage, ...]:
         return stages(config.training, codec=config.codec.kind == "autoencoder")
     return tuple(
         Stage(name=lesson.name, objective=lesson.name, fraction=lesson.fraction, train=lesson.train)
-        for lesson in config.blueprint.learning.lessons
+        for lesson in config.learning.lessons
     )
 
 
@@ -34,4 +34,4 @@ def objectives(config: AnyConfig) -> tuple[str, ...]:
     """What such a system's loss can be asked for."""
     if isinstance(config, SystemConfig):
         return (*PLANS, "codec")
-    return tuple(lesson.name for lesson in config.blueprint.learning.lessons)
+    return tuple(lesson.name for lesson in config.learning.lessons)

@@ -114,6 +114,7 @@ class Learning:
         painted: what each latent frame of the sequence holds, where numbers are painted into frames
             ("state", "action", "camera 0", "blank", or "unknown" where nothing is recorded); those
             of block 1 and later lie in the future. Empty where video tokens are video alone.
+        read: what a query is read as: the value itself, or mean and log-scale of a Laplace law.
         lessons: in their order.
     """
 
@@ -123,6 +124,7 @@ class Learning:
     levels: LevelsConfig = LevelsConfig()
     apart: bool = False
     painted: tuple[str, ...] = ()
+    read: Literal["value", "laplace"] = "value"
     lessons: tuple[Lesson, ...] = (Lesson(),)
 
 
@@ -159,7 +161,7 @@ class Blueprint:
         imagine: the phases that show the future, where a policy's program does not.
         shape: what the sequences were built for.
         walk: how the phases are walked.
-        learning: how it is trained.
+        learning: how it is trained; None while it is not trained on data yet.
     """
 
     model: WamConfig
@@ -171,7 +173,7 @@ class Blueprint:
     imagine: tuple[Phase, ...] = ()
     shape: Shape
     walk: Walk = Walk()
-    learning: Learning = Learning()
+    learning: Learning | None = None
 
     def phases(self, imagine: bool = False) -> tuple[Phase, ...]:
         """The program, or the one that shows the future."""

@@ -17,11 +17,11 @@ from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
 from wamjax.flow.levels import draw_levels
 from wamjax.flow.loss import velocity_loss
-from wamjax.flow.losses import absolute_loss
+from wamjax.flow.losses import absolute_loss, laplace_law, laplace_loss
 from wamjax.flow.path import corrupt, velocity
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens
-from wamjax.recipes.blueprint import Blueprint, Lesson, Walk
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
 from wamjax.recipes.network import initial, network
 from wamjax.recipes.parts import call, pixels, to_uint8
 from wamjax.recipes.program import moved, noise_for, walk
@@ -39,6 +39,10 @@ class Learner:
     def blueprint(self) -> Blueprint:
         return self.config.blueprint
 
+    @property
+    def learning(self) -> Learning:
+        return self.config.learning
+
     @functools.cached_property
     def reader(self) -> Reader:
         return Reader(self.blueprint, self.config.views, self.config.image_size)
@@ -50,7 +54,7 @@ class Learner:
 
     def lesson(self, name: str) -> Lesson:
         """The stage of training called `name`."""
-        return next(lesson for lesson in self.blueprint.learning.lessons if lesson.name == name)
+        return next(lesson for lesson in self.learning.lessons if lesson.name == name)
 
     def loss(
         self, params: Params, batch: Batch, key: Key, objective: str
@@ -106,7 +110,11 @@ class Learner:
                 # Read in one pass, without noise.
                 assert scene.actions is not None
                 assert scene.action_mask is not None
-                part = absolute_loss(out[stream], scene.actions, scene.action_mask)
+                if self.learning.read == "laplace":
+                    law = laplace_law(out[stream])
+                    part = laplace_loss(*law, scene.actions, scene.action_mask)
+                else:
+                    part = absolute_loss(out[stream], scene.actions, scene.action_mask)
             else:
                 columns = zip(*truth[stream], strict=True)
                 clean, noise, mask = (jnp.concatenate(c, axis=1) for c in columns)
@@ -125,7 +133,7 @@ class Learner:
         return clean, self.reader.present(scene, segment)[..., None]
 
     def _levels(self, lesson: Lesson, key: Key, rows: int) -> dict[str, Array]:
-        learning = self.blueprint.learning
+        learning = self.learning
         noisy = [s.stream for s in self.blueprint.training.segments if s.copy == "noisy"]
         counts = {stream: noisy.count(stream) for stream in dict.fromkeys(noisy)}
         segments = counts if learning.apart else {}
@@ -153,7 +161,7 @@ class Learner:
     @functools.cached_property
     def widths(self) -> dict[str, int]:
         """Width of what is denoised of each stream."""
-        beside = dict(self.blueprint.learning.beside)
+        beside = dict(self.learning.beside)
         widths: dict[str, int] = {}
         for stream, width in self.blueprint.features:
             match beside.get(stream):
@@ -191,11 +199,14 @@ class Learner:
         scene = self.scene(frames, camera_mask, proprio, text)
         out = self._walked(params, scene, key, imagine=False)
         result = {}
-        if self.blueprint.learning.painted:
+        if self.learning.painted:
             return self._painted(scene, out["video"])
         if "action" in out:
             shape = self.blueprint.shape
-            actions = out["action"].reshape(frames.shape[0], -1, shape.action)
+            read = out["action"]
+            if self.learning.read == "laplace":
+                read, _ = laplace_law(read)
+            actions = read.reshape(frames.shape[0], -1, shape.action)
             result["action"] = actions[:, -shape.chunk :]
         if video:
             if self.blueprint.imagine or "video" not in out:

@@ -72,7 +72,8 @@ def walk(
         imagine: walk the phases that show the future.
         settings: how they are walked; the blueprint's by default.
         steps: of every walk, instead of the phase's own.
-        guidance: scale of classifier-free guidance, in the phases that have it; 1 for none.
+        guidance: scale of classifier-free guidance against an empty instruction (zeros), in the
+            phases that have it; 1 for none.
         key: for a solver that draws.
         wide: puts beside the denoised values what the model also reads there.
         written: makes of a phase's results the values of the segments that it writes.
@@ -86,10 +87,12 @@ def walk(
 
     def supplied(segments: tuple[Segment, ...], told: bool) -> Tokens:
         parts = [_standing(segment, supply, state, wide) for segment in segments]
-        real = [
-            r if told or s.stream != "text" else jnp.zeros_like(r)
-            for s, (_, r) in zip(segments, parts, strict=True)
-        ]
+        if not told:
+            parts = [
+                _silent(*part) if segment.stream == "text" else part
+                for segment, part in zip(segments, parts, strict=True)
+            ]
+        real = [present for _, present in parts]
         rows = real[0].shape[0]
         values = tuple(value for value, _ in parts)
         return Tokens(values, jnp.concatenate(real, axis=1), jnp.zeros(rows, jnp.int32))
@@ -159,6 +162,11 @@ def _grid(settings: Walk, stream: Stream, steps: int, start: float, end: float) 
             return edm_grid(steps)
         case _:
             assert_never(settings.grid)
+
+
+def _silent(values: Array, real: Array) -> tuple[Array, Array]:
+    """An empty instruction: one token of zeros, since attention to nothing at all is undefined."""
+    return jnp.zeros_like(values), jnp.zeros_like(real).at[:, 0].set(True)
 
 
 def _level(level: float, like: Array) -> Array:

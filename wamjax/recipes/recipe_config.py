@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from typing import Literal
 
-from wamjax.recipes.blueprint import Blueprint
+from wamjax.recipes.blueprint import Blueprint, Learning
 from wamjax.recipes.registry import find_recipe
 from wamjax.recipes.timeline import Timeline
 
@@ -41,6 +41,8 @@ class RecipeConfig:
         if self.form and self.form not in recipe.forms:
             known = ", ".join(recipe.forms) or "none"
             raise ValueError(f"form {self.form!r} does not exist; forms of {recipe.name}: {known}")
+        if self.blueprint.learning is None:
+            raise ValueError(f"{self.recipe} is not trained on data yet; see `wamjax recipes`")
         shape = self.blueprint.shape
         if self.image_size % shape.rows:
             raise ValueError(
@@ -59,6 +61,12 @@ class RecipeConfig:
     @functools.cached_property
     def timeline(self) -> Timeline:
         return Timeline(self.blueprint)
+
+    @property
+    def learning(self) -> Learning:
+        """How the recipe is trained."""
+        assert self.blueprint.learning is not None
+        return self.blueprint.learning
 
     @property
     def history(self) -> int:

@@ -8,14 +8,12 @@
                     success; leave-one-out advantages, groups of equal rewards dropped, PPO with
                     clip 0.1 (`train.reinforce`); the log-scale's head stays as it is
 
-The log-scale is clipped to [-2, 0.5] (`flow.bounded_log_scale`). When a policy is used, not
+The log-scale is clipped to [-2, 0.5] (`flow.losses.laplace_law`). When a policy is used, not
 trained, its action is the mean.
 """
 
 import dataclasses
 
-from wamjax.core.typing import Array, Float, typed
-from wamjax.flow.losses.laplace import bounded_log_scale
 from wamjax.recipes.blueprint import Blueprint, Recipe, Size
 from wamjax.recipes.openvla_oft import SHARED, openvla_oft
 
@@ -27,16 +25,12 @@ def ript_vla(size: Size) -> Blueprint:
         dataclasses.replace(port, heads=2) if port.stream == "action" else port
         for port in parent.model.ports
     )
-    return dataclasses.replace(parent, model=dataclasses.replace(parent.model, ports=ports))
-
-
-@typed
-def mean_and_log_scale(
-    read: Float[Array, "B K both"],
-) -> tuple[Float[Array, "B K A"], Float[Array, "B K A"]]:
-    """The policy's law, out of what the network predicts for the stream "action"."""
-    width = read.shape[-1] // 2
-    return read[..., :width], bounded_log_scale(read[..., width:])
+    assert parent.learning is not None
+    return dataclasses.replace(
+        parent,
+        model=dataclasses.replace(parent.model, ports=ports),
+        learning=dataclasses.replace(parent.learning, read="laplace"),
+    )
 
 
 RECIPES = (

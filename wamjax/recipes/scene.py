@@ -26,7 +26,7 @@ from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
 from wamjax.model.segments import Segment
 from wamjax.model.wam import tokens_from_latents
-from wamjax.recipes.blueprint import Blueprint, Cameras
+from wamjax.recipes.blueprint import Blueprint, Cameras, Learning
 from wamjax.recipes.parts import call
 from wamjax.recipes.timeline import Timeline
 
@@ -74,6 +74,10 @@ class Reader:
     def timeline(self) -> Timeline:
         return Timeline(self.blueprint)
 
+    @property
+    def learning(self) -> Learning:
+        return self.timeline.learning
+
     @functools.cached_property
     def widths(self) -> dict[str, int]:
         """Width of each stream's values."""
@@ -81,7 +85,7 @@ class Reader:
 
     @functools.cached_property
     def encoded(self) -> dict[str, Cameras]:
-        return dict(self.blueprint.learning.encoded)
+        return dict(self.learning.encoded)
 
     @functools.cached_property
     def patch(self) -> int:
@@ -133,7 +137,7 @@ class Reader:
 
     def content(self, segment: Segment) -> str:
         """What a latent frame of a painted sequence holds; "" where frames are frames."""
-        painting = self.blueprint.learning.painted
+        painting = self.learning.painted
         return painting[round(segment.start)] if painting else ""
 
     def _painting(self, scene: Scene, segment: Segment) -> Float[Array, "B N c"]:
@@ -198,7 +202,7 @@ class Reader:
     def beside(self, scene: Scene, segment: Segment) -> Array | None:
         """What stands beside the denoised values of a segment; None if nothing does."""
         batch = scene.state.shape[0]
-        match dict(self.blueprint.learning.beside).get(segment.stream):
+        match dict(self.learning.beside).get(segment.stream):
             case "state":
                 return jnp.broadcast_to(
                     scene.state[:, None], (batch, segment.count, scene.state.shape[1])
@@ -317,7 +321,7 @@ class Reader:
 
     def _words(self, scene: Scene, count: int) -> tuple[Array, Array]:
         vocabulary = self.widths["word"]
-        if not self.blueprint.learning.spelled:
+        if not self.learning.spelled:
             numbers = word_numbers(scene.text, count, vocabulary)
             return numbers[..., None].astype(jnp.float32), numbers > 0
         state = scene.state

@@ -12,7 +12,7 @@ import functools
 import numpy as np
 
 from wamjax.model.segments import Segment
-from wamjax.recipes.blueprint import Blueprint
+from wamjax.recipes.blueprint import Blueprint, Learning
 
 
 def times(segment: Segment) -> np.ndarray:
@@ -30,6 +30,17 @@ class Timeline:
     """The clock of a blueprint's sequences."""
 
     blueprint: Blueprint
+
+    @property
+    def learning(self) -> Learning:
+        """How the blueprint is trained.
+
+        Raises:
+            ValueError: it is not trained on data.
+        """
+        if self.blueprint.learning is None:
+            raise ValueError("this blueprint is not trained on data")
+        return self.blueprint.learning
 
     @functools.cached_property
     def sampled(self) -> tuple[Segment, ...]:
@@ -59,14 +70,14 @@ class Timeline:
     @property
     def history(self) -> int:
         """Frames up to now that the sequences need, at least one."""
-        if self.blueprint.learning.painted:
+        if self.learning.painted:
             return 1
         return max(1, self._now + 1, len(self._looks))
 
     @property
     def future(self) -> int:
         """Frames after now that the training sequence holds."""
-        if self.blueprint.learning.painted:
+        if self.learning.painted:
             return 1
         return len(self._frames) - 1 - self._now if self._frames else 0
 

@@ -182,6 +182,7 @@ def vla_jepa(size: Size) -> Blueprint:
         for step in range(shape.past)
     )
     return Blueprint(
+        shape=shape,
         model=model(size),
         features=(
             ("image", LANGUAGE[size][0]),

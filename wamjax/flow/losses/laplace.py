@@ -66,3 +66,12 @@ def laplace_loss(
     # The inner wheres keep NaN under the mask out of the gradient, too.
     kept = [jnp.where(real, entry, 0) for entry in (target, mean, log_scale)]
     return masked_mean(-_log_density(*kept), real, weight)
+
+
+@typed
+def laplace_law(
+    read: Float[Array, "*data both"],
+) -> tuple[Float[Array, "*data A"], Float[Array, "*data A"]]:
+    """Mean and bounded log-scale, out of a head that answers with both, side by side."""
+    width = read.shape[-1] // 2
+    return read[..., :width], bounded_log_scale(read[..., width:])
