@@ -24,6 +24,7 @@ def second(**changes) -> Stack:
         ((STACK,), (PORT, PORT), "port video into video is named twice"),
         ((STACK,), (PORT, Port(stream="text", into="main")), "names both a stack and a memory"),
         ((STACK, second()), (PORT,), "stack second reads text"),
+        ((STACK,), (dataclasses.replace(PORT, behind="head"),), "reads behind head"),
         (
             (dataclasses.replace(STACK, takes=(Take(stack="main", kinds=(), expert="video"),)),),
             (PORT,),

@@ -150,7 +150,9 @@ def reachable(blueprint: Blueprint, layout: Layout) -> np.ndarray:
                 }
         behind[stack.name] = depends
         for q in inside:
-            last[q] = depends[q]
+            before = config.port(layout.segments[q].stream).behind
+            if before in ("", stack.name):
+                last[q] = depends[q]
     return last
 
 

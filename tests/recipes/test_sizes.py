@@ -33,3 +33,13 @@ def test_vla_jepas_language_model_has_qwens_count():
     last_norm = 2048
     assert layers == 1_409_408_000
     assert layers + words + last_norm == 1_720_574_976
+
+
+def test_univlas_action_decoder_has_the_published_count():
+    """About 12 M: two pooling layers of width 512 over hidden states of 4096."""
+    tree = shapes(RECIPES["univla"].build("full"))
+    names = ("stack_look", "stack_act", "head_action", "embed_action")
+    parts = [tree[name] for name in names] + [tree[n] for n in tree if n.startswith("take_")]
+    count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parts))
+    print(f"action decoder: {count / 1e6:.2f} M")
+    assert 12e6 < count < 13e6

@@ -1,5 +1,7 @@
 """The policies without video: published rules, caches, leaks and gradients."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from tests.recipes.conformance import (
     check_cache,
     check_gradients,
     check_leaks,
+    check_own_visibility,
     check_visibility,
     filled,
     tiny,
@@ -19,7 +22,7 @@ from wamjax.flow.losses import laplace_law
 from wamjax.model.segments import Segment
 from wamjax.recipes.network import network, parameters
 
-NAMES = ["pi0", "pi05", "openvla_oft", "ript_vla", "x_vla", "octo"]
+NAMES = ["pi0", "pi05", "openvla_oft", "ript_vla", "univla", "x_vla", "octo"]
 
 
 def pi(q: Segment, k: Segment, same: bool) -> bool:
@@ -49,7 +52,24 @@ def octo(q: Segment, k: Segment, same: bool) -> bool:
     return k.block <= q.block
 
 
+def univla(q: Segment, k: Segment, same: bool) -> bool:
+    """In the language model, on whose line every token but the chunk's has its place."""
+    if "action" in (q.stream, k.stream):
+        return same
+    return k.start <= q.start
+
+
+def univla_pooling(stream: str):
+    def rule(q: Segment, k: Segment, same: bool) -> bool:
+        if q.stream == "action":
+            return same or k.stream == stream
+        return same and q.stream == stream
+
+    return rule
+
+
 RULES = {
+    "univla": univla,
     "pi0": pi,
     "pi05": pi,
     "openvla_oft": everything,
@@ -113,3 +133,50 @@ def test_the_likelihood_of_an_action_reaches_both_heads():
     for head in ("head_action", "head_action_1"):
         for leaf in jax.tree.leaves(found[head]):
             assert jnp.abs(leaf).max() > 0
+
+
+@pytest.mark.parametrize(("stack", "stream"), [("look", "feature"), ("act", "word")])
+def test_univlas_decoder_pools_one_kind_at_a_time(stack, stream):
+    check_own_visibility(tiny("univla"), stack, univla_pooling(stream))
+
+
+def test_univlas_words_are_predicted_from_those_before_and_all_reach_the_actions():
+    """So one pass for each word is exact: the words to come may be anything meanwhile."""
+    blueprint, params = tiny("univla"), weights("univla")
+    layout = blueprint.training
+    tokens, sigma = filled(blueprint, layout)
+    place = next(i for i, s in enumerate(layout.segments) if s.stream == "word")
+
+    @jax.jit
+    def read(values):
+        given = dataclasses.replace(tokens, values=values)
+        model = network(blueprint)
+        return model.apply({"params": params}, layout, given, sigma, method="denoise")
+
+    before = read(tokens.values)
+    assert before["word"].shape == (2, 3, 5)
+    assert before["action"].shape == (2, 1, 12)
+    for word in range(3):
+        values = list(tokens.values)
+        values[place] = values[place].at[:, word].set((values[place][:, word] + 1) % 6)
+        after = read(tuple(values))
+        moved = np.any(np.asarray(before["word"] != after["word"]), axis=(0, 2))
+        np.testing.assert_array_equal(moved, np.arange(3) >= word)
+        assert jnp.abs(before["action"] - after["action"]).max() > 1e-4
+
+
+def test_without_actions_wanted_univlas_decoder_does_not_run():
+    blueprint, params = tiny("univla"), weights("univla")
+    tokens, sigma = filled(blueprint, blueprint.training)
+    names = ("stack_look", "stack_act")
+    broken = params | {name: jax.tree.map(lambda x: x * jnp.nan, params[name]) for name in names}
+    out = network(blueprint).apply(
+        {"params": broken},
+        blueprint.training,
+        tokens,
+        sigma,
+        method="denoise",
+        wanted=("word",),
+    )
+    assert set(out) == {"word"}
+    assert np.all(np.isfinite(out["word"]))

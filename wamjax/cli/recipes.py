@@ -62,7 +62,8 @@ def line(phase: Phase) -> str:
         f"{stream} held at {start:g}" if start == end else f"{stream} {start:g} -> {end:g}"
         for stream, start, end in phase.levels
     )
-    steps = "one pass" if not phase.levels else f"{phase.steps} steps"
+    unit = "steps" if phase.levels else "passes"
+    steps = f"{phase.steps} {unit}" if phase.levels or phase.steps > 1 else "one pass"
     guided = f" x {phase.guidance} (guidance)" if phase.guidance > 1 else ""
     writes = ", ".join(dict.fromkeys(segment.kind for segment in phase.writes))
     return f"{walks or 'read out'}: {steps}{guided}" + (f", then write {writes}" if writes else "")

@@ -71,14 +71,16 @@ def _section(recipe: Recipe) -> str:
         for form in forms
     ]
     told = [f"- {f'`{form}`: ' if form else ''}{text}" for form, text in programs]
-    drawn = "\n".join(sight(recipe.build("tiny")))
+    tiny = recipe.build("tiny")
+    drawn = "\n".join(sight(tiny))
+    own = " Stacks with a table of their own follow." if tiny.training.own else ""
     return "\n\n".join(
         [
             f"### {recipe.name}",
             f"{recipe.parts}; {recipe.source}. How a chunk is sampled:",
             "\n".join(told),
             "The tiny training sequence: rows look at columns, in the same order "
-            "(`#` all, `+` some, `.` none); the number is the time block.",
+            f"(`#` all, `+` some, `.` none); the number is the time block.{own}",
             f"```\n{drawn}\n```",
             "What differs from the publication:",
             "\n".join(f"- {text}" for text in recipe.deviations),

@@ -185,6 +185,8 @@ class Port:
             (OpenVLA-OFT's two residual layers), none.
         heads: so many heads of that kind read the same tokens, each with weights of its own; their
             predictions stand side by side (a mean and its log-scale).
+        behind: the stack behind which the heads read; by default the last one that holds the
+            tokens. For tokens that a later stack takes over, but that are predicted before it.
         out: width of a head's predictions, where it is not that of the values.
         merge: so many neighbouring tokens make one prediction (OpenVLA-OFT reads the hidden states
             of all dimensions of a step at once).
@@ -200,6 +202,7 @@ class Port:
     positions: Positions = "grid"
     head: Head = "none"
     heads: int = 1
+    behind: str = ""
     out: int = 0
     merge: int = 1
     domains: int = 0
@@ -237,6 +240,9 @@ class WamConfig:
         memories = {port.into for port in self.ports} - {*experts}
         if clash := memories & {*names}:
             raise ValueError(f"{', '.join(sorted(clash))} names both a stack and a memory")
+        read = {port.behind for port in self.ports if port.behind}
+        if missing := read - {*names}:
+            raise ValueError(f"a head reads behind {', '.join(sorted(missing))}, which is no stack")
         for place, stack in enumerate(self.stacks):
             known = {*names[:place], *memories}
             wanted = {take.stack for take in stack.takes}

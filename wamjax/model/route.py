@@ -25,13 +25,16 @@ def needed(config: WamConfig, wanted: tuple[Stream, ...] | None) -> list[Stack]:
     """The stacks that predictions of the wanted streams (None: all) depend on, in order."""
     if wanted is None:
         return list(config.stacks)
-    homes = {config.port(stream).into for stream in wanted}
-    names: set[str] = set()
+    ports = [config.port(stream) for stream in wanted]
+    homes = {port.into for port in ports if not port.behind}
+    names = {port.behind for port in ports if port.behind}
+    late = {port.stream for port in ports if not port.behind}
     for stack in reversed(config.stacks):
-        # A later stack that takes a wanted stream's tokens has its head's input.
+        # A later stack that takes a wanted stream's tokens has its head's input, unless the head
+        # reads before.
         taken = {kind.split("/")[0] for take in stack.takes for kind in take.kinds}
         own = {expert.name for expert in stack.experts}
-        if stack.name in names or own & homes or taken & {*wanted}:
+        if stack.name in names or own & homes or taken & late:
             names |= {stack.name} | {take.stack for take in stack.takes}
             names |= {e.cross.memory for e in stack.experts if e.cross is not None}
     return [stack for stack in config.stacks if stack.name in names]
@@ -184,6 +187,11 @@ class Route:
             here |= dict(zip(seat.segments, parts, strict=True))
         self.final[stack.name] = here
         self.outputs.update(here)
+
+    def read(self, segment: int) -> Array | None:
+        """What the heads of a segment read; None where it has not been."""
+        behind = self.config.port(self.layout.segments[segment].stream).behind
+        return (self.final.get(behind, {}) if behind else self.outputs).get(segment)
 
     def _feeding(self, cross: Cross, span: range) -> list[int]:
         feeds = self.config.feeds(cross.memory)

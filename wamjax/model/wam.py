@@ -217,17 +217,17 @@ class Wam(nn.Module):
         route, _, levels = self._run(layout, tokens, sigma, cache, wanted)
         predictions: dict[str, Array] = {}
         for stream in self.head:
-            places = [
-                place
+            found = {
+                place: route.read(place)
                 for place in route.spans[-1]
-                if layout.segments[place].stream == stream
-                and layout.segments[place].predicted
-                and place in route.outputs
-            ]
-            if not places or (wanted is not None and stream not in wanted):
+                if layout.segments[place].stream == stream and layout.segments[place].predicted
+            }
+            found = {place: read for place, read in found.items() if read is not None}
+            if not found or (wanted is not None and stream not in wanted):
                 continue
+            places = list(found)
             counts = tuple(layout.segments[place].count for place in places)
-            x = jnp.concatenate([route.outputs[place] for place in places], axis=1)
+            x = jnp.concatenate(list(found.values()), axis=1)
             level = [levels[place] for place in places if place in levels]
             stacked = jnp.stack(level, axis=1) if level else jnp.zeros((x.shape[0], 0, 0))
             read = [head(x, stacked, counts, tokens.domain) for head in self.head[stream]]

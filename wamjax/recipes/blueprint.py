@@ -62,7 +62,8 @@ class Phase:
         segments: what stands behind the cached segments meanwhile, noisy (or queries).
         levels: stream -> (noise level at the start, at the end); a stream whose level does not
             change is held.
-        steps: solver steps, one pass through what the streams need each.
+        steps: solver steps, one pass through what the streams need each; without levels, passes
+            that each read one more word of a run that is causal.
         guidance: passes per step (2 with classifier-free guidance).
         writes: segments that hold the phase's results and are added to the cache behind it (one
             pass more), for later phases to see.
