@@ -8,6 +8,7 @@
 A stream whose level does not change is held: it is seen, not moved, and no output is made for it.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import assert_never
@@ -99,7 +100,7 @@ def walk(
 
     caches: list[Cache | None] = [None for _ in weights]
     if given:
-        layout = Layout(given, blueprint.training.table, blueprint.training.window)
+        layout = dataclasses.replace(blueprint.training, segments=given)
         full = {s.stream: _level(1.0, state[s.stream]) for s in given if s.copy == "noisy"}
         caches = [
             call(model, params, layout, supplied(given, kept), full, every, method="prefill")
@@ -132,7 +133,7 @@ def walk(
         answers |= {stream: state[stream] for stream in wanted}
         if phase.writes and place + 1 < len(phases):
             behind = tuple(s for done in phases[: place + 1] for s in done.writes)
-            layout = Layout((*given, *behind), blueprint.training.table, blueprint.training.window)
+            layout = dataclasses.replace(blueprint.training, segments=(*given, *behind))
             source = [s for s in phase.segments if s.copy == "noisy"]
             values = tuple(
                 wide(to, written(to, _share(state[of.stream], of, phase.segments)))
