@@ -10,7 +10,7 @@ import jax
 from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
 from wamjax.core.runtime import device_name, versions, without_compile_cache
-from wamjax.eval.latency import (
+from wamjax.eval.chunk_cost import (
     DEVICES,
     Device,
     in_type,
@@ -80,11 +80,11 @@ def timed(row: dict[str, Any], steps: int | None, repeats: int, device: Device) 
     counted = passes(blueprint, row["batch"], BYTES[row["dtype"]])
     return {
         **row,
-        "p50": timing.p50,
-        "p95": timing.p95,
-        "per_action": timing.p50 / row["actions"],
+        "p50": timing.p50_ms,
+        "p95": timing.p95_ms,
+        "per_action": timing.p50_ms / row["actions"],
         "repeats": timing.repeats,
-        "compile_seconds": timing.compile_seconds,
+        "warmup_seconds": timing.warmup_seconds,
         "own_bound": 1e3 * least_seconds(counted, device),
     }
 
@@ -188,7 +188,7 @@ def as_page(result: dict[str, Any]) -> str:
         "",
         f"{tiny[0]['repeats'] if tiny else 0} calls each. The least is what "
         f"{_rates(result['own'])} allow, the best of",
-        "five matrix products and copies in the same run.",
+        "five matrix products and sums in the same run.",
         "",
         "## At least, at full size",
         "",

@@ -3,7 +3,8 @@
     given segments -> cache, once
     each phase:  noise -> solver over the phase's levels, model(phase's segments | cache) a step
                  results written behind the cache for the phases that follow
-    a phase without levels is one pass, and what is read out at its queries is the answer
+    a phase without levels is one pass, and what is read out at its queries is the answer; with
+    several steps it speaks: the word that is read behind each place goes in at the next one
 
 A stream whose level does not change is held: it is seen, not moved, and no output is made for it.
 """
@@ -114,21 +115,19 @@ def walk(
             for segment in phase.segments
             if segment.copy != "noisy"
         }
-        ask = functools.partial(
-            _ask, model, params, layout, phase, standing, wide, wanted, settings
-        )
+        ask = functools.partial(_ask, model, params, layout, phase, wide, wanted, settings)
         if not phase.levels:
-            answers |= ask(caches[0], {}, {})
+            answers |= _spoken(blueprint, phase, standing, caches[0], ask)
             continue
         moving = {stream: state[stream] for stream, _, _ in phase.levels}
         levels = {
             stream: _grid(settings, stream, steps or phase.steps, start, end)
             for stream, start, end in phase.levels
         }
-        velocity = functools.partial(ask, caches[0])
+        velocity = functools.partial(ask, standing, caches[0])
         if guidance != 1.0 and phase.guidance > 1:
             scales = {str(stream): guidance for stream in wanted}
-            velocity = guided(velocity, functools.partial(ask, caches[1]), scales)
+            velocity = guided(velocity, functools.partial(ask, standing, caches[1]), scales)
         state |= integrate(velocity, moving, levels, settings.solver, key=key)
         answers |= {stream: state[stream] for stream in wanted}
         if phase.writes and place + 1 < len(phases):
@@ -170,6 +169,33 @@ def _silent(values: Array, real: Array) -> tuple[Array, Array]:
     return jnp.zeros_like(values), jnp.zeros_like(real).at[:, 0].set(True)
 
 
+def _spoken(
+    blueprint: Blueprint,
+    phase: Phase,
+    standing: Mapping[Segment, tuple[Array, Array]],
+    cache: Cache | None,
+    ask: Callable[..., dict[str, Array]],
+) -> dict[str, Array]:
+    """What queries read out, after as many passes as there are words to be spoken (greedily)."""
+    if phase.steps == 1:
+        return ask(standing, cache, {}, {})
+    spoken = next(
+        segment
+        for segment in phase.segments
+        if segment.copy == "query" and segment.count == phase.steps
+    )
+    assert blueprint.model.port(spoken.stream).embed == "words"
+    words, present = standing[spoken]
+
+    def speak(words: Array, place: Array) -> tuple[Array, None]:
+        out = ask({**standing, spoken: (words, present)}, cache, {}, {})
+        said = jnp.argmax(out[spoken.stream][:, place], axis=-1)
+        return words.at[:, place + 1, 0].set(said.astype(words.dtype), mode="drop"), None
+
+    words, _ = jax.lax.scan(speak, words, jnp.arange(phase.steps - 1))
+    return ask({**standing, spoken: (words, present)}, cache, {}, {})
+
+
 def _level(level: float, like: Array) -> Array:
     return jnp.full(like.shape[:1], level)
 
@@ -198,10 +224,10 @@ def _ask(
     params: Params,
     layout: Layout,
     phase: Phase,
-    standing: Mapping[Segment, tuple[Array, Array]],
     wide: Change,
     wanted: tuple[Stream, ...],
     settings: Walk,
+    standing: Mapping[Segment, tuple[Array, Array]],
     cache: Cache | None,
     x: Mapping[str, Array],
     sigma: Mapping[str, Array],

@@ -1,14 +1,12 @@
 """What a chunk costs: counts against a program that is run, and bounds below any time."""
 
-import dataclasses
 import math
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 from tests.recipes.conformance import tiny
-from wamjax.eval.latency import DEVICES, Device, Pass, least_seconds, measure, passes
+from wamjax.eval.chunk_cost import DEVICES, Device, Pass, least_seconds, measure, passes
 from wamjax.recipes.network import shapes
 from wamjax.recipes.registry import RECIPES
 
@@ -69,8 +67,5 @@ def test_the_least_time_is_that_of_the_tighter_limit():
 @pytest.mark.parametrize("name", ["fast_wam", "x_vla", "cosmos_policy"])
 def test_a_recipe_is_timed_as_a_whole(name):
     timing = measure(tiny(name, None), repeats=3)
-    assert 0 < timing.p50 <= timing.p95
+    assert 0 < timing.p50_ms <= timing.p95_ms
     assert timing.repeats == 3
-    fewer = dataclasses.replace(tiny(name, None))
-    assert fewer == tiny(name, None)
-    assert jnp.isfinite(timing.compile_seconds)
