@@ -227,7 +227,7 @@ def measure(
     noise = noise_for(blueprint, denoised, rows, jax.random.key(1))
     order = list(given)
 
-    @once_jit
+    @jax.jit
     def chunk(params: Params, values: list[Array], noise: dict[str, Array], key: Array) -> Any:
         told = dict(zip(order, values, strict=True))
 
@@ -249,7 +249,7 @@ def own_device(name: str) -> Device:
     square, block = jnp.ones((1024, 1024), jnp.float32), jnp.ones(2**26, jnp.float32)
 
     def fastest(run: Any, value: Array) -> float:
-        program = once_jit(run)
+        program = jax.jit(run)
         jax.block_until_ready(program(value))
         best = math.inf
         for _ in range(5):
