@@ -139,6 +139,7 @@ def univla(size: Size) -> Blueprint:
     words = Segment(stream="word", copy="query", frames=codec.slots, start=patches + shape.words)
     rest = (words, Segment(stream="action", copy="query", block=1))
     return Blueprint(
+        shape=shape,
         model=config,
         features=(
             ("feature", shape.latent),
