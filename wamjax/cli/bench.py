@@ -6,6 +6,7 @@ import importlib
 # What -> one line of help; the module is wamjax.cli.bench_WHAT with `arguments` and `run`.
 BENCHES = {
     "render": "pictures per second of the ray caster",
+    "sample": "milliseconds a chunk of every recipe, with FLOPs, bytes and the least time",
     "rollout": "episodes per second of a whole evaluation, beside the loop one would write",
 }
 

@@ -20,7 +20,7 @@ VERBS = {
     "eval": "success in vectorised worlds, clean and along seven perturbation axes",
     "sample": "predicted video beside the truth, predicted actions beside the log",
     "recipes": "the published systems: sizes, couplings, who sees whom, passes per chunk",
-    "bench": "how fast a part is on this machine, with its ceiling: render, rollout",
+    "bench": "how fast a part is on this machine, with its ceiling: render, sample, rollout",
     "doctor": "devices, versions, memory, and what is missing",
 }
 

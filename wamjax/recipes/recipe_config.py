@@ -21,7 +21,6 @@ class RecipeConfig:
         frame_stride: control ticks between frames.
         text_length: bytes of the instruction.
         solver_steps: steps of every walk of the sampler program; 0 for the recipe's own.
-        draws: samples of the noise per example and step of training.
 
     Raises:
         ValueError: no such recipe or form, or a size that the recipe cannot have.
@@ -34,7 +33,6 @@ class RecipeConfig:
     frame_stride: int = 4
     text_length: int = 64
     solver_steps: int = 0
-    draws: int = 1
 
     def __post_init__(self) -> None:
         recipe = find_recipe(self.recipe)
@@ -50,8 +48,8 @@ class RecipeConfig:
             )
         if self.views < shape.views:
             raise ValueError(f"{self.recipe} needs {shape.views} cameras, got {self.views}")
-        if self.solver_steps < 0 or self.draws < 1:
-            raise ValueError("solver_steps must not be negative, and draws at least 1")
+        if self.solver_steps < 0:
+            raise ValueError(f"solver_steps must not be negative, got {self.solver_steps}")
 
     @functools.cached_property
     def blueprint(self) -> Blueprint:

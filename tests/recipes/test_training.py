@@ -1,0 +1,112 @@
+"""Every recipe that is trained on data: its tiny form learns from our own demonstrations.
+
+Held-out actions beat the mean action, and a predicted video beats a still one in mean square
+error: the mean over the future is what one pass from pure noise predicts.
+"""
+
+import dataclasses
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.test_configs import load
+from wamjax.cli.demos import Demos, write_demos
+from wamjax.cli.train import run_training
+from wamjax.data import Windows, read_episodes
+from wamjax.eval.heldout import held_out, mean_action
+from wamjax.eval.openloop import open_loop
+from wamjax.eval.trained_run import TrainedRun, open_run
+from wamjax.recipes.learner import Learner
+from wamjax.recipes.registry import RECIPES
+
+pytestmark = pytest.mark.slow
+STEPS = 400
+WHICH = [name for name, recipe in RECIPES.items() if recipe.build("tiny").learning is not None]
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demos")
+    return write_demos(out, Demos(tasks=("reach", "push"), clean=160))
+
+
+def windows_of(run: TrainedRun, word: str) -> tuple[Windows, list]:
+    """Held-out windows of the task whose instruction begins with `word`, in batches."""
+    config = dataclasses.replace(run.config.data, part="heldout")
+    windows = Windows(config, run.statistics, read_episodes(config))
+    batches = []
+    for held in held_out(windows, 64, 384):
+        told = np.array([bytes(row).startswith(word.encode()) for row in held.batch.text])
+        batches.append(dataclasses.replace(held, episode=np.where(told, held.episode, -1)))
+    return windows, batches
+
+
+def squared_errors(run: TrainedRun, batches: list) -> tuple[float, float]:
+    """Mean square error of the predicted frames, and of the newest one repeated, in 0 ... 1."""
+    config = dataclasses.replace(run.config.system, solver_steps=1)
+    learner, history = Learner(config), config.history
+
+    @jax.jit
+    def imagine(weights, batch, key):
+        seen = jnp.asarray(batch.frames)[:, :, :history]
+        state = jnp.where(batch.proprio_mask, batch.proprio, 0.0)
+        given = (seen, jnp.asarray(batch.camera_mask), state, jnp.asarray(batch.text))
+        keys = jax.random.split(key, 4)
+        made = jax.lax.map(
+            lambda key: learner.sample(weights, *given, key, video=True)["frames"] / 255.0, keys
+        )
+        return made.mean(0)
+
+    ours, still, count = 0.0, 0.0, 0
+    for place, held in enumerate(batches):
+        made = np.asarray(imagine(run.weights, held.batch, jax.random.key(place)))
+        views, ahead = made.shape[1:3]
+        frames = np.asarray(held.batch.frames)[:, :views] / 255.0
+        future, now = frames[:, :, history : history + ahead], frames[:, :, history - 1 : history]
+        real = np.asarray(held.batch.frame_mask)[:, history : history + ahead]
+        real = (real & (held.episode >= 0)[:, None])[:, None].repeat(views, 1)
+        ours += np.square(made - future).mean((3, 4, 5))[real].sum()
+        still += np.square(now - future).mean((3, 4, 5))[real].sum()
+        count += real.sum()
+    return ours / count, still / count
+
+
+@pytest.mark.parametrize("name", WHICH)
+def test_the_tiny_form_learns_from_demonstrations(name, demos, tmp_path):
+    config = load(CONFIGS / "recipe.py").config(name)
+    config = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, dir=str(demos), holdout=0.15),
+        train=dataclasses.replace(config.train, steps=STEPS, save_every=STEPS),
+    )
+    assert run_training(config, tmp_path, jax.devices()[:1])["finished"]
+    run = open_run(tmp_path)
+    learner, history = Learner(run.config.system), run.config.system.history
+
+    @jax.jit
+    def act(weights, batch, key):
+        seen = jnp.asarray(batch.frames)[:, :, :history]
+        state = jnp.where(batch.proprio_mask, batch.proprio, 0.0)
+        given = (seen, jnp.asarray(batch.camera_mask), state, jnp.asarray(batch.text))
+        keys = jax.random.split(key, 4)
+        return jax.lax.map(lambda key: learner.sample_actions(weights, *given, key), keys).mean(0)
+
+    windows, reach = windows_of(run, "reach")
+    errors = open_loop(
+        lambda batch, key: (act(run.weights, batch, key), None),
+        reach,
+        mean_action=mean_action(windows, run.statistics),
+        history=history,
+        key=jax.random.key(0),
+    )
+    ours, mean = errors["action_error"], errors["mean_action_error"]
+    print(f"{name}: action error {ours:.3f} on reach, mean action {mean:.3f}")
+    assert ours < mean
+    if learner.predicts_video:
+        ours, still = squared_errors(run, windows_of(run, "push")[1])
+        print(f"{name}: square error of frames {ours:.5f} on push, repeated frame {still:.5f}")
+        assert ours < still
