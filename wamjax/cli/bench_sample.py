@@ -31,8 +31,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the bench."""
     parser.epilog = (
         "From the values of a recipe's inputs to its actions, with random weights; encoders\n"
-        "outside a recipe are not part of it. A full size is timed on an accelerator that can hold\n"
-        "it, and only counted elsewhere.\n\nExamples:\n"
+        "outside a recipe are not part of it. A full size is timed on an accelerator that can\n"
+        "hold it, and only counted elsewhere.\n\nExamples:\n"
         "  wamjax bench sample --recipe fast_wam\n"
         "  wamjax bench sample --recipe lingbot_va --size full --steps 4 --json lingbot_va.json\n"
         "  wamjax bench sample --recipe all --page docs/results/sample.md"

@@ -22,7 +22,8 @@ does not yet: training them from a data set (`wamjax train` knows the quick star
 encoders, published weights."""
 COUNTED = """Parameters are counted through `eval_shape`, of what the recipe builds; encoders that
 are networks of their own stand outside. Passes are forward passes for one chunk, prefill and
-guidance included."""
+guidance included. How long a chunk takes, and what it takes at least:
+[results/sample.md](results/sample.md)."""
 FAMILIES = {
     "mot": "One attention, an expert per stream (`mot`)",
     "trunk": "One trunk (`trunk`)",
