@@ -16,7 +16,7 @@ from wamjax.train.run_config import RunConfig
 
 
 def config(which: str = "fast_wam") -> RunConfig:
-    """The run of a recipe: 400 steps, minutes on two CPU cores."""
+    """The run of a recipe: 600 steps, minutes on two CPU cores."""
     name, _, form = which.partition("/")
     try:
         system = RecipeConfig(recipe=name, form=form)
@@ -37,9 +37,12 @@ def config(which: str = "fast_wam") -> RunConfig:
             holdout=0.05,
         ),
         train=TrainConfig(
-            steps=400, batch=32, save_every=400, learning_rate=2e-3, weight_decay=0.01, ema=0.99
+            steps=600, batch=32, save_every=600, learning_rate=5e-3, weight_decay=0.01, ema=0.99
         ),
     )
+
+
+CONFIG = config()
 
 
 def get_config(which: str = "fast_wam"):

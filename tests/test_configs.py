@@ -11,7 +11,7 @@ import pytest
 from wamjax.core.config import from_flags
 from wamjax.core.records import Batch
 from wamjax.core.tree import count_parameters
-from wamjax.recipes.system import System
+from wamjax.recipes.assembly import assembled
 from wamjax.train.run_config import RunConfig
 
 FILES = sorted((pathlib.Path(__file__).resolve().parents[1] / "configs").glob("*.py"))
@@ -51,7 +51,7 @@ def test_builds_and_takes_an_abstract_step(path):
     assert f"configs/{path.name}" in module.__doc__ or path.stem == "quickstart"
     config = from_flags(RunConfig, module.get_config())
     assert config == module.CONFIG
-    system, batch = System(config.system), abstract_batch(config)
+    system, batch = assembled(config.system), abstract_batch(config)
     params = nn.unbox(jax.eval_shape(system.init, jax.random.key(0)))
     assert count_parameters(params) > 10_000
     for stage in config.stages:

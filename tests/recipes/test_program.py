@@ -66,15 +66,22 @@ def plain(blueprint: Blueprint, params, noise, steps: int, *, imagine: bool):
         layout = blueprint.sampling(place, imagine)
         standing = {s.stream: jnp.ones(ROWS) for s in given if s.copy == "noisy"}
         levels = {n: np.linspace(a, b, steps + 1, dtype=np.float32) for n, a, b in phase.levels}
-        for step in range(steps if phase.levels else 1):
+        said = {}
+        for step in range(steps if phase.levels else phase.steps):
             moving = {**shares(given), **shares(phase.segments), **written}
             own = {segment: wide(blueprint, segment, x) for segment, x in moving.items()}
+            own |= said
             parts = tuple(own[s] if s in own else values(blueprint, s)[0] for s in layout.segments)
             sigma = {name: jnp.full(ROWS, grid[step]) for name, grid in levels.items()}
             out = run(layout, parts, {**standing, **sigma})
             for name in moved(phase):
                 if not phase.levels:
                     answers[name] = out[name]
+                    spoken = next(s for s in phase.segments if s.stream == name)
+                    if spoken.count == phase.steps > step + 1:
+                        words = said.get(spoken, values(blueprint, spoken)[0])
+                        best = out[name][:, step].argmax(-1).astype(jnp.float32)
+                        said[spoken] = words.at[:, step + 1, 0].set(best)
                     continue
                 change = float(levels[name][step + 1] - levels[name][step])
                 slope = out[name][:, -state[name].shape[1] :]

@@ -186,6 +186,5 @@ def _full(rows: list[dict[str, Any]]) -> list[str]:
         *lines,
         "",
         "Published: arXiv 2603.22078, whole systems with their encoders, all on one device; so the "
-        "two columns differ in more than the distance from the roofline. `univla` is published "
-        "with a pass for each of its four latent words; here one pass reads them all.",
+        "two columns differ in more than the distance from the roofline.",
     ]

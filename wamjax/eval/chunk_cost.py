@@ -2,6 +2,7 @@
 
     prefill          once; twice where a phase is guided
     step of a phase  steps x evaluations of the solver; twice where the phase is guided
+    word             each but the last of a run of queries that are read one after another
     read-out         a phase of queries, once
     writing          a phase's results, where a later phase sees them
 
@@ -27,7 +28,7 @@ from wamjax.model.segments import Segment
 from wamjax.model.wam import Tokens
 from wamjax.recipes.blueprint import Blueprint, Walk
 from wamjax.recipes.network import network, shapes, values_shape
-from wamjax.recipes.program import guidance, moved
+from wamjax.recipes.program import guidance, moved, spoken
 from wamjax.train.flops import count_flops
 
 
@@ -144,19 +145,18 @@ def passes(
         found.append(Pass("prefill", 1 + any(guided), *cost))
     for place, phase in enumerate(blueprint.program):
         streams = [stream for stream, _, _ in phase.levels]
-        cost, _ = own.traced(
-            "denoise",
-            blueprint.sampling(place),
-            phase.segments,
-            moved(phase),
-            _levels(streams, rows),
-            cache,
-        )
+        layout, levels = blueprint.sampling(place), _levels(streams, rows)
+        step = functools.partial(own.traced, "denoise", layout, phase.segments)
+        cost, _ = step(moved(phase), levels, cache)
         if phase.levels:
             turns = (steps or phase.steps) * method_of(settings.solver).evaluations
             name = "step of " + ", ".join(moved(phase))
             found.append(Pass(name, turns * (1 + guided[place]), *cost))
         else:
+            run = spoken(phase)
+            if run is not None:
+                word, _ = step((run.stream,), levels, cache)
+                found.append(Pass("word", phase.steps - 1, *word))
             found.append(Pass("read-out", 1, *cost))
         if phase.writes and place + 1 < len(blueprint.program):
             behind = tuple(s for done in blueprint.program[: place + 1] for s in done.writes)

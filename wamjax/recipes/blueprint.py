@@ -186,10 +186,11 @@ class Blueprint:
         return (self.imagine or self.program) if imagine else self.program
 
     def known(self, imagine: bool = False) -> tuple[Segment, ...]:
-        """What is prefilled; noise that stands is none of it where that noise is to be walked."""
+        """What is prefilled; where the future is to be walked, nothing of what it walks with."""
         if not (imagine and self.imagine):
             return self.given
-        return tuple(segment for segment in self.given if segment.copy != "noisy")
+        walked = {segment for phase in self.imagine for segment in phase.segments}
+        return tuple(segment for segment in self.given if segment not in walked)
 
     def sampling(self, phase: int, imagine: bool = False) -> Layout:
         """The whole sequence during a phase: given, written before, and the phase's own."""

@@ -123,7 +123,7 @@ def ge_act(size: Size) -> Blueprint:
     return Blueprint(
         shape=shape,
         learning=LEARNING,
-        imagine=(Phase(segments=future, levels=(("video", 1.0, 0.0),), steps=10),),
+        imagine=(Phase(segments=(*past, *future), levels=(("video", 1.0, 0.0),), steps=10),),
         model=model(size),
         features=(
             ("text", shape.text),

@@ -3,7 +3,8 @@
     given segments -> cache, once
     each phase:  noise -> solver over the phase's levels, model(phase's segments | cache) a step
                  results written behind the cache for the phases that follow
-    a phase without levels is one pass, and what is read out at its queries is the answer
+    a phase without levels is one pass, and what is read out at its queries is the answer; with
+    several steps it speaks: the word that is read behind each place goes in at the next one
 
 A stream whose level does not change is held: it is seen, not moved, and no output is made for it.
 What the last phase writes is for the next chunk, and is left out here.
@@ -105,20 +106,17 @@ def walk(
     for place, phase in enumerate(phases):
         layout = blueprint.sampling(place, imagine)
         wanted = moved(phase)
-        asks = []
-        for told, cache in zip(branches, caches, strict=True):
-            standing = {
+        standing = [
+            {
                 segment: _standing(segment, supply, state, wide, told)
                 for segment in phase.segments
                 if segment.copy != "noisy"
             }
-            asks.append(
-                functools.partial(
-                    _ask, model, params, layout, phase, standing, wide, wanted, settings, cache
-                )
-            )
+            for told in branches
+        ]
+        ask = functools.partial(_ask, model, params, layout, phase, wide, wanted, settings)
         if not phase.levels:
-            answers |= asks[0]({}, {})
+            answers |= _read_out(blueprint, phase, standing[0], caches[0], ask)
             continue
         levels = {
             stream: _grid(settings, stream, steps or phase.steps, start, end)
@@ -128,9 +126,10 @@ def walk(
         still = {
             stream: (state[stream], start) for stream, start, end in phase.levels if start == end
         }
-        velocity = _beside(asks[0], still)
+        velocity = _beside(functools.partial(ask, standing[0], caches[0]), still)
         if scales[place]:
-            velocity = guided(velocity, _beside(asks[1], still), scales[place])
+            silent = _beside(functools.partial(ask, standing[1], caches[1]), still)
+            velocity = guided(velocity, silent, scales[place])
         moving = {
             stream: _started(state[stream], grid, settings) for stream, grid in levels.items()
         }
@@ -198,6 +197,36 @@ def _silent(values: Array, real: Array) -> tuple[Array, Array]:
     return jnp.zeros_like(values), jnp.zeros_like(real).at[:, 0].set(True)
 
 
+def spoken(phase: Phase) -> Segment | None:
+    """The queries of a phase that are read one after another; None if all are read in one pass."""
+    if phase.levels or phase.steps == 1:
+        return None
+    return next(s for s in phase.segments if s.copy == "query" and s.count == phase.steps)
+
+
+def _read_out(
+    blueprint: Blueprint,
+    phase: Phase,
+    standing: Mapping[Segment, tuple[Array, Array]],
+    cache: Cache | None,
+    ask: Callable[..., dict[str, Array]],
+) -> dict[str, Array]:
+    """What queries read out, after as many passes as there are words to be spoken (greedily)."""
+    run = spoken(phase)
+    if run is None:
+        return ask(standing, cache, {}, {})
+    assert blueprint.model.port(run.stream).embed == "words"
+    words, present = standing[run]
+
+    def speak(words: Array, place: Array) -> tuple[Array, None]:
+        out = ask({**standing, run: (words, present)}, cache, {}, {})
+        said = jnp.argmax(out[run.stream][:, place], axis=-1)
+        return words.at[:, place + 1, 0].set(said.astype(words.dtype), mode="drop"), None
+
+    words, _ = jax.lax.scan(speak, words, jnp.arange(phase.steps - 1))
+    return ask({**standing, run: (words, present)}, cache, {}, {})
+
+
 def _level(level: float, like: Array) -> Array:
     return jnp.full(like.shape[:1], level)
 
@@ -231,10 +260,10 @@ def _ask(
     params: Params,
     layout: Layout,
     phase: Phase,
-    standing: Mapping[Segment, tuple[Array, Array]],
     wide: Change,
     wanted: tuple[Stream, ...],
     settings: Walk,
+    standing: Mapping[Segment, tuple[Array, Array]],
     cache: Cache | None,
     x: Mapping[str, Array],
     sigma: Mapping[str, Array],
