@@ -8,24 +8,47 @@ import pytest
 
 from wamjax.cli.main import main
 
+WORDS = ["bench", "sample", "--recipe=pi0", "--repeats=2"]
 
-def test_a_recipe_is_timed_and_its_full_size_counted(tmp_path):
-    page = tmp_path / "sample.md"
-    words = ["bench", "sample", "--recipe=pi0", "--repeats=2", "--json", f"--page={page}"]
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(JSON, text, page) of one run."""
+    where = tmp_path_factory.mktemp("bench")
+    page, file = where / "sample.md", where / "sample.json"
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert main(words) == 0
-    tiny, full = json.loads(out.getvalue())["rows"]
-    assert tiny["p50"] <= tiny["p95"]
-    assert tiny["per_action"] == pytest.approx(tiny["p50"] / 8)
-    assert tiny["p50"] >= tiny["own_bound"]
+        assert main([*WORDS, f"--page={page}", f"--json={file}"]) == 0
+    return json.loads(file.read_text()), out.getvalue(), page.read_text()
+
+
+def test_a_recipe_is_timed_and_its_full_size_counted(made):
+    tiny, full = made[0]["rows"]
+    assert 0 < tiny["own_bound_ms"] <= tiny["p50_ms"] <= tiny["p95_ms"]
+    assert tiny["per_action_ms"] == pytest.approx(tiny["p50_ms"] / tiny["actions"])
     assert tiny["forward_passes"] == full["forward_passes"] == 11
+    assert (tiny["dtype"], full["dtype"]) == ("float32", "bfloat16")
     assert full["parameters"] == pytest.approx(3.24e9, rel=0.01)
-    assert "p50" not in full
+    assert "counted" in full["not_timed"]
+    assert "p50_ms" not in full
     # The weights, word table aside, are read by the prefill or by each of the ten steps.
-    assert full["bytes"] > 2 * (full["parameters"] - 257_152 * 2048)
-    text = page.read_text()
-    assert "| `pi0` | tiny |" in text
-    assert "NVIDIA H200, ms" in text
+    assert full["weight_bytes"] > 2 * (full["parameters"] - 257_152 * 2048)
+    assert full["bounds_ms"]["NVIDIA H200"] < full["bounds_ms"]["NVIDIA H100 SXM"]
+
+
+def test_text_and_page_say_what_is_a_bound(made):
+    _, text, page = made
+    assert "a bound, not a measurement" in text
+    assert "pi0" in text
+    assert "| `pi0` | tiny |" in page
+    assert "NVIDIA H200, at least ms" in page
+    assert "Full sizes: a bound, not a measurement" in page
+
+
+def test_steps_and_json_on_the_screen(capsys):
+    assert main([*WORDS, "--steps=2", "--dtype=bfloat16", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["forward_passes"] == 3
+    assert row["dtype"] == "bfloat16"
 
 
 @pytest.mark.parametrize(
@@ -34,13 +57,29 @@ def test_a_recipe_is_timed_and_its_full_size_counted(tmp_path):
         ("--recipe nothing", ["nothing", "does not exist"]),
         ("--recipe pi0 --form joint", ["--form", "joint"]),
         ("--recipe all --form joint", ["--form", "one recipe"]),
-        ("--recipe pi0 --batch 0", ["--batch", "at least 1"]),
-        ("--recipe pi0 --repeats 0", ["--repeats", "at least 1"]),
-        ("--recipe pi0 --steps 0", ["--steps", "at least 1"]),
+        ("--recipe pi0 --batch 0", ["--batch", "from 1"]),
+        ("--recipe pi0 --repeats 0", ["--repeats", "from 1"]),
+        ("--recipe pi0 --steps 0", ["--steps", "from 1"]),
+        ("--recipe pi0 --json /nowhere/at/all.json", ["--json", "/nowhere/at/all.json"]),
+        ("--recipe pi0 --page /nowhere/at/all.md", ["--page", "/nowhere/at/all.md"]),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(words, parts, capsys):
     assert main(["bench", "sample", *words.split()]) == 2
-    said = capsys.readouterr().err
+    (said,) = capsys.readouterr().err.strip().splitlines()
     assert all(part in said for part in parts)
-    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("words", ["--recipe pi0 --size small", "--recipe pi0 --dtype int8", ""])
+def test_unknown_words_exit_with_2(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "sample", *words.split()])
+    assert stop.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_help_has_examples(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "sample", "--help"])
+    assert stop.value.code == 0
+    assert "wamjax bench sample --recipe all --page" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """The walk of a sampler program against a plain loop over whole sequences, without any cache."""
 
 import functools
+import itertools
 import zlib
 
 import jax
@@ -14,8 +15,10 @@ from wamjax.recipes.blueprint import Blueprint, Walk
 from wamjax.recipes.network import network
 from wamjax.recipes.program import moved, noise_for, walk
 from wamjax.recipes.registry import RECIPES
+from wamjax.train.flops import count_flops
 
 ROWS = 2
+PLAIN = Walk()
 FORMS = [(name, form) for name, recipe in RECIPES.items() for form in recipe.forms or (None,)]
 # Forms of one recipe share most of their program; the usual one and those with more phases do.
 QUICK = {
@@ -65,7 +68,8 @@ def plain(blueprint: Blueprint, params, noise, steps: int, *, imagine: bool):
         levels = {n: np.linspace(a, b, steps + 1, dtype=np.float32) for n, a, b in phase.levels}
         said = {}
         for step in range(steps if phase.levels else phase.steps):
-            own = {**shares(given), **shares(phase.segments), **written}
+            moving = {**shares(given), **shares(phase.segments), **written}
+            own = {segment: wide(blueprint, segment, x) for segment, x in moving.items()}
             own |= said
             parts = tuple(own[s] if s in own else values(blueprint, s)[0] for s in layout.segments)
             sigma = {name: jnp.full(ROWS, grid[step]) for name, grid in levels.items()}
@@ -90,21 +94,34 @@ def plain(blueprint: Blueprint, params, noise, steps: int, *, imagine: bool):
     return answers
 
 
-def both(name, form, *, imagine=False, steps=2):
-    blueprint = tiny(name, form)
-    params = weights(name, form)
-    # Without conditions beside the values, which a caller may add, both widths are one.
+def wide(blueprint: Blueprint, segment, x):
+    """Random numbers beside what is denoised, where the model reads more than that."""
+    more = dict(blueprint.features)[segment.stream] - x.shape[-1]
+    rng = np.random.default_rng(zlib.crc32(repr(segment).encode()))
+    beside = rng.normal(size=(*x.shape[:2], more)).astype(np.float32)
+    return jnp.concatenate([x, beside], axis=-1)
+
+
+def drawn(blueprint: Blueprint, imagine: bool = False):
+    """Noise as wide as what the heads predict."""
     widths = {s: blueprint.model.port(s).out or w for s, w in blueprint.features}
-    plainly = {s: w for s, w in blueprint.features if widths[s] == w}
-    if plainly.keys() != widths.keys():
-        pytest.skip("values beside the denoised ones: see test_learner")
-    noise = noise_for(blueprint, widths, ROWS, jax.random.key(4), imagine)
-    supply = functools.partial(values, blueprint)
-    walked = jax.jit(
-        lambda params, noise: walk(
-            blueprint, params, supply, noise, imagine=imagine, settings=Walk(), steps=steps
-        )
-    )(params, noise)
+    return noise_for(blueprint, widths, ROWS, jax.random.key(4), imagine)
+
+
+def program(blueprint: Blueprint, settings: Walk = PLAIN, **options):
+    """The walk, jitted: (params, noise) -> answers."""
+    supply, beside = functools.partial(values, blueprint), functools.partial(wide, blueprint)
+
+    def run(params, noise):
+        return walk(blueprint, params, supply, noise, settings=settings, wide=beside, **options)
+
+    return jax.jit(run)
+
+
+def both(name, form, *, imagine=False, steps=2):
+    blueprint, params = tiny(name, form), weights(name, form)
+    noise = drawn(blueprint, imagine)
+    walked = program(blueprint, imagine=imagine, steps=steps)(params, noise)
     return walked, plain(blueprint, params, noise, steps, imagine=imagine)
 
 
@@ -130,21 +147,108 @@ def test_the_recipes_that_can_imagine_are_known():
     assert {name for name, form in FORMS if tiny(name, form).imagine} == {*IMAGINED}
 
 
-def test_guidance_of_scale_one_costs_and_changes_nothing_and_another_scale_does():
+def test_one_step_is_one_evaluation_at_noise():
+    walked, wanted = both("fast_wam", None, steps=1)
+    check(walked, wanted)
+
+
+def test_a_jitted_walk_is_compiled_once():
+    blueprint, params = tiny("fast_wam"), weights("fast_wam")
+    run = program(blueprint, blueprint.walk)
+    first, again = (run(params, drawn(blueprint)) for _ in range(2))
+    np.testing.assert_array_equal(first["action"], again["action"])
+    assert run._cache_size() == 1
+
+
+def guidance_of(scale):
+    return Walk(guidance=(("video", scale),))
+
+
+def test_guidance_of_scale_one_costs_and_changes_nothing():
     blueprint, params = tiny("lingbot_va"), weights("lingbot_va")
-    noise = noise_for(blueprint, dict(blueprint.features), ROWS, jax.random.key(4))
-    supply = functools.partial(values, blueprint)
+    noise = drawn(blueprint)
+    traced = [
+        program(blueprint, settings, steps=1).trace(params, noise)
+        for settings in (Walk(), guidance_of(1.0), guidance_of(5.0))
+    ]
+    without, one, five = (count_flops(program.jaxpr) for program in traced)
+    assert without == one < five
 
-    def sampled(scale):
-        program = functools.partial(
-            walk, blueprint, supply=supply, settings=Walk(), steps=1, guidance=scale
+
+def test_guidance_is_the_rule_of_two_velocities():
+    """v = without + scale (with - without); without is the walk that is told nothing."""
+    blueprint, params = tiny("dreamzero"), weights("dreamzero")
+    noise = drawn(blueprint)
+
+    def told_nothing(segment):
+        value, real = values(blueprint, segment)
+        if segment.stream == "text":
+            return jnp.zeros_like(value), jnp.zeros_like(real).at[:, 0].set(True)
+        return value, real
+
+    def run(supply, settings):
+        beside = functools.partial(wide, blueprint)
+        return walk(blueprint, params, supply, noise, settings=settings, steps=1, wide=beside)
+
+    known = functools.partial(values, blueprint)
+    # One step of Euler from 1 to 0: the velocity is the noise less the answer.
+    with_text, without, guided = (
+        {stream: noise[stream] - x for stream, x in out.items()}
+        for out in jax.jit(
+            lambda: (run(known, Walk()), run(told_nothing, Walk()), run(known, guidance_of(3.0)))
+        )()
+    )
+    wanted = without["video"] + 3.0 * (with_text["video"] - without["video"])
+    np.testing.assert_allclose(guided["video"], wanted, rtol=0, atol=5e-5)
+    np.testing.assert_allclose(guided["action"], with_text["action"], rtol=0, atol=5e-5)
+    assert jnp.abs(with_text["video"] - without["video"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("solver", ["unipc", "adams_bashforth", "ddpm"])
+def test_a_stream_that_is_held_disturbs_no_solver(solver):
+    blueprint, params = tiny("uwm"), weights("uwm")
+    (phase,) = blueprint.program
+    assert ("video", 1.0, 1.0) in phase.levels
+    run = program(blueprint, Walk(solver=solver), steps=3, key=jax.random.key(0))
+    out = run(params, drawn(blueprint))
+    assert {*out} == {"action"}
+    assert np.isfinite(out["action"]).all()
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in RECIPES])
+def test_every_recipe_walks_by_its_own_settings(name):
+    blueprint, params = tiny(name), weights(name)
+    out = program(blueprint, blueprint.walk, key=jax.random.key(0))(params, drawn(blueprint))
+    assert {*blueprint.answers} <= {*out}
+    for value in out.values():
+        assert np.isfinite(value).all()
+
+
+def test_a_clean_prediction_mixed_with_the_first_noise_by_hand():
+    """X-VLA: x' = (1 - sigma') clean + sigma' noise."""
+    blueprint, params = tiny("x_vla"), weights("x_vla")
+    noise = drawn(blueprint)
+    layout, steps = blueprint.sampling(0), 2
+    levels = np.linspace(1.0, 0.0, steps + 1, dtype=np.float32)
+
+    @jax.jit
+    def clean(x, level):
+        parts = tuple(
+            wide(blueprint, s, x) if s.copy == "noisy" else values(blueprint, s)[0]
+            for s in layout.segments
         )
-        return jax.jit(lambda params, noise: program(params, noise=noise))(params, noise)["video"]
+        real = jnp.ones((ROWS, sum(s.count for s in layout.segments)), bool)
+        tokens = Tokens(parts, real, jnp.zeros(ROWS, jnp.int32))
+        sigma = {"action": jnp.full(ROWS, level)}
+        return network(blueprint).apply(
+            {"params": params}, layout, tokens, sigma, method="denoise"
+        )["action"]
 
-    without, almost, five = (sampled(scale) for scale in (1.0, 1.0 + 1e-6, 5.0))
-    np.testing.assert_allclose(without, almost, atol=1e-4)
-    assert jnp.abs(without - five).max() > 1e-3
-    assert np.isfinite(five).all()
+    x = noise["action"]
+    for now, after in itertools.pairwise(levels):
+        x = (1 - after) * clean(x, now) + after * noise["action"]
+    walked = program(blueprint, blueprint.walk, steps=steps)(params, noise)
+    check(walked, {"action": x})
 
 
 def test_every_phase_s_answer_is_there_and_nothing_else():
@@ -158,13 +262,10 @@ def test_every_phase_s_answer_is_there_and_nothing_else():
 
 def test_a_shift_moves_the_grid_and_not_its_ends():
     blueprint, params = tiny("fast_wam"), weights("fast_wam")
-    noise = noise_for(blueprint, dict(blueprint.features), ROWS, jax.random.key(4))
-    supply = functools.partial(values, blueprint)
     settings = Walk(shifts=(("action", 5.0),))
 
     def sampled(settings, steps):
-        program = functools.partial(walk, blueprint, supply=supply, settings=settings, steps=steps)
-        return jax.jit(lambda params, noise: program(params, noise=noise))(params, noise)["action"]
+        return program(blueprint, settings, steps=steps)(params, drawn(blueprint))["action"]
 
     np.testing.assert_array_equal(sampled(Walk(), 1), sampled(settings, 1))
     assert jnp.abs(sampled(Walk(), 2) - sampled(settings, 2)).max() > 1e-4

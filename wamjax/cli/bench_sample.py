@@ -1,37 +1,40 @@
 """`wamjax bench sample`: milliseconds a chunk by recipe, with FLOPs, bytes and the least time."""
 
 import argparse
+import dataclasses
 import json
+import os
 import pathlib
 from typing import Any
 
 import jax
 
+from wamjax.cli.bench_sample_page import as_page, as_text
+from wamjax.cli.recipes import built
 from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
 from wamjax.core.runtime import device_name, versions, without_compile_cache
-from wamjax.eval.chunk_cost import (
-    DEVICES,
-    Device,
-    in_type,
-    least_seconds,
-    measure,
-    own_device,
-    passes,
-)
+from wamjax.eval.ceilings import DEVICES, Device, own_device
+from wamjax.eval.chunk_cost import in_type, least_seconds, passes
+from wamjax.eval.chunk_time import chunk_time
+from wamjax.recipes.blueprint import Blueprint
 from wamjax.recipes.network import parameters
 from wamjax.recipes.registry import RECIPES, find_recipe
 
+DTYPES = {"tiny": "float32", "full": "bfloat16"}
 BYTES = {"float32": 4, "bfloat16": 2}
+MOST_MEMORY = 0.6
+"""The share of a device's memory that weights may take; the rest is for activations."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the bench."""
     parser.epilog = (
-        "Random weights; the encoders outside a recipe are not part of it. A full size is timed on "
-        "an\naccelerator and only counted elsewhere.\n\nExamples:\n"
+        "From the values of a recipe's inputs to its actions, with random weights; encoders\n"
+        "outside a recipe are not part of it. A full size is timed on an accelerator that can\n"
+        "hold it, and only counted elsewhere.\n\nExamples:\n"
         "  wamjax bench sample --recipe fast_wam\n"
-        "  wamjax bench sample --recipe all --size full\n"
+        "  wamjax bench sample --recipe lingbot_va --size full --steps 4 --json lingbot_va.json\n"
         "  wamjax bench sample --recipe all --page docs/results/sample.md"
     )
     parser.add_argument("--recipe", required=True, help="a name of `wamjax recipes`, or all")
@@ -41,171 +44,134 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="solver steps (default: the recipe's own)")
     parser.add_argument("--repeats", type=int, default=50, help="timed calls (default 50)")
     parser.add_argument(
-        "--page", type=pathlib.Path, help="write a page of both sizes of the recipes there"
+        "--dtype",
+        choices=list(BYTES),
+        help="of weights and products (default float32 for tiny, bfloat16 for full)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--page", type=pathlib.Path, metavar="FILE", help="write a page of both sizes there"
+    )
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="print JSON, or write it to FILE beside the text",
+    )
 
 
-def costs(name: str, form: str | None, size: str, batch: int) -> dict[str, Any]:
-    """Passes, FLOPs, bytes and bounds of one recipe."""
-    recipe = find_recipe(name)
-    if form is not None and form not in recipe.forms:
-        known = ", ".join(recipe.forms) or "none"
-        raise UserError(f"--form {form!r} does not exist; forms of {name}: {known}.")
-    blueprint = recipe.build(size, form) if form else recipe.build(size)
-    dtype = "bfloat16" if size == "full" else "float32"
-    counted = passes(blueprint, batch, BYTES[dtype])
+def counted(blueprint: Blueprint, batch: int, steps: int | None) -> dict[str, Any]:
+    """Passes, FLOPs, bytes and bounds of a blueprint; nothing is allocated."""
+    found = passes(blueprint, batch, steps=steps)
     return {
-        "recipe": name,
-        "form": form,
-        "size": size,
-        "batch": batch,
-        "dtype": dtype,
-        "parameters": parameters(blueprint),
-        "actions": blueprint.shape.chunk,
-        "passes": [vars(one) for one in counted],
-        "forward_passes": sum(one.count for one in counted),
-        "flops": sum(one.count * one.flops for one in counted),
-        "bytes": sum(one.count * (one.weights + one.cache) for one in counted),
-        "bounds": {device.name: 1e3 * least_seconds(counted, device) for device in DEVICES},
+        "passes": [dataclasses.asdict(one) for one in found],
+        "forward_passes": sum(one.count for one in found),
+        "flops": sum(one.count * one.flops for one in found),
+        "weight_bytes": sum(one.count * one.weights for one in found),
+        "cache_bytes": sum(one.count * one.cache for one in found),
+        "bounds_ms": {device.name: 1e3 * least_seconds(found, device) for device in DEVICES},
     }
 
 
-def timed(row: dict[str, Any], steps: int | None, repeats: int, device: Device) -> dict[str, Any]:
-    """The row with the time that this device took, and its bound on this device."""
-    recipe, form = find_recipe(row["recipe"]), row["form"]
-    blueprint = recipe.build(row["size"], form) if form else recipe.build(row["size"])
-    blueprint = in_type(blueprint, row["dtype"])
-    timing = measure(blueprint, rows=row["batch"], steps=steps, repeats=repeats)
-    counted = passes(blueprint, row["batch"], BYTES[row["dtype"]])
+def timed(
+    blueprint: Blueprint, batch: int, steps: int | None, repeats: int, own: Device
+) -> dict[str, Any]:
+    """What this device took, and its bound."""
+    taken, compiling = chunk_time(blueprint, rows=batch, steps=steps, repeats=repeats)
     return {
-        **row,
-        "p50": timing.p50_ms,
-        "p95": timing.p95_ms,
-        "per_action": timing.p50_ms / row["actions"],
-        "repeats": timing.repeats,
-        "warmup_seconds": timing.warmup_seconds,
-        "own_bound": 1e3 * least_seconds(counted, device),
+        "p50_ms": taken.p50_ms,
+        "p95_ms": taken.p95_ms,
+        "per_action_ms": taken.p50_ms / (batch * blueprint.shape.chunk),
+        "repeats": taken.repeats,
+        "compile_seconds": compiling,
+        "own_bound_ms": 1e3 * least_seconds(passes(blueprint, batch, steps=steps), own),
+    }
+
+
+def why_not_timed(size: str, needed: int) -> str | None:
+    """Why weights of so many bytes are not made here; None if they are."""
+    device = jax.devices()[0]
+    if size == "tiny":
+        return None
+    if device.platform == "cpu":
+        return "full sizes are only counted on a CPU"
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    if limit is None or needed > MOST_MEMORY * limit:
+        return f"weights of {needed / 1e9:.1f} GB do not fit"
+    return None
+
+
+def chosen(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """(recipe, size) of every row.
+
+    Raises:
+        UserError: an unknown name, or a number out of range.
+    """
+    for name in ("batch", "repeats", "steps"):
+        value = getattr(args, name)
+        if value is not None and not 1 <= value <= 100_000:
+            raise UserError(f"--{name} must be from 1 to 100000, got {value}.")
+    if args.recipe == "all" and args.form is not None:
+        raise UserError("--form needs the name of one recipe.")
+    names = list(RECIPES) if args.recipe == "all" else [find_recipe(args.recipe).name]
+    sizes = ["tiny", "full"] if args.page else [args.size]
+    for name in names:
+        built(RECIPES[name], "tiny", args.form)
+    files = (("--page", args.page), ("--json", args.json))
+    for flag, file in ((flag, file) for flag, file in files if file not in (None, "-")):
+        if not pathlib.Path(file).absolute().parent.is_dir():
+            raise UserError(f"{flag}: the directory of {file} does not exist.")
+    return [(name, size) for size in sizes for name in names]
+
+
+def measured(args: argparse.Namespace) -> dict[str, Any]:
+    """Everything that is printed."""
+    cases, load = chosen(args), os.getloadavg()
+    owns = {
+        dtype: own_device(dtype)
+        for dtype in dict.fromkeys(args.dtype or DTYPES[size] for _, size in cases)
+        if jax.default_backend() != "cpu" or dtype == (args.dtype or DTYPES["tiny"])
+    }
+    rows = []
+    with (
+        without_compile_cache(),
+        Progress("bench sample", len(cases), "recipes") as progress,
+    ):
+        for name, size in cases:
+            dtype = args.dtype or DTYPES[size]
+            blueprint = in_type(built(RECIPES[name], size, args.form), dtype)
+            row = {
+                "recipe": name,
+                "form": args.form,
+                "size": size,
+                "batch": args.batch,
+                "steps": args.steps,
+                "dtype": dtype,
+                "parameters": parameters(blueprint),
+                "actions": blueprint.shape.chunk,
+                **counted(blueprint, args.batch, args.steps),
+            }
+            reason = why_not_timed(size, BYTES[dtype] * row["parameters"])
+            if reason is None:
+                row |= timed(blueprint, args.batch, args.steps, args.repeats, owns[dtype])
+            rows.append({**row, "not_timed": reason})
+            progress.advance(note=f"{name} {size}")
+    return {
+        "device": device_name(),
+        "versions": versions(),
+        "load_before": load,
+        "load_after": os.getloadavg(),
+        "own": {dtype: dataclasses.asdict(own) for dtype, own in owns.items()},
+        "rows": rows,
     }
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the bench."""
-    for name, least in (("batch", 1), ("repeats", 1), ("steps", 1)):
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name} must be at least {least}, got {value}.")
-    names = list(RECIPES) if args.recipe == "all" else [find_recipe(args.recipe).name]
-    if args.form is not None and args.recipe == "all":
-        raise UserError("--form needs the name of one recipe.")
-    sizes = ["tiny", "full"] if args.page else [args.size]
-    own = own_device(device_name())
-    accelerated = jax.default_backend() != "cpu"
-    rows = []
-    with (
-        without_compile_cache(),
-        Progress("bench sample", len(names) * len(sizes), "recipes") as progress,
-    ):
-        for name in names:
-            for size in sizes:
-                row = costs(name, args.form, size, args.batch)
-                if size == "tiny" or accelerated:
-                    row = timed(row, args.steps, args.repeats, own)
-                rows.append(row)
-                progress.advance(note=f"{name} {size}")
-    result = {
-        "device": device_name(),
-        "versions": versions(),
-        "own": vars(own),
-        "rows": rows,
-    }
-    if args.page:
-        args.page.parent.mkdir(parents=True, exist_ok=True)
+    result = measured(args)
+    if args.page is not None:
         args.page.write_text(as_page(result), encoding="utf-8")
-    print(json.dumps(result, indent=2) if args.json else as_text(result))
-
-
-def _big(number: float, unit: str) -> str:
-    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if number >= factor:
-            return f"{number / factor:.3g} {prefix}{unit}"
-    return f"{number / 1e3:.3g} k{unit}"
-
-
-def _rates(own: dict[str, Any]) -> str:
-    return f"{own['flops'] / 1e9:.0f} GFLOP/s and {own['bandwidth'] / 1e9:.1f} GB/s"
-
-
-def as_text(result: dict[str, Any]) -> str:
-    """The result for a reader."""
-    own = result["own"]
-    lines = [
-        f"{result['device']}, jax {result['versions']['jax']}; {_rates(own)} measured here",
-        f"{'recipe':<15}{'size':<6}{'passes':>7}{'FLOP':>13}{'read':>11}{'p50 ms':>9}{'p95 ms':>9}"
-        f"{'ms/action':>11}{'least ms':>10}  least ms elsewhere",
-    ]
-    for row in result["rows"]:
-        there = ", ".join(f"{ms:.3g} ({name})" for name, ms in row["bounds"].items())
-        measured = (
-            f"{row['p50']:>9.2f}{row['p95']:>9.2f}{row['per_action']:>11.3f}{row['own_bound']:>10.3g}"
-            if "p50" in row
-            else f"{'-':>9}{'-':>9}{'-':>11}{'-':>10}"
-        )
-        lines.append(
-            f"{row['recipe']:<15}{row['size']:<6}{row['forward_passes']:>7}"
-            f"{_big(row['flops'], 'FLOP'):>13}{_big(row['bytes'], 'B'):>11}{measured}  {there}"
-        )
-    return "\n".join(lines)
-
-
-def as_page(result: dict[str, Any]) -> str:
-    """Two tables in Markdown: what was timed, and what full sizes cost at least."""
-    tiny = [row for row in result["rows"] if "p50" in row]
-    full = [row for row in result["rows"] if row["size"] == "full"]
-    lines = [
-        "# Milliseconds a chunk",
-        "",
-        "    wamjax bench sample --recipe all --page docs/results/sample.md",
-        "",
-        f"Device: {result['device']}, jax {result['versions']['jax']}. One chunk at a time, random "
-        "weights, the whole",
-        "program jitted, from the values of its inputs to its answers; encoders outside a recipe "
-        "are not part of it.",
-        "",
-        "## Timed",
-        "",
-        "| recipe | size | parameters | passes | p50 ms | p95 ms | ms per action | least ms here |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| `{row['recipe']}` | {row['size']} | {row['parameters']:,} | {row['forward_passes']} | "
-        f"{row['p50']:.2f} | {row['p95']:.2f} | {row['per_action']:.3f} | {row['own_bound']:.3g} |"
-        for row in tiny
-    ]
-    names = list(full[0]["bounds"]) if full else []
-    heads = [f"{name}, ms" for name in names]
-    lines += [
-        "",
-        f"{tiny[0]['repeats'] if tiny else 0} calls each. The least is what "
-        f"{_rates(result['own'])} allow, the best of",
-        "five matrix products and sums in the same run.",
-        "",
-        "## At least, at full size",
-        "",
-        "Not measured: FLOPs of all contractions and bytes of weights, keys and values, in "
-        "bfloat16, counted on",
-        "the traced program without making a weight; each pass takes at least FLOPs / peak or "
-        "bytes / bandwidth,",
-        "whichever is more. Peaks are the vendors' (dense bfloat16).",
-        "",
-        " | ".join(["| recipe", "parameters", "passes", "FLOP", "bytes", *heads]) + " |",
-        "|---" * (5 + len(names)) + "|",
-    ]
-    lines += [
-        f"| `{row['recipe']}` | {row['parameters'] / 1e9:.2f} B | {row['forward_passes']} | "
-        f"{_big(row['flops'], 'FLOP')} | {_big(row['bytes'], 'B')} | "
-        + " | ".join(f"{row['bounds'][name]:.3g}" for name in names)
-        + " |"
-        for row in full
-    ]
-    return "\n".join(lines) + "\n"
+    text = json.dumps(result, indent=2)
+    if args.json not in (None, "-"):
+        pathlib.Path(args.json).write_text(text + "\n", encoding="utf-8")
+    print(text if args.json == "-" else as_text(result))

@@ -32,7 +32,8 @@ patches of pixels instead of an autoencoder's latents, their change since the ne
 denoised, and the network predicts it clean; actions before now are padding."""
 COUNTED = """Parameters are counted through `eval_shape`, of what the recipe builds; encoders that
 are networks of their own stand outside. Passes are forward passes for one chunk, prefill and
-guidance included."""
+guidance included. How long a chunk takes, and what it takes at least:
+[results/sample.md](results/sample.md)."""
 FAMILIES = {
     "mot": "One attention, an expert per stream (`mot`)",
     "trunk": "One trunk (`trunk`)",

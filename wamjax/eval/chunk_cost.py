@@ -1,53 +1,35 @@
-"""What a chunk costs: passes, FLOPs and bytes of a recipe's sampler program, and its least time.
+"""What a chunk costs: the passes of a recipe's sampler program, their FLOPs and bytes.
 
-    pass        prefill, a step of a phase, or the writing of its results
-    bytes       weights that the pass reads (found by removing dead code; of word tables only the
-                rows that are looked up) + keys and values that it attends to
-    least time  sum over passes of max(FLOPs / peak, bytes / bandwidth)            (roofline)
+    prefill          once; twice where a phase is guided
+    step of a phase  steps x evaluations of the solver; twice where the phase is guided
+    word             each but the last of a run of queries that are read one after another
+    read-out         a phase of queries, once
+    writing          a phase's results, where a later phase sees them
 
-Nothing of it needs weights: it is read off the traced program, at any size. Activations, norms and
-softmax are left out, so a bound is a bound.
+Read off the traced program without making a weight, at any size. FLOPs are those of contractions;
+bytes those of weights (of word tables only the rows that are looked up) and of cached keys and
+values. Activations, norms and softmax are left out, so that a bound is a bound.
 """
 
 import dataclasses
-import math
-import time
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from flax import linen as nn
-from jax.interpreters import partial_eval
 
-from wamjax.core.runtime import once_jit
-from wamjax.core.typing import Array, Params
-from wamjax.eval.latency import Latency, latency
+from wamjax.core.typing import Params
+from wamjax.eval.bytes_read import bytes_read, live
+from wamjax.eval.ceilings import Device
+from wamjax.flow.solvers.integrate import method_of
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.model.wam import Tokens
-from wamjax.parallel.shardings import is_boxed
-from wamjax.recipes.blueprint import Blueprint
-from wamjax.recipes.network import initial, network, values_shape
-from wamjax.recipes.program import moved, noise_for, walk
+from wamjax.recipes.blueprint import Blueprint, Walk
+from wamjax.recipes.network import network, shapes, values_shape
+from wamjax.recipes.program import guidance, moved, spoken
 from wamjax.train.flops import count_flops
-
-
-@dataclasses.dataclass(frozen=True)
-class Device:
-    """Peak of the matrix unit, FLOP/s, and memory bandwidth, bytes/s."""
-
-    name: str
-    flops: float
-    bandwidth: float
-
-
-# Dense bfloat16, vendor sheets.
-DEVICES = (
-    Device("NVIDIA H200", 989e12, 4.8e12),
-    Device("NVIDIA H100 SXM", 989e12, 3.35e12),
-    Device("TPU v6e", 920e12, 1.6e12),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,18 +51,23 @@ class Pass:
 
     def least_seconds(self, device: Device) -> float:
         """Its bound, all its turns together."""
-        moved = (self.weights + self.cache) / device.bandwidth
-        return self.count * max(self.flops / device.flops, moved)
+        return self.count * device.least_seconds(self.flops, self.weights + self.cache)
 
 
 def least_seconds(passes: list[Pass], device: Device) -> float:
-    """The bound of a chunk."""
+    """The bound of a chunk, its passes one after the other."""
     return sum(one.least_seconds(device) for one in passes)
 
 
 def in_type(blueprint: Blueprint, dtype: str) -> Blueprint:
     """The blueprint with another type of computation."""
     return dataclasses.replace(blueprint, model=dataclasses.replace(blueprint.model, dtype=dtype))
+
+
+def weight_shapes(blueprint: Blueprint) -> Params:
+    """Shapes of the weights in the blueprint's type, as a robot would load them."""
+    dtype = jnp.dtype(blueprint.model.dtype)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), shapes(blueprint))
 
 
 def _tokens(blueprint: Blueprint, layout: Layout, segments: tuple[Segment, ...], rows: int) -> Any:
@@ -91,173 +78,89 @@ def _tokens(blueprint: Blueprint, layout: Layout, segments: tuple[Segment, ...],
     return Tokens(values, shape((rows, count), jnp.bool_), shape((rows,), jnp.int32))
 
 
-def _levels(streams: list[str], rows: int) -> dict[str, Any]:
+def _levels(streams: Sequence[str], rows: int) -> dict[str, Any]:
     return {stream: jax.ShapeDtypeStruct((rows,), jnp.float32) for stream in streams}
 
 
-def _noisy(segments: tuple[Segment, ...]) -> list[str]:
-    return list(dict.fromkeys(s.stream for s in segments if s.copy == "noisy"))
+class _Passes:
+    """The passes of one blueprint, traced with shapes alone."""
+
+    def __init__(self, blueprint: Blueprint, rows: int):
+        self.blueprint, self.rows = blueprint, rows
+        self.model, self.params = network(blueprint), weight_shapes(blueprint)
+
+    def traced(
+        self,
+        method: str,
+        layout: Layout,
+        segments: tuple[Segment, ...],
+        wanted: tuple[str, ...],
+        levels: dict[str, Any],
+        cache: Any = None,
+    ) -> tuple[tuple[float, float, float], Any]:
+        """((FLOPs, bytes of weights, bytes of cache), shapes of the result)."""
+        tokens = _tokens(self.blueprint, layout, segments, self.rows)
+
+        def run(params: Params, cache: Any, tokens: Tokens, levels: Any) -> Any:
+            call = functools.partial(
+                self.model.apply, {"params": params}, layout, tokens, wanted=wanted, method=method
+            )
+            return call(sigma=levels) if method == "prefill" else call(sigma=levels, cache=cache)
+
+        closed, result = jax.make_jaxpr(run, return_shape=True)(self.params, cache, tokens, levels)
+        words = ["weights"] * len(jax.tree.leaves(self.params))
+        words += ["cache"] * len(jax.tree.leaves(cache))
+        words += [None] * len(jax.tree.leaves((tokens, levels)))
+        jaxpr, left = live(closed)
+        read = bytes_read(jaxpr, [word for word, kept in zip(words, left, strict=True) if kept])
+        weights, cached = (read.get(word, 0.0) for word in ("weights", "cache"))
+        return (count_flops(jaxpr), weights, cached), result
 
 
-def passes(blueprint: Blueprint, rows: int = 1, bytes_each: int = 2) -> list[Pass]:
-    """The passes of a chunk.
+def passes(
+    blueprint: Blueprint,
+    rows: int = 1,
+    *,
+    settings: Walk | None = None,
+    steps: int | None = None,
+) -> list[Pass]:
+    """The passes of a chunk, in the order of the walk.
 
     Args:
-        blueprint: of any size; nothing is allocated.
+        blueprint: of any size; nothing is allocated. Its type is that of weights and cache.
         rows: chunks sampled at once.
-        bytes_each: of a weight, a key or a value.
+        settings: how it is walked; the blueprint's by default.
+        steps: of every walk, instead of the phase's own.
     """
-    model = network(blueprint)
-    boxed = jax.eval_shape(lambda key: initial(blueprint, key), jax.random.key(0))
-    looked_up = [
-        is_boxed(leaf) and "vocab" in leaf.names
-        for leaf in jax.tree.leaves(boxed, is_leaf=is_boxed)
-    ]
-    params = nn.unbox(boxed)
-    sizes = [
-        0 if table else bytes_each * math.prod(leaf.shape)
-        for table, leaf in zip(looked_up, jax.tree.leaves(params), strict=True)
-    ]
-
-    def cost(
-        method: str, layout: Layout, wanted: tuple[str, ...], *arguments: Any
-    ) -> tuple[float, float]:
-        def run(params: Params, *arguments: Any) -> Any:
-            return model.apply({"params": params}, layout, *arguments, wanted=wanted, method=method)
-
-        closed = jax.make_jaxpr(run)(params, *arguments)
-        jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
-        read = sum(size for size, is_used in zip(sizes, used, strict=False) if is_used)
-        return count_flops(jaxpr), read
-
-    def stored(cache: Any) -> float:
-        held = jax.tree.leaves((cache.keys, cache.memory))
-        return float(sum(bytes_each * math.prod(leaf.shape) for leaf in held))
-
-    found: list[Pass] = []
-    cache, given = None, blueprint.given
+    settings = blueprint.walk if settings is None else settings
+    own, given = _Passes(blueprint, rows), blueprint.given
+    guided = [bool(guidance(phase, settings)) for phase in blueprint.program]
     wanted = tuple(dict.fromkeys(s for phase in blueprint.program for s in moved(phase)))
+    found: list[Pass] = []
+    cache = None
     if given:
         layout = dataclasses.replace(blueprint.training, segments=given)
-        tokens, levels = _tokens(blueprint, layout, given, rows), _levels(_noisy(given), rows)
-        flops, read = cost("prefill", layout, wanted, tokens, levels)
-        cache = jax.eval_shape(
-            lambda p, t, s: model.apply({"params": p}, layout, t, s, wanted, method="prefill"),
-            params,
-            tokens,
-            levels,
-        )
-        found.append(Pass("prefill", 1, flops, read, 0.0))
+        noisy = list(dict.fromkeys(s.stream for s in given if s.copy == "noisy"))
+        cost, cache = own.traced("prefill", layout, given, wanted, _levels(noisy, rows))
+        found.append(Pass("prefill", 1 + any(guided), *cost))
     for place, phase in enumerate(blueprint.program):
-        layout = blueprint.sampling(place)
-        tokens = _tokens(blueprint, layout, phase.segments, rows)
         streams = [stream for stream, _, _ in phase.levels]
-
-        flops, read = cost("denoise", layout, moved(phase), tokens, _levels(streams, rows), cache)
-        held = 0.0 if cache is None else stored(cache)
-        name = "read-out" if not phase.levels else "step of " + ", ".join(moved(phase))
-        count = phase.steps * phase.guidance
-        found.append(Pass(name, count, flops, read, held))
+        layout, levels = blueprint.sampling(place), _levels(streams, rows)
+        step = functools.partial(own.traced, "denoise", layout, phase.segments)
+        cost, _ = step(moved(phase), levels, cache)
+        if phase.levels:
+            turns = (steps or phase.steps) * method_of(settings.solver).evaluations
+            name = "step of " + ", ".join(moved(phase))
+            found.append(Pass(name, turns * (1 + guided[place]), *cost))
+        else:
+            run = spoken(phase)
+            if run is not None:
+                word, _ = step((run.stream,), levels, cache)
+                found.append(Pass("word", phase.steps - 1, *word))
+            found.append(Pass("read-out", 1, *cost))
         if phase.writes and place + 1 < len(blueprint.program):
-            written = tuple(s for done in blueprint.program[: place + 1] for s in done.writes)
-            layout = dataclasses.replace(blueprint.training, segments=(*given, *written))
-            tokens = _tokens(blueprint, layout, phase.writes, rows)
-            flops, read = cost("extend", layout, wanted, tokens, cache)
-            found.append(Pass("writing", phase.guidance, flops, read, held))
-            cache = jax.eval_shape(
-                lambda p, t, c, layout=layout: model.apply(
-                    {"params": p}, layout, t, c, None, wanted, method="extend"
-                ),
-                params,
-                tokens,
-                cache,
-            )
+            behind = tuple(s for done in blueprint.program[: place + 1] for s in done.writes)
+            layout = dataclasses.replace(blueprint.training, segments=(*given, *behind))
+            cost, cache = own.traced("extend", layout, phase.writes, wanted, {}, cache)
+            found.append(Pass("writing", 1 + any(guided[place + 1 :]), *cost))
     return found
-
-
-def random_weights(blueprint: Blueprint, seed: int = 0) -> Params:
-    """Weights of a small normal law in the blueprint's type, made on the device."""
-    shapes = nn.unbox(jax.eval_shape(lambda key: initial(blueprint, key), jax.random.key(0)))
-    dtype = jnp.dtype(blueprint.model.dtype)
-
-    @once_jit
-    def made(key: Array) -> Params:
-        leaves, structure = jax.tree.flatten(shapes)
-        keys = jax.random.split(key, len(leaves))
-        drawn = [
-            0.02 * jax.random.normal(key, leaf.shape, dtype)
-            for key, leaf in zip(keys, leaves, strict=True)
-        ]
-        return jax.tree.unflatten(structure, drawn)
-
-    return made(jax.random.key(seed))
-
-
-def measure(
-    blueprint: Blueprint, *, rows: int = 1, steps: int | None = None, repeats: int = 50
-) -> Latency:
-    """Time the whole program, jitted, from the values of its inputs to its answers.
-
-    Args:
-        blueprint: random weights are made for it.
-        rows: chunks sampled at once.
-        steps: solver steps instead of the program's own.
-        repeats: timed calls, behind three that are not.
-    """
-    params = random_weights(blueprint)
-    rng = np.random.default_rng(0)
-    phases = blueprint.program
-    standing = [
-        segment
-        for segments in (blueprint.given, *(phase.segments for phase in phases))
-        for segment in segments
-        if segment.copy != "noisy"
-    ]
-    layout = dataclasses.replace(blueprint.training, segments=tuple(dict.fromkeys(standing)))
-    widths = dict(blueprint.features)
-    given: dict[Segment, Array] = {}
-    for segment, shape in zip(layout.segments, values_shape(blueprint, layout), strict=True):
-        words = blueprint.model.port(segment.stream).embed == "words"
-        size = (rows, *shape)
-        drawn = rng.integers(0, widths[segment.stream], size) if words else rng.normal(size=size)
-        given[segment] = jnp.asarray(drawn, jnp.float32)
-    denoised = {
-        stream: blueprint.model.port(stream).out or width for stream, width in blueprint.features
-    }
-    noise = noise_for(blueprint, denoised, rows, jax.random.key(1))
-    order = list(given)
-
-    @jax.jit
-    def chunk(params: Params, values: list[Array], noise: dict[str, Array], key: Array) -> Any:
-        told = dict(zip(order, values, strict=True))
-
-        def supply(segment: Segment) -> tuple[Array, Array]:
-            return told[segment], jnp.ones(told[segment].shape[:2], bool)
-
-        def wide(segment: Segment, x: Array) -> Array:
-            more = widths[segment.stream] - x.shape[-1]
-            return jnp.pad(x, ((0, 0), (0, 0), (0, more)))
-
-        return walk(blueprint, params, supply, noise, steps=steps, key=key, wide=wide)
-
-    values, key = [given[segment] for segment in order], jax.random.key(2)
-    return latency(chunk, params, values, noise, key, repeats=repeats)
-
-
-def own_device(name: str) -> Device:
-    """This device's matrix product of 1024 in float32 and a sum over 256 MiB, the best of 5."""
-    square, block = jnp.ones((1024, 1024), jnp.float32), jnp.ones(2**26, jnp.float32)
-
-    def fastest(run: Any, value: Array) -> float:
-        program = jax.jit(run)
-        jax.block_until_ready(program(value))
-        best = math.inf
-        for _ in range(5):
-            started = time.perf_counter()
-            jax.block_until_ready(program(value))
-            best = min(best, time.perf_counter() - started)
-        return best
-
-    flops = 2 * 1024**3 / fastest(lambda x: x @ x, square)
-    bandwidth = 4 * 2**26 / fastest(jnp.sum, block)
-    return Device(f"{name}, measured", flops, bandwidth)

@@ -139,6 +139,9 @@ class Walk:
         grid: of the noise levels, see flow.sampler.
         shifts: (stream, shift) of grids that are shifted; 1 where nothing is said.
         floor: least divisor where a prediction is turned into a velocity, see flow.path.
+        clip: bound of the state after every step, in units of its spread; None for no bound.
+        guidance: (stream, scale) of classifier-free guidance, in the phases that have it; 1 where
+            nothing is said, which is none.
     """
 
     predictions: tuple[tuple[Stream, Prediction], ...] = ()
@@ -146,6 +149,8 @@ class Walk:
     grid: Grid = "shifted"
     shifts: tuple[tuple[Stream, float], ...] = ()
     floor: float = SIGMA_FLOOR
+    clip: float | None = None
+    guidance: tuple[tuple[Stream, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

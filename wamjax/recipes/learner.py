@@ -232,10 +232,13 @@ class Learner:
 
     @functools.cached_property
     def settings(self) -> Walk:
-        """The recipe's, with video predicted as it is trained here."""
+        """The recipe's, with video predicted as it is trained here, and unguided."""
         # Patches of pixels do not pass through narrow layers (arXiv 2511.13720).
         rest = tuple(pair for pair in self.blueprint.walk.predictions if pair[0] != "video")
-        return dataclasses.replace(self.blueprint.walk, predictions=(("video", "clean"), *rest))
+        # Without examples that lack an instruction, there is nothing to guide away from.
+        return dataclasses.replace(
+            self.blueprint.walk, predictions=(("video", "clean"), *rest), guidance=()
+        )
 
     def _painted(self, scene: Scene, frames: Array) -> dict[str, Array]:
         """What is read out of latent frames that were denoised."""

@@ -115,7 +115,9 @@ def octo(size: Size) -> Blueprint:
     return Blueprint(
         shape=shape,
         learning=LEARNING,
-        walk=Walk(predictions=(("action", "noise"),), solver="ddpm", grid="cosine", floor=1e-3),
+        walk=Walk(
+            predictions=(("action", "noise"),), solver="ddpm", grid="cosine", floor=1e-3, clip=5.0
+        ),
         model=config,
         features=(
             ("text", shape.text),

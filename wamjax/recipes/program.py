@@ -7,6 +7,7 @@
     several steps it speaks: the word that is read behind each place goes in at the next one
 
 A stream whose level does not change is held: it is seen, not moved, and no output is made for it.
+What the last phase writes is for the next chunk, and is left out here.
 """
 
 import dataclasses
@@ -21,8 +22,9 @@ from wamjax.core.typing import Array, Key, Params
 from wamjax.flow.grid import edm_grid, sigma_grid
 from wamjax.flow.guidance import guided
 from wamjax.flow.path import Prediction, velocity_from_prediction
+from wamjax.flow.sampler import Velocity
 from wamjax.flow.solvers import integrate
-from wamjax.flow.variance_preserving import cosine_grid
+from wamjax.flow.variance_preserving import cosine_grid, spread
 from wamjax.model.cache import Cache
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
@@ -59,7 +61,6 @@ def walk(
     imagine: bool = False,
     settings: Walk | None = None,
     steps: int | None = None,
-    guidance: float = 1.0,
     key: Key | None = None,
     wide: Change = unchanged,
     written: Change = unchanged,
@@ -72,10 +73,9 @@ def walk(
         supply: values of every segment that is not denoised.
         noise: [B, N, width] of each noisy stream, over its noisy segments in their order.
         imagine: walk the phases that show the future.
-        settings: how they are walked; the blueprint's by default.
+        settings: how they are walked; the blueprint's by default. Guidance is against an empty
+            instruction (zeros), and costs nothing in a phase whose scales are all 1.
         steps: of every walk, instead of the phase's own.
-        guidance: scale of classifier-free guidance against an empty instruction (zeros), in the
-            phases that have it; 1 for none.
         key: for a solver that draws.
         wide: puts beside the denoised values what the model also reads there.
         written: makes of a phase's results the values of the segments that it writes.
@@ -84,51 +84,56 @@ def walk(
     settings = blueprint.walk if settings is None else settings
     phases, given = blueprint.phases(imagine), blueprint.known(imagine)
     state, answers = dict(noise), {}
-    weights = [True, False] if guidance != 1.0 else [True]
+    scales = [guidance(phase, settings) for phase in phases]
+    branches = [True, False] if any(scales) else [True]
     every = tuple(dict.fromkeys(s for phase in phases for s in moved(phase)))
 
     def supplied(segments: tuple[Segment, ...], told: bool) -> Tokens:
-        parts = [_standing(segment, supply, state, wide) for segment in segments]
-        if not told:
-            parts = [
-                _silent(*part) if segment.stream == "text" else part
-                for segment, part in zip(segments, parts, strict=True)
-            ]
+        parts = [_standing(segment, supply, state, wide, told) for segment in segments]
         real = [present for _, present in parts]
         rows = real[0].shape[0]
         values = tuple(value for value, _ in parts)
         return Tokens(values, jnp.concatenate(real, axis=1), jnp.zeros(rows, jnp.int32))
 
-    caches: list[Cache | None] = [None for _ in weights]
+    caches: list[Cache | None] = [None for _ in branches]
     if given:
         layout = dataclasses.replace(blueprint.training, segments=given)
         full = {s.stream: _level(1.0, state[s.stream]) for s in given if s.copy == "noisy"}
         caches = [
-            call(model, params, layout, supplied(given, kept), full, every, method="prefill")
-            for kept in weights
+            call(model, params, layout, supplied(given, told), full, every, method="prefill")
+            for told in branches
         ]
     for place, phase in enumerate(phases):
         layout = blueprint.sampling(place, imagine)
         wanted = moved(phase)
-        standing = {
-            segment: _standing(segment, supply, state, wide)
-            for segment in phase.segments
-            if segment.copy != "noisy"
-        }
+        standing = [
+            {
+                segment: _standing(segment, supply, state, wide, told)
+                for segment in phase.segments
+                if segment.copy != "noisy"
+            }
+            for told in branches
+        ]
         ask = functools.partial(_ask, model, params, layout, phase, wide, wanted, settings)
         if not phase.levels:
-            answers |= _spoken(blueprint, phase, standing, caches[0], ask)
+            answers |= _read_out(blueprint, phase, standing[0], caches[0], ask)
             continue
-        moving = {stream: state[stream] for stream, _, _ in phase.levels}
         levels = {
             stream: _grid(settings, stream, steps or phase.steps, start, end)
             for stream, start, end in phase.levels
+            if start != end
         }
-        velocity = functools.partial(ask, standing, caches[0])
-        if guidance != 1.0 and phase.guidance > 1:
-            scales = {str(stream): guidance for stream in wanted}
-            velocity = guided(velocity, functools.partial(ask, standing, caches[1]), scales)
-        state |= integrate(velocity, moving, levels, settings.solver, key=key)
+        still = {
+            stream: (state[stream], start) for stream, start, end in phase.levels if start == end
+        }
+        velocity = _beside(functools.partial(ask, standing[0], caches[0]), still)
+        if scales[place]:
+            silent = _beside(functools.partial(ask, standing[1], caches[1]), still)
+            velocity = guided(velocity, silent, scales[place])
+        moving = {
+            stream: _started(state[stream], grid, settings) for stream, grid in levels.items()
+        }
+        state |= integrate(velocity, moving, levels, settings.solver, key=key, clip=settings.clip)
         answers |= {stream: state[stream] for stream in wanted}
         if phase.writes and place + 1 < len(phases):
             behind = tuple(s for done in phases[: place + 1] for s in done.writes)
@@ -148,10 +153,27 @@ def walk(
     return answers
 
 
+def guidance(phase: Phase, settings: Walk) -> dict[str, float]:
+    """The scale of every stream that the phase moves; empty where the phase is not guided."""
+    asked = dict(settings.guidance)
+    scales: dict[str, float] = {stream: asked.get(stream, 1.0) for stream in moved(phase)}
+    guides = phase.levels and phase.guidance > 1 and any(scale != 1 for scale in scales.values())
+    return scales if guides else {}
+
+
+def _beside(velocity: Velocity, still: Mapping[str, tuple[Array, float]]) -> Velocity:
+    """The velocity of the moving streams; the others are seen at their level."""
+
+    def moving(x: dict[str, Array], sigma: dict[str, Array]) -> dict[str, Array]:
+        held = {stream: value for stream, (value, _) in still.items()}
+        levels = {stream: _level(level, value) for stream, (value, level) in still.items()}
+        return velocity(held | x, levels | sigma)
+
+    return moving
+
+
 def _grid(settings: Walk, stream: Stream, steps: int, start: float, end: float) -> Array:
-    """Noise levels of a stream, float32 [steps + 1]."""
-    if start == end:
-        return jnp.full(steps + 1, start)
+    """Noise levels of a stream that moves, float32 [steps + 1]."""
     match settings.grid:
         case "shifted":
             shift = dict(settings.shifts).get(stream, 1.0)
@@ -164,12 +186,25 @@ def _grid(settings: Walk, stream: Stream, steps: int, start: float, end: float) 
             assert_never(settings.grid)
 
 
+def _started(noise: Array, grid: Array, settings: Walk) -> Array:
+    """The state at the start; a grid with levels of its own may begin a little below pure noise,
+    where a state of unit variance has this spread."""
+    return noise if settings.grid == "shifted" else noise * spread(grid[0])
+
+
 def _silent(values: Array, real: Array) -> tuple[Array, Array]:
     """An empty instruction: one token of zeros, since attention to nothing at all is undefined."""
     return jnp.zeros_like(values), jnp.zeros_like(real).at[:, 0].set(True)
 
 
-def _spoken(
+def spoken(phase: Phase) -> Segment | None:
+    """The queries of a phase that are read one after another; None if all are read in one pass."""
+    if phase.levels or phase.steps == 1:
+        return None
+    return next(s for s in phase.segments if s.copy == "query" and s.count == phase.steps)
+
+
+def _read_out(
     blueprint: Blueprint,
     phase: Phase,
     standing: Mapping[Segment, tuple[Array, Array]],
@@ -177,23 +212,19 @@ def _spoken(
     ask: Callable[..., dict[str, Array]],
 ) -> dict[str, Array]:
     """What queries read out, after as many passes as there are words to be spoken (greedily)."""
-    if phase.steps == 1:
+    run = spoken(phase)
+    if run is None:
         return ask(standing, cache, {}, {})
-    spoken = next(
-        segment
-        for segment in phase.segments
-        if segment.copy == "query" and segment.count == phase.steps
-    )
-    assert blueprint.model.port(spoken.stream).embed == "words"
-    words, present = standing[spoken]
+    assert blueprint.model.port(run.stream).embed == "words"
+    words, present = standing[run]
 
     def speak(words: Array, place: Array) -> tuple[Array, None]:
-        out = ask({**standing, spoken: (words, present)}, cache, {}, {})
-        said = jnp.argmax(out[spoken.stream][:, place], axis=-1)
+        out = ask({**standing, run: (words, present)}, cache, {}, {})
+        said = jnp.argmax(out[run.stream][:, place], axis=-1)
         return words.at[:, place + 1, 0].set(said.astype(words.dtype), mode="drop"), None
 
     words, _ = jax.lax.scan(speak, words, jnp.arange(phase.steps - 1))
-    return ask({**standing, spoken: (words, present)}, cache, {}, {})
+    return ask({**standing, run: (words, present)}, cache, {}, {})
 
 
 def _level(level: float, like: Array) -> Array:
@@ -208,11 +239,16 @@ def _share(whole: Array, segment: Segment, segments: tuple[Segment, ...]) -> Arr
 
 
 def _standing(
-    segment: Segment, supply: Supply, state: Mapping[str, Array], wide: Change
+    segment: Segment, supply: Supply, state: Mapping[str, Array], wide: Change, told: bool
 ) -> tuple[Array, Array]:
-    """Values of a segment that does not move: supplied, or noise that stays noise."""
+    """Values of a segment that does not move: supplied, or noise that stays noise.
+
+    Args:
+        told: with the instruction.
+    """
     if segment.copy != "noisy":
-        return supply(segment)
+        found = supply(segment)
+        return found if told or segment.stream != "text" else _silent(*found)
     own = state[segment.stream]
     start = segment.view * segment.count
     values = wide(segment, own[:, start : start + segment.count])
@@ -232,7 +268,7 @@ def _ask(
     x: Mapping[str, Array],
     sigma: Mapping[str, Array],
 ) -> dict[str, Array]:
-    """Velocities of the walking streams (0 for held ones), or what queries read out."""
+    """Velocities of the streams that move, or what queries read out."""
     values, real = [], []
     for segment in phase.segments:
         if segment in standing:
@@ -258,9 +294,8 @@ def _ask(
             sigma[stream],
             settings.floor,
         )
-        if stream in wanted
-        else jnp.zeros_like(value)
         for stream, value in x.items()
+        if stream in wanted
     }
 
 
