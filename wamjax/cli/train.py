@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wamjax.cli import config_file
+from wamjax.cli.ript import refuse_others, run_ript
 from wamjax.core.errors import UserError
 from wamjax.data import Episodes, Windows, make_loader, read_episodes, statistics_for
 from wamjax.data.statistics import data_fingerprint, default_path
@@ -88,7 +89,11 @@ def check_widths(config: RunConfig, windows: Windows) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the verb; a run that SIGTERM ended has saved and counts as done."""
     config = config_file.load(args.config, args.overrides)
-    final = run_training(config, args.workdir)
+    if config.ript is None:
+        final = run_training(config, args.workdir)
+    else:
+        refuse_others(args.overrides)
+        final = run_ript(config, args.workdir)
     if args.json:
         json.dump(final, sys.stdout, indent=2)
         print()

@@ -92,7 +92,11 @@ def from_flags(schema: type[T], flags: ConfigDict | Mapping[str, Any], path: str
             known = ", ".join(sorted(fields))
             raise UserError(f"{path}.{key} is not a setting; {path} has: {known}.")
     values = {}
-    for name in fields:
+    for name, field in fields.items():
+        if name not in flags and field.default is None:
+            # A part that may be absent, and did not exist when this was written.
+            values[name] = None
+            continue
         if name not in flags:
             raise UserError(f"{path}.{name} is missing; every setting must be given.")
         values[name] = _checked(hints[name], flags[name], f"{path}.{name}")

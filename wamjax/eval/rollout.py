@@ -95,7 +95,8 @@ def plan_key(key: Key, seed: Array, plan: Array) -> Key:
     return jax.random.fold_in(jax.random.fold_in(key, seed), plan)
 
 
-Think = Callable[[Any, Key], tuple[Array, Observation]]
+# (states [E], keys [E]) -> actions [E, R, A] and what is kept of the plan, leaves [E, ...]
+Think = Callable[[Any, Key], tuple[Array, Any]]
 
 
 def thinker(act: Act, replan: int, weights: Params, observe: Observe) -> Think:
@@ -120,6 +121,10 @@ def episodes(
 ) -> tuple[Outcome, Trace]:
     """The equations at the top for E worlds.
 
+    Args:
+        think: decides the next `replan` actions; what it keeps of each plan becomes `Trace.seen`.
+        key: one for all worlds, or one each, [E].
+
     The loops are outside and vmap inside, so that who plays is one question for the whole batch
     and not one per world, which would compute both answers.
     """
@@ -131,11 +136,12 @@ def episodes(
         return (state, latch(outcome, state.metrics, step, horizon), step), (state, actions)
 
     def plan_and_play(carry, plan):
-        keys = jax.vmap(plan_key, in_axes=(None, 0, None))(key, variants.seed, plan)
+        keys = jax.vmap(plan_key, in_axes=(own, 0, None))(key, variants.seed, plan)
         actions, seen = think(carry[0], keys)
         carry, (states, played) = jax.lax.scan(tick, carry, jnp.swapaxes(actions, 0, 1))
         return carry, (states, seen, played)
 
+    own = 0 if key.ndim else None
     start = jax.vmap(env.reset_variant)(variants)
     first = (start, begin(start.metrics), jnp.array(0, jnp.int32))
     plans = jnp.arange(-(-horizon // replan))

@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 from wamjax.core.config import from_json
+from wamjax.core.errors import UserError
 from wamjax.core.files import read_json
 from wamjax.core.tree import count_parameters
 from wamjax.core.typing import Params
@@ -13,6 +14,7 @@ from wamjax.data.statistics import Statistics
 from wamjax.policy.base import Needs, Policy
 from wamjax.policy.trained import trained_policy
 from wamjax.recipes.assembly import AnySystem, assembled
+from wamjax.recipes.chance import Chance, chance
 from wamjax.train.checkpoint import load_for_inference
 from wamjax.train.run_config import RunConfig
 
@@ -49,13 +51,22 @@ class TrainedRun:
     def proprio_normaliser(self) -> Normaliser:
         return proprio_normaliser(self.statistics, self.config.data)
 
-    def policy(self, cameras: tuple[str, ...], replan: int | None = None) -> Policy:
+    def policy(
+        self,
+        cameras: tuple[str, ...],
+        replan: int | None = None,
+        strength: float | None = None,
+    ) -> Policy:
         """The policy of these weights.
 
         Args:
             cameras: names, in the environment, of the cameras that the data call
                 `config.data.cameras`, in the same order.
             replan: actions executed before predicting again; by default half a chunk.
+            strength: of the draws of its law, see wamjax.recipes.chance; None for no law.
+
+        Raises:
+            UserError: there is no law of such a system.
         """
         c = self.config.system
         system = self.system
@@ -73,9 +84,16 @@ class TrainedRun:
             chunk=c.chunk,
             replan=max(1, c.chunk // 2) if replan is None else replan,
             sample_future=system.sample_future if system.predicts_video else None,
+            chance=None if strength is None else self._chance(strength),
             frame_stride=c.frame_stride,
             settings=f"{c.solver} {c.solver_steps}",
         )
+
+    def _chance(self, strength: float) -> Chance:
+        try:
+            return chance(self.system, strength)
+        except ValueError as error:
+            raise UserError(f"{error}.") from error
 
 
 def open_run(workdir: str | pathlib.Path, step: int | None = None) -> TrainedRun:

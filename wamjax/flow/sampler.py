@@ -110,7 +110,8 @@ def phases(program: Program, video_end: float = 0.0) -> tuple[Phase, ...]:
             assert_never(program)
 
 
-def _grid(config: SamplerConfig, leader: Leader, steps: int, start: float, end: float) -> Array:
+def grid_of(config: SamplerConfig, leader: Leader, steps: int, start: float, end: float) -> Array:
+    """Noise levels of a stream that moves with `leader`, float32 [steps + 1]."""
     shift = {"video": config.video_shift, "action": config.action_shift}[leader]
     match config.grid:
         case "shifted":
@@ -156,7 +157,7 @@ def sample(
         steps = (held_action and config.video_steps) or config.steps
         levels = {name: phase[leaders[name]] for name in x}
         grids = {
-            name: _grid(config, leaders[name], steps, start, end)
+            name: grid_of(config, leaders[name], steps, start, end)
             for name, (start, end) in levels.items()
             if start != end
         }

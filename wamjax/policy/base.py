@@ -11,12 +11,16 @@ over worlds with a key each (wamjax.eval.rollout does).
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
+
 from wamjax.core.errors import UserError
 from wamjax.core.records import Observation
 from wamjax.core.typing import Array, Key, Params
 
 Act = Callable[[Params, Observation, Key], Array]
 Imagine = Callable[[Params, Observation, Key], tuple[Array, Array]]
+Draw = Callable[[Params, Observation, Key], tuple[Array, Array, Array]]
+LogProbs = Callable[[Params, Observation, Key, Array], Array]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,26 @@ class Needs:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Law:
+    """A policy's actions as draws whose probability is known; RL from rewards needs it.
+
+    W states are kept of a chunk's draw, and S log-probabilities of each of its K actions; see
+    wamjax.recipes.chance.
+
+    Attributes:
+        draw: (weights, observation [E, ...], key) -> raw actions float32 [E, K, A], what was drawn
+            [E, W, K, A], and log p of it [E, S, K].
+        log_probs: (weights, observation, the draw's key, what was drawn) -> log p [E, S, K] under
+            these weights.
+        counts: bool [S, K], the entries that bear on what is executed.
+    """
+
+    draw: Draw
+    log_probs: LogProbs
+    counts: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
     """See the equation above.
 
@@ -50,6 +74,7 @@ class Policy:
         needs: what it must be shown; None when it looks at nothing.
         imagine: like `act`, but returns also the future it predicts, uint8 [E, V, F, H, W, 3];
             None when it predicts none.
+        law: its actions as draws; None where they have no known probability.
         frame_stride: control steps between two predicted frames.
         settings: whatever else decides the actions, in words (solver, steps); an evaluation is
             taken up again only under the same settings.
@@ -61,6 +86,7 @@ class Policy:
     act: Act
     needs: Needs | None = None
     imagine: Imagine | None = None
+    law: Law | None = None
     frame_stride: int = 1
     settings: str = ""
 

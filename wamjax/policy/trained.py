@@ -10,13 +10,22 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax.numpy as jnp
+import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.core.records import Observation
 from wamjax.core.typing import AnyArray, Array, Key, Params
-from wamjax.policy.base import Needs, Policy
+from wamjax.policy.base import Law, Needs, Policy
 
 SampleActions = Callable[..., Array]
+
+
+class Chance(Protocol):
+    """Draws of normalised actions whose probability is known; see wamjax.recipes.chance."""
+
+    def draw(self, params: Params, seen: Any, key: Key, /) -> tuple[Array, Array, Array]: ...
+    def log_probs(self, params: Params, seen: Any, key: Key, drawn: Array, /) -> Array: ...
+    def counts(self, replan: int, /) -> np.ndarray: ...
 
 
 class Normaliser(Protocol):
@@ -35,6 +44,7 @@ def trained_policy(
     chunk: int,
     replan: int,
     sample_future: Callable[..., tuple[Array, Array]] | None = None,
+    chance: Chance | None = None,
     frame_stride: int = 1,
     settings: str = "",
     name: str = "trained",
@@ -52,6 +62,7 @@ def trained_policy(
         replan: actions executed per call.
         sample_future: like `sample_actions`, but returns also predicted frames uint8
             [E, V, F, H, W, 3]; None when the system predicts none.
+        chance: the system's draws, for RL; None elsewhere.
         frame_stride: control steps between predicted frames.
         settings: the sampler's settings in words, for example "euler 8".
         name: what reports call it.
@@ -79,6 +90,17 @@ def trained_policy(
         proprio = jnp.asarray(proprio_normaliser.apply(observation.proprio), jnp.float32)
         return observation.frames, observation.camera_mask, proprio, observation.text
 
+    def law(chance: Chance) -> Law:
+        def draw(weights: Params, observation: Observation, key: Key) -> tuple[Array, Array, Array]:
+            actions, drawn, log_probs = chance.draw(weights, seen(observation), key)
+            raw = jnp.asarray(action_normaliser.invert(actions), jnp.float32)
+            return raw, drawn, log_probs
+
+        def log_probs(weights: Params, observation: Observation, key: Key, drawn: Array) -> Array:
+            return chance.log_probs(weights, seen(observation), key, drawn)
+
+        return Law(draw=draw, log_probs=log_probs, counts=chance.counts(replan))
+
     return Policy(
         name=name,
         chunk=chunk,
@@ -86,6 +108,7 @@ def trained_policy(
         act=act,
         needs=needs,
         imagine=None if sample_future is None else imagine,
+        law=None if chance is None else law(chance),
         frame_stride=frame_stride,
         settings=settings,
     )

@@ -202,17 +202,34 @@ class Learner:
         if self.learning.painted:
             return self._painted(scene, out["video"])
         if "action" in out:
-            shape = self.blueprint.shape
             read = out["action"]
             if self.learning.read == "laplace":
                 read, _ = laplace_law(read)
-            actions = read.reshape(frames.shape[0], -1, shape.action)
-            result["action"] = actions[:, -shape.chunk :]
+            result["action"] = self._chunk(read)
         if video:
             if self.blueprint.imagine or "video" not in out:
                 out = self._walked(params, scene, key, imagine=True)
             result["frames"] = self._frames(scene, out["video"])
         return result
+
+    def _chunk(self, read: Array) -> Float[Array, "B K A"]:
+        """The actions of a chunk, out of what stands at its tokens."""
+        shape = self.blueprint.shape
+        return read.reshape(read.shape[0], -1, shape.action)[:, -shape.chunk :]
+
+    def action_law(
+        self,
+        params: Params,
+        frames: UInt8[Array, "B V T H W 3"],
+        camera_mask: Bool[Array, "B V"],
+        proprio: Float[Array, "B P"],
+        text: UInt8[Array, "B X"],
+        key: Key,
+    ) -> tuple[Float[Array, "B K A"], Float[Array, "B K A"]]:
+        """Mean and log-scale of a Laplace head, normalised; see `sample`."""
+        scene = self.scene(frames, camera_mask, proprio, text)
+        mean, log_scale = laplace_law(self._walked(params, scene, key, imagine=False)["action"])
+        return self._chunk(mean), self._chunk(log_scale)
 
     def _walked(self, params: Params, scene: Scene, key: Key, *, imagine: bool) -> dict[str, Array]:
         keys = named_keys(key, "noise", "solver")

@@ -18,7 +18,7 @@ from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8, typed
 from wamjax.flow.levels import draw_levels
 from wamjax.flow.loss import masked_mean, velocity_loss
 from wamjax.flow.path import corrupt, velocity
-from wamjax.flow.sampler import SamplerConfig, sample
+from wamjax.flow.sampler import SamplerConfig, Velocity, sample
 from wamjax.model.wam import Tokens, tokens_from_latents
 from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.objectives import FINAL, PLANS, Objective, Plan
@@ -135,11 +135,25 @@ class System:
         cached: bool = True,
     ) -> dict[str, Array]:
         """Streams at the end of the sampler program, in token space."""
+        keys = named_keys(key, "solver")
+        noise, slopes = self._noise_and_slopes(params, plan, targets, context, key, cached)
+        return sample(sampler, slopes, noise, keys["solver"])
+
+    def _noise_and_slopes(
+        self,
+        params: Params,
+        plan: Plan,
+        targets: tuple[str, ...],
+        context: Tokens,
+        key: Key,
+        cached: bool = True,
+    ) -> tuple[dict[str, Array], Velocity]:
+        """What a sampler program begins with, and the velocity given the context."""
         cache = None
         if cached:
             layout = self.parts.layout(plan, targets).context()
             cache = call(self.parts.model, params["model"], layout, context, method="prefill")
-        keys = named_keys(key, "video", "action", "solver")
+        keys = named_keys(key, "video", "action")
         batch = context.real.shape[0]
         rows, columns, width = self.parts.grid
         tokens = self.config.predicted_views * self.parts.latent_frames[1] * rows * columns
@@ -148,8 +162,7 @@ class System:
             "action": (batch, self.config.chunk, self.config.action_dim),
         }
         noise = {name: jax.random.normal(keys[name], shapes[name]) for name in targets}
-        slopes = self.parts.velocity(params, plan, targets, context, cache)
-        return sample(sampler, slopes, noise, keys["solver"])
+        return noise, self.parts.velocity(params, plan, targets, context, cache)
 
     def _imagine(self, params: Params, context: Tokens, key: Key) -> Array:
         """Future video tokens from the world model, without gradients."""
@@ -194,6 +207,22 @@ class System:
         if "video" in out and video:
             result["frames"] = self.parts.predicted_frames(params, values, past, out["video"])
         return result
+
+    def ready(
+        self,
+        params: Params,
+        frames: UInt8[Array, "B V T H W 3"],
+        camera_mask: Bool[Array, "B V"],
+        proprio: Float[Array, "B P"],
+        text: UInt8[Array, "B X"],
+        key: Key,
+    ) -> tuple[dict[str, Array], Velocity]:
+        """What is sampled from when actions alone are wanted: (noise per stream, velocity)."""
+        plan = PLANS[FINAL[self.config.training]]
+        values = pixels(frames)
+        past = self.parts.encode(params, values)
+        context, _ = self.parts.context_tokens(params, values, camera_mask, proprio, text, past)
+        return self._noise_and_slopes(params, plan, plan.action_targets, context, key)
 
     def sample_actions(
         self,

@@ -6,6 +6,7 @@ from wamjax.data.config import DataConfig
 from wamjax.parallel.mesh import MeshConfig
 from wamjax.recipes.assembly import AnyConfig, objectives, usual_stages
 from wamjax.train.config import StageConfig, TrainConfig
+from wamjax.train.ript_config import RiptConfig
 
 # What the data deliver and what the system expects, field by field.
 SAME = ("image_size", "history", "future", "frame_stride", "chunk", "text_length")
@@ -14,6 +15,9 @@ SAME = ("image_size", "history", "future", "frame_stride", "chunk", "text_length
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """The whole of an experiment, as values.
+
+    With `ript` it is RL after imitation: system, data, training and mesh are then those of the run
+    that it starts from.
 
     Raises:
         ValueError: the system and the data disagree about a shape, or a stage asks for an objective
@@ -25,6 +29,7 @@ class RunConfig:
     data: DataConfig
     train: TrainConfig = TrainConfig()
     mesh: MeshConfig = MeshConfig()
+    ript: RiptConfig | None = None
 
     def __post_init__(self) -> None:
         for name in SAME:
