@@ -13,6 +13,8 @@ from wamjax.model.couplings import Coupling
 from wamjax.model.visibility import is_prefix, visibility_mask
 from wamjax.model.wam import Tokens, latents_from_tokens, tokens_from_latents
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 COUPLINGS = get_args(Coupling)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.weights import drawn_weights
 from wamjax.codec.paint import painted
 from wamjax.core.records import Batch
 from wamjax.core.text import encode_text
@@ -17,6 +18,8 @@ from wamjax.recipes.parts import pixels, to_uint8
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
 from wamjax.recipes.scene import Scene
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 KEY = jax.random.key(3)
 ROWS = 2
@@ -64,11 +67,7 @@ def scene(config: RecipeConfig, data: Batch) -> Scene:
 
 @functools.cache
 def weights(config: RecipeConfig):
-    params = nn.unbox(jax.jit(Learner(config).init)(KEY))
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(KEY, len(leaves))
-    moved = [x + 0.05 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(structure, moved)
+    return drawn_weights(jax.eval_shape(Learner(config).init, KEY))
 
 
 @functools.cache

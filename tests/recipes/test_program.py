@@ -17,6 +17,8 @@ from wamjax.recipes.program import moved, noise_for, walk
 from wamjax.recipes.registry import RECIPES
 from wamjax.train.flops import count_flops
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 ROWS = 2
 PLAIN = Walk()
 FORMS = [(name, form) for name, recipe in RECIPES.items() for form in recipe.forms or (None,)]

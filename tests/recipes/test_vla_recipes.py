@@ -22,6 +22,8 @@ from wamjax.flow.losses import laplace_law
 from wamjax.model.segments import Segment
 from wamjax.recipes.network import network, parameters
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 NAMES = ["pi0", "pi05", "openvla_oft", "ript_vla", "univla", "x_vla", "octo"]
 
 

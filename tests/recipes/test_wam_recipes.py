@@ -21,7 +21,8 @@ from wamjax.codec.paint import painted, read
 from wamjax.model.segments import Segment
 from wamjax.recipes.network import network
 
-SLOW = pytest.mark.slow
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 FORMS = [
     ("fast_wam", "first_frame"),
     ("fast_wam", "joint"),
@@ -36,11 +37,6 @@ FORMS = [
     ("lingbot_va", "paper"),
     ("dreamzero", None),
     ("vla_jepa", None),
-]
-# Forms beyond a recipe's first share most of its program, and wait for the slow run.
-HEAVY = [
-    pytest.param(name, form, marks=[] if form in (None, "first_frame", "release") else SLOW)
-    for name, form in FORMS
 ]
 
 
@@ -166,19 +162,19 @@ def test_visibility_is_the_published_rule(name, form):
     check_visibility(blueprint, blueprint.training, rule)
 
 
-@pytest.mark.parametrize(("name", "form"), HEAVY)
+@pytest.mark.parametrize(("name", "form"), FORMS)
 def test_what_is_hidden_changes_nothing(name, form):
     independent = check_leaks(name, form)
     print(f"{name} {form}: {independent} independent pairs")
     assert (independent > 0) == ((name, form) not in OPEN)
 
 
-@pytest.mark.parametrize(("name", "form"), HEAVY)
+@pytest.mark.parametrize(("name", "form"), FORMS)
 def test_a_cache_changes_nothing(name, form):
     check_cache(name, form)
 
 
-@pytest.mark.parametrize(("name", "form"), HEAVY)
+@pytest.mark.parametrize(("name", "form"), FORMS)
 def test_every_input_and_every_weight_matters(name, form):
     check_gradients(name, form)
 
