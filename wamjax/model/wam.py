@@ -303,7 +303,7 @@ class Wam(nn.Module):
             if keep:
                 route.everywhere[stack.name] = layers[stack.experts[0].name]
             for name, seat in seated.items():
-                if marks[name].level.shape[-1]:
+                if seat.segments and marks[name].level.shape[-1]:
                     ends = np.cumsum([noise[i].shape[1] for i in seat.segments])[:-1].tolist()
                     parts = jnp.split(marks[name].level, ends, axis=1)
                     levels |= dict(zip(seat.segments, parts, strict=True))
