@@ -65,6 +65,8 @@ class Phase:
             change is held.
         steps: solver steps, one pass through what the streams need each; without levels, passes
             that each read one more word of a run that is causal.
+        evaluated: at which of the steps the network is asked, rising from 0; those between go on
+            with its last answer (velocity reuse). Empty for all of them.
         guidance: passes per step (2 with classifier-free guidance).
         writes: segments that hold the phase's results and are added to the cache behind it (one
             pass more), for later phases to see; those of the last phase are for the next chunk.
@@ -73,6 +75,7 @@ class Phase:
     segments: tuple[Segment, ...]
     levels: tuple[tuple[Stream, float, float], ...] = ()
     steps: int = 1
+    evaluated: tuple[int, ...] = ()
     guidance: int = 1
     writes: tuple[Segment, ...] = ()
 
@@ -204,7 +207,7 @@ class Blueprint:
         count, caches = 0, 0
         for phase in reversed(self.program):
             evaluations = method_of(self.walk.solver).evaluations if phase.levels else 1
-            count += phase.steps * phase.guidance * evaluations
+            count += (len(phase.evaluated) or phase.steps) * phase.guidance * evaluations
             # What the last phase writes is for the next chunk.
             count += caches if phase.writes else 0
             caches = max(caches, phase.guidance)

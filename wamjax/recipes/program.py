@@ -79,7 +79,7 @@ def walk(
         imagine: walk the phases that show the future.
         settings: how they are walked; the blueprint's by default. Guidance is against an empty
             instruction (zeros), and costs nothing in a phase whose scales are all 1.
-        steps: of every walk, instead of the phase's own.
+        steps: of every walk, instead of the phase's own, all of them evaluated.
         key: for a solver that draws.
         wide: puts beside the denoised values what the model also reads there.
         written: makes of a phase's results the values of the segments that it writes.
@@ -140,7 +140,15 @@ def walk(
         moving = {
             stream: _started(state[stream], grid, settings) for stream, grid in levels.items()
         }
-        state |= integrate(velocity, moving, levels, settings.solver, key=key, clip=settings.clip)
+        state |= integrate(
+            velocity,
+            moving,
+            levels,
+            settings.solver,
+            key=key,
+            clip=settings.clip,
+            evaluated=() if steps else phase.evaluated,
+        )
         if under_way is not None and "action" in wanted:
             state["action"] = hold(state["action"], *under_way)
         answers |= {stream: state[stream] for stream in wanted}
