@@ -9,7 +9,9 @@ if "xla_force_host_platform_device_count" not in flags:
     os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=8".strip()
 
 import pathlib  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
 
+import jax  # noqa: E402
 import pytest  # noqa: E402
 
 from wamjax.core.runtime import enable_compile_cache  # noqa: E402
@@ -29,6 +31,14 @@ def shared_data() -> pathlib.Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real robot data at {SHARED_DATA}; set WAMJAX_SHARED_DATA")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="module")
+def quick_to_compile() -> Iterator[None]:
+    """Programs without most optimisations: for modules whose programs run once or twice."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

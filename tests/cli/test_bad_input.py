@@ -8,6 +8,8 @@ from tests.cli.made_data import make
 from wamjax.cli.main import main
 from wamjax.sim.manifest import build_manifest, save_manifest
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

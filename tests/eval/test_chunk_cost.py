@@ -39,6 +39,7 @@ def test_the_passes_add_up_to_the_traced_walk(name):
     counted = passes(blueprint)
     flops, weights = whole(blueprint)
     assert sum(one.count * one.flops for one in counted) == pytest.approx(flops, rel=1e-6)
+    assert sum(one.count for one in counted) == blueprint.passes
     # In one body of the trace, a weight that both branches of guidance read is counted once;
     # layers, which are loops of their own, are counted for each.
     if blueprint.walk.guidance:

@@ -13,6 +13,8 @@ from wamjax.model.couplings import Coupling
 from wamjax.model.visibility import is_prefix, visibility_mask
 from wamjax.model.wam import Tokens, latents_from_tokens, tokens_from_latents
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 COUPLINGS = get_args(Coupling)
 
 
@@ -48,6 +50,21 @@ def test_padding_leaves_the_rest_bit_equal():
     before = run(params, tokens, sigma)
     for name in before:
         np.testing.assert_array_equal(before[name], after[name])
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_a_token_s_level_is_its_own(coupling):
+    """Equal levels for all tokens are one level for the segment; another one moves its token."""
+    _, params, tokens, sigma, run = built(coupling)
+    count = next(s.count for s in SEGMENTS if s.kind == "action/noisy")
+    each = jnp.tile(sigma["action"][:, None], (1, count))
+    one, many = run(params, tokens, sigma), run(params, tokens, sigma | {"action": each})
+    for name in one:
+        np.testing.assert_allclose(one[name], many[name], rtol=0, atol=1e-5)
+    clean = run(params, tokens, sigma | {"action": each.at[:, 0].set(0.0)})
+    change = jnp.abs(clean["action"] - many["action"]).max((0, 2))
+    assert change[0] > 1e-3
+    np.testing.assert_array_equal(clean["video"], many["video"])
 
 
 @pytest.mark.parametrize("coupling", COUPLINGS)

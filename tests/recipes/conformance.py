@@ -11,16 +11,16 @@ import functools
 import itertools
 from collections.abc import Callable
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests.weights import drawn_weights
 from wamjax.model.layout import Layout, mask_of, seats
 from wamjax.model.segments import Segment, token_table
 from wamjax.model.wam import Tokens
 from wamjax.recipes.blueprint import Blueprint
-from wamjax.recipes.network import initial, network, values_shape
+from wamjax.recipes.network import network, shapes, values_shape
 from wamjax.recipes.registry import find_recipe
 
 # (query's segment, key's segment, same token) -> may the query see the key; `start` is the time of
@@ -36,13 +36,7 @@ def tiny(name: str, form: str | None = None) -> Blueprint:
 
 @functools.cache
 def weights(name: str, form: str | None = None):
-    """Weights with noise on every parameter, so that no zero start hides a path."""
-    blueprint = tiny(name, form)
-    params = nn.unbox(jax.jit(lambda key: initial(blueprint, key))(jax.random.key(0)))
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    noisy = [x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(structure, noisy)
+    return drawn_weights(shapes(tiny(name, form)))
 
 
 def filled(blueprint: Blueprint, layout: Layout, seed: int = 0, batch: int = 2):

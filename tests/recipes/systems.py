@@ -3,10 +3,10 @@
 import dataclasses
 import functools
 
-import flax.linen as nn
 import jax
 import numpy as np
 
+from tests.weights import drawn_weights
 from wamjax.core.records import Batch
 from wamjax.core.text import encode_text
 from wamjax.model.couplings import Size, coupled
@@ -36,12 +36,7 @@ def small(training: str = "joint", **changes) -> System:
 
 @functools.cache
 def weights(system: System):
-    """Weights with noise on every parameter, so that no zero start hides a path."""
-    params = nn.unbox(jax.jit(system.init)(jax.random.key(0)))
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    noisy = [x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(structure, noisy)
+    return drawn_weights(jax.eval_shape(system.init, jax.random.key(0)))
 
 
 def batch(count: int = 3, seed: int = 0) -> Batch:

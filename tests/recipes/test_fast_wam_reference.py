@@ -6,6 +6,8 @@ import pytest
 
 from wamjax.recipes.network import parameters
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 pytest.importorskip("torch", reason="the reference; the extra `reference` brings it")
 pytest.importorskip("diffusers", reason="the reference; the extra `reference` brings it")
 

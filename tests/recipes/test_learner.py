@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.weights import drawn_weights
 from wamjax.codec.paint import painted
 from wamjax.core.records import Batch
 from wamjax.core.text import encode_text
@@ -17,6 +18,8 @@ from wamjax.recipes.parts import pixels, to_uint8
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
 from wamjax.recipes.scene import Scene
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 KEY = jax.random.key(3)
 ROWS = 2
@@ -64,11 +67,7 @@ def scene(config: RecipeConfig, data: Batch) -> Scene:
 
 @functools.cache
 def weights(config: RecipeConfig):
-    params = nn.unbox(jax.jit(Learner(config).init)(KEY))
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(KEY, len(leaves))
-    moved = [x + 0.05 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(structure, moved)
+    return drawn_weights(jax.eval_shape(Learner(config).init, KEY))
 
 
 @functools.cache
@@ -212,3 +211,68 @@ def test_more_steps_are_a_setting():
     ]
     np.testing.assert_allclose(actions[0], actions[1], atol=1e-5)
     assert jnp.abs(actions[0] - actions[2]).max() > 1e-4
+
+
+def under_way(config: RecipeConfig, delay: int):
+    rng = np.random.default_rng(5)
+    actions = rng.normal(size=(ROWS, config.chunk, 7)).astype(np.float32)
+    return jnp.asarray(actions), jnp.full(ROWS, delay)
+
+
+@functools.cache
+def continuing(config: RecipeConfig):
+    data = batch(config)
+
+    @jax.jit
+    def act(params, actions, delay):
+        return Learner(config).sample_actions(
+            params,
+            jnp.asarray(data.frames[:, :, : config.history]),
+            jnp.asarray(data.camera_mask),
+            jnp.asarray(data.proprio),
+            jnp.asarray(data.text),
+            KEY,
+            under_way=(actions, delay),
+        )
+
+    return act
+
+
+def test_a_chunk_goes_on_from_actions_under_way():
+    """It begins with them, the rest depends on them, and what comes after them is not looked at."""
+    config = RecipeConfig(recipe="pi05")
+    act, params = continuing(config), weights(config)
+    actions, delay = under_way(config, 2)
+    out = act(params, actions, delay)
+    np.testing.assert_array_equal(out[:, :2], actions[:, :2])
+    assert (out[:, 2:] != actions[:, 2:]).all()
+    later = act(params, actions.at[:, 2:].add(1.0), delay)
+    np.testing.assert_array_equal(out, later)
+    other = act(params, actions.at[:, 1].add(1.0), delay)
+    assert (out[:, 2:] != other[:, 2:]).all()
+    free = act(params, actions, jnp.zeros_like(delay))
+    assert (free[:, :2] != actions[:, :2]).all()
+
+
+def test_training_knows_the_first_actions_and_does_not_score_them():
+    """With the longest delay always, the actions before it are seen clean."""
+    config = RecipeConfig(recipe="pi05", delay=3)
+    data, lesson = batch(config), config.learning.lessons[0].name
+    free = dataclasses.replace(config, delay=0)
+    run, plain = program(config, lesson), program(free, lesson)
+    params = weights(config)
+    one, two = run(params, data)[0], plain(params, data)[0]
+    assert np.isfinite(one)
+    assert one != two
+
+
+@pytest.mark.parametrize("name", ["octo", "openvla_oft", "cosmos_policy"])
+def test_what_is_not_denoised_action_by_action_cannot_go_on(name):
+    config = RecipeConfig(recipe=name)
+    with pytest.raises(ValueError, match="under way"):
+        jax.eval_shape(continuing(config), jax.eval_shape(lambda: None), *under_way(config, 1))
+
+
+def test_a_delay_as_long_as_the_chunk_is_refused():
+    with pytest.raises(ValueError, match=r"delay must lie in .* 7, got 8"):
+        RecipeConfig(recipe="pi05", delay=8)

@@ -1,5 +1,6 @@
 """The walk of a sampler program against a plain loop over whole sequences, without any cache."""
 
+import dataclasses
 import functools
 import itertools
 import zlib
@@ -16,6 +17,8 @@ from wamjax.recipes.network import network
 from wamjax.recipes.program import moved, noise_for, walk
 from wamjax.recipes.registry import RECIPES
 from wamjax.train.flops import count_flops
+
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 ROWS = 2
 PLAIN = Walk()
@@ -249,6 +252,19 @@ def test_a_clean_prediction_mixed_with_the_first_noise_by_hand():
         x = (1 - after) * clean(x, now) + after * noise["action"]
     walked = program(blueprint, blueprint.walk, steps=steps)(params, noise)
     check(walked, {"action": x})
+
+
+def test_an_answer_that_is_reused_is_a_longer_step():
+    """Of four of Euler's steps on an even grid, two evaluated ones are two steps twice as long."""
+    blueprint, params = tiny("fast_wam"), weights("fast_wam")
+    (phase,) = blueprint.program
+    reused = dataclasses.replace(
+        blueprint, program=(dataclasses.replace(phase, steps=4, evaluated=(0, 2)),)
+    )
+    noise = drawn(blueprint)
+    walked = program(reused)(params, noise)
+    check(walked, program(blueprint, steps=2)(params, noise))
+    assert reused.passes == 1 + 2
 
 
 def test_every_phase_s_answer_is_there_and_nothing_else():

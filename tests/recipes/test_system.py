@@ -14,6 +14,8 @@ from wamjax.recipes.config import CodecConfig
 from wamjax.recipes.objectives import PLANS, STAGES, stages
 from wamjax.train.selection import trained_mask
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 KEY = jax.random.key(3)
 
 

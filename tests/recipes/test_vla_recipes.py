@@ -22,6 +22,8 @@ from wamjax.flow.losses import laplace_law
 from wamjax.model.segments import Segment
 from wamjax.recipes.network import network, parameters
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 NAMES = ["pi0", "pi05", "openvla_oft", "ript_vla", "univla", "x_vla", "octo"]
 
 
@@ -110,7 +112,7 @@ def test_ript_vla_is_openvla_oft_with_a_second_head_of_its_own():
     old = network(parent).apply({"params": inherited}, layout, tokens, sigma, method="denoise")
     mean, log_scale = laplace_law(read["action"])
     np.testing.assert_array_equal(mean, old["action"])
-    assert mean.shape == log_scale.shape == (2, 4, 3)
+    assert mean.shape == log_scale.shape == (2, own.shape.chunk, own.shape.action)
     assert log_scale.min() >= -2
     assert log_scale.max() <= 0.5
     count = sum(leaf.size for leaf in jax.tree.leaves(params["head_action_1"]))

@@ -21,6 +21,8 @@ from wamjax.codec.paint import painted, read
 from wamjax.model.segments import Segment
 from wamjax.recipes.network import network
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 FORMS = [
     ("fast_wam", "first_frame"),
     ("fast_wam", "joint"),

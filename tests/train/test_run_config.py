@@ -41,3 +41,10 @@ def test_stages_follow_the_objective_unless_they_are_given():
         assert sum(stage.fraction for stage in stages) == pytest.approx(1.0)
     given = (StageConfig(name="mine", objective="cotrain"),)
     assert dataclasses.replace(RUN, train=TrainConfig(stages=given)).stages == given
+
+
+def test_an_objective_that_the_system_does_not_have_is_refused():
+    value = to_json(dataclasses.replace(RUN, train=TrainConfig(stages=(StageConfig(),))))
+    value["train"]["stages"][0]["objective"] = "dream"
+    with pytest.raises(UserError, match=r"stage main asks for 'dream'; .* joint"):
+        from_json(RunConfig, value)

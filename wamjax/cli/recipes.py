@@ -64,6 +64,8 @@ def line(phase: Phase) -> str:
     )
     unit = "steps" if phase.levels else "passes"
     steps = f"{phase.steps} {unit}" if phase.levels or phase.steps > 1 else "one pass"
+    if phase.evaluated:
+        steps += f", {len(phase.evaluated)} of them evaluated"
     guided = f" x {phase.guidance} (guidance)" if phase.guidance > 1 else ""
     writes = ", ".join(dict.fromkeys(segment.kind for segment in phase.writes))
     return f"{walks or 'read out'}: {steps}{guided}" + (f", then write {writes}" if writes else "")

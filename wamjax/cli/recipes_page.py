@@ -29,7 +29,12 @@ encoders, reinforcement learning after imitation, and training at full size.
 In the tiny forms small networks stand in for the pretrained encoders and are trained with the rest
 (text: a byte-level encoder; image features: keypoints steered by the instruction); video tokens are
 patches of pixels instead of an autoencoder's latents, their change since the newest frame is
-denoised, and the network predicts it clean; actions before now are padding."""
+denoised, and the network predicts it clean; actions before now are padding.
+
+Where each action is denoised as a token of its own, training simulates that up to three actions are
+already under way (arXiv 2512.05964): they are seen clean, at level 0, and not scored. A chunk then
+goes on from them: `Learner.sample_actions(..., under_way=(actions, delay))`.
+`--config.system.delay=0` trains without."""
 COUNTED = """Parameters are counted through `eval_shape`, of what the recipe builds; encoders that
 are networks of their own stand outside. Passes are forward passes for one chunk, prefill and
 guidance included. How long a chunk takes, and what it takes at least:

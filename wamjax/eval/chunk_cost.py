@@ -149,7 +149,8 @@ def passes(
         step = functools.partial(own.traced, "denoise", layout, phase.segments)
         cost, _ = step(moved(phase), levels, cache)
         if phase.levels:
-            turns = (steps or phase.steps) * method_of(settings.solver).evaluations
+            asked = steps or len(phase.evaluated) or phase.steps
+            turns = asked * method_of(settings.solver).evaluations
             name = "step of " + ", ".join(moved(phase))
             found.append(Pass(name, turns * (1 + guided[place]), *cost))
         else:

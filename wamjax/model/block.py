@@ -55,7 +55,7 @@ class Noise:
 
     Attributes:
         level, shared: [B, S, D] and [B, S, n, D] (or None).
-        counts: tokens of each segment.
+        counts: how many tokens, one behind the other, stand at each of the S levels.
     """
 
     level: Array

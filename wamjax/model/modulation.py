@@ -8,6 +8,7 @@
 c is the noise level's vector; P is shared by all layers and computed once, outside them.
 """
 
+import itertools
 from typing import assert_never
 
 import flax.linen as nn
@@ -80,13 +81,16 @@ class Modulation(nn.Module):
 
 
 def spread(values: Array, counts: tuple[int, ...]) -> Array:
-    """[B, S, D] -> [B, N, D]: the value of segment s for each of its `counts[s]` tokens.
+    """[B, S, D] -> [B, N, D]: the value of level s for each of its `counts[s]` tokens.
 
     Broadcasts, because the gradient of an indexed copy is a scatter, which is slow on CPUs.
     """
     batch, _, width = values.shape
-    parts = [
-        jnp.broadcast_to(values[:, place : place + 1], (batch, count, width))
-        for place, count in enumerate(counts)
-    ]
+    parts, start = [], 0
+    for count, run in itertools.groupby(counts):
+        places = len([*run])
+        own = values[:, start : start + places, None]
+        wide = jnp.broadcast_to(own, (batch, places, count, width))
+        parts.append(wide.reshape(batch, places * count, width))
+        start += places
     return jnp.concatenate(parts, axis=1) if parts else jnp.zeros((batch, 0, width), values.dtype)

@@ -90,8 +90,9 @@ class PortIn(nn.Module):
                 assert_never(p.embed)
 
     def _time(self, value: Array, sigma: Array) -> Array:
+        # One level for the segment, or one for each of its tokens.
         features = sigma_features(sigma, self.clock)
-        return jnp.broadcast_to(features[:, None], (*value.shape[:2], features.shape[-1]))
+        return jnp.broadcast_to(features, (*value.shape[:2], features.shape[-1]))
 
 
 class PortOut(nn.Module):

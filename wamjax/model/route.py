@@ -41,22 +41,34 @@ def needed(config: WamConfig, wanted: tuple[Stream, ...] | None) -> list[Stack]:
 
 
 def levels_of(segments: tuple[Segment, ...], sigma: Mapping[str, Array], batch: int) -> list[Array]:
-    """The noise level [B] of each segment; given ones stand at 0.
+    """The noise level of each segment, [B, 1], or [B, count] by token; given ones stand at 0.
 
     Args:
-        sigma: stream -> [B], or [B, S] for its S noisy segments.
+        sigma: stream -> [B], or [B, S] for its S noisy segments, or [B, N] for their N tokens.
     """
-    seen: dict[str, int] = {}
-    out = []
+    noisy = [segment for segment in segments if segment.copy == "noisy"]
+    out, used = [], []
     for segment in segments:
         if segment.copy != "noisy":
-            out.append(jnp.zeros(batch))
+            out.append(jnp.zeros((batch, 1)))
             continue
+        mine = [s.count for s in noisy if s.stream == segment.stream]
+        before = [count for stream, count in used if stream == segment.stream]
+        used.append((segment.stream, segment.count))
         level = sigma[segment.stream]
-        place = seen.get(segment.stream, 0)
-        seen[segment.stream] = place + 1
-        out.append(level if level.ndim == 1 else level[:, place])
+        if level.ndim == 1:
+            out.append(level[:, None])
+        elif level.shape[1] == len(mine):
+            out.append(level[:, len(before) : len(before) + 1])
+        else:
+            assert level.shape[1] == sum(mine), (segment.stream, level.shape, mine)
+            out.append(level[:, sum(before) : sum(before) + segment.count])
     return out
+
+
+def shared_by(level: Array, count: int) -> tuple[int, ...]:
+    """How many of a segment's `count` tokens stand at each of its levels."""
+    return (count,) if level.shape[1] == 1 else (1,) * count
 
 
 @dataclasses.dataclass(frozen=True)

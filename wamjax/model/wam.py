@@ -9,11 +9,13 @@ adds further segments to a cache, one time block after another.
 """
 
 import functools
+import itertools
 from collections.abc import Mapping
 
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
+import numpy as np
 from einops import rearrange
 
 from wamjax.core.typing import Array, Float, Int, typed
@@ -24,7 +26,7 @@ from wamjax.model.layers import Linear, embedding
 from wamjax.model.layout import Layout
 from wamjax.model.modulation import Level
 from wamjax.model.ports import PortIn, PortOut, needs_level
-from wamjax.model.route import Route, Seated, levels_of, needed
+from wamjax.model.route import Route, Seated, levels_of, needed, shared_by
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.transformer import Layered, Transformer, empty_cache
 
@@ -209,7 +211,7 @@ class Wam(nn.Module):
             layout: the whole sequence.
             tokens: all of it, or only what stands behind the cached segments.
             sigma: stream -> noise level of its noisy tokens, [B], or [B, S] for the S noisy
-                segments of the stream that are in `tokens`.
+                segments of the stream that are in `tokens`, or [B, N] for the N tokens of those.
             cache: from `prefill` or `extend`.
             wanted: predict these streams only; by default all.
         """
@@ -226,11 +228,12 @@ class Wam(nn.Module):
             if not found or (wanted is not None and stream not in wanted):
                 continue
             places = list(found)
-            counts = tuple(layout.segments[place].count for place in places)
             x = jnp.concatenate(list(found.values()), axis=1)
-            level = [levels[place] for place in places if place in levels]
-            stacked = jnp.stack(level, axis=1) if level else jnp.zeros((x.shape[0], 0, 0))
-            read = [head(x, stacked, counts, tokens.domain) for head in self.head[stream]]
+            own = {place: levels[place] for place in places if place in levels}
+            counts = [shared_by(level, layout.segments[i].count) for i, level in own.items()]
+            level = [*own.values()] or [jnp.zeros((x.shape[0], 0, 0))]
+            marks = jnp.concatenate(level, axis=1), tuple(itertools.chain(*counts))
+            read = [head(x, *marks, tokens.domain) for head in self.head[stream]]
             predictions[stream] = jnp.concatenate(read, axis=-1) if len(read) > 1 else read[0]
         return predictions
 
@@ -300,8 +303,10 @@ class Wam(nn.Module):
             if keep:
                 route.everywhere[stack.name] = layers[stack.experts[0].name]
             for name, seat in seated.items():
-                if marks[name].level.shape[-1]:
-                    levels |= {i: marks[name].level[:, k] for k, i in enumerate(seat.segments)}
+                if seat.segments and marks[name].level.shape[-1]:
+                    ends = np.cumsum([noise[i].shape[1] for i in seat.segments])[:-1].tolist()
+                    parts = jnp.split(marks[name].level, ends, axis=1)
+                    levels |= dict(zip(seat.segments, parts, strict=True))
         return route, Cache(keys, memory, real, (*cache.groups, len(new))), levels
 
     def _taken(self, stack: Stack, place: int, tokens: Array) -> Array:
@@ -330,10 +335,10 @@ class Wam(nn.Module):
         layout: Layout,
         batch: int,
     ) -> Noise:
-        counts = tuple(layout.segments[i].count for i in segments)
+        each = [shared_by(noise[i], layout.segments[i].count) for i in segments]
+        counts = tuple(itertools.chain(*each))
         if expert not in self.level:
-            return Noise(jnp.zeros((batch, len(segments), 0)), None, counts)
-        none = jnp.zeros((batch, 0))
-        sigma = jnp.stack([noise[i] for i in segments], axis=1) if segments else none
+            return Noise(jnp.zeros((batch, len(counts), 0)), None, counts)
+        sigma = jnp.concatenate([jnp.zeros((batch, 0)), *(noise[i] for i in segments)], axis=1)
         level, shared = self.level[expert](sigma)
         return Noise(level, shared, counts)

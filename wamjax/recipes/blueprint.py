@@ -12,6 +12,7 @@ from wamjax.flow.levels import LevelsConfig
 from wamjax.flow.path import SIGMA_FLOOR, Prediction
 from wamjax.flow.sampler import Grid
 from wamjax.flow.solvers import Solver
+from wamjax.flow.solvers.integrate import method_of
 from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
@@ -64,21 +65,19 @@ class Phase:
             change is held.
         steps: solver steps, one pass through what the streams need each; without levels, passes
             that each read one more word of a run that is causal.
+        evaluated: at which of the steps the network is asked, rising from 0; those between go on
+            with its last answer (velocity reuse). Empty for all of them.
         guidance: passes per step (2 with classifier-free guidance).
         writes: segments that hold the phase's results and are added to the cache behind it (one
-            pass more), for later phases to see.
+            pass more), for later phases to see; those of the last phase are for the next chunk.
     """
 
     segments: tuple[Segment, ...]
     levels: tuple[tuple[Stream, float, float], ...] = ()
     steps: int = 1
+    evaluated: tuple[int, ...] = ()
     guidance: int = 1
     writes: tuple[Segment, ...] = ()
-
-    @property
-    def passes(self) -> int:
-        """Forward passes, guidance and writing included."""
-        return self.guidance * (self.steps + bool(self.writes))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -201,8 +200,18 @@ class Blueprint:
 
     @property
     def passes(self) -> int:
-        """Forward passes for a chunk: the prefill, then those of every phase."""
-        return bool(self.given) + sum(phase.passes for phase in self.program)
+        """Forward passes of a chunk as it is walked: the prefill, steps (or words), writing.
+
+        What guided phases see stands in two caches, with the instruction and without.
+        """
+        count, caches = 0, 0
+        for phase in reversed(self.program):
+            evaluations = method_of(self.walk.solver).evaluations if phase.levels else 1
+            count += (len(phase.evaluated) or phase.steps) * phase.guidance * evaluations
+            # What the last phase writes is for the next chunk.
+            count += caches if phase.writes else 0
+            caches = max(caches, phase.guidance)
+        return count + (caches if self.given else 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

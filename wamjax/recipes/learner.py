@@ -18,13 +18,14 @@ from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
 from wamjax.flow.levels import draw_levels
 from wamjax.flow.loss import velocity_loss
 from wamjax.flow.losses import absolute_loss, laplace_law, laplace_loss
-from wamjax.flow.path import corrupt, velocity
+from wamjax.flow.path import corrupt, per_token, velocity
+from wamjax.flow.prefix import delayed, draw_delays
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
 from wamjax.recipes.network import initial, network
 from wamjax.recipes.parts import call, pixels, to_uint8
-from wamjax.recipes.program import moved, noise_for, walk
+from wamjax.recipes.program import UnderWay, moved, noise_for, walk
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.scene import Reader, Scene
 
@@ -71,10 +72,13 @@ class Learner:
             action_mask=jnp.asarray(batch.action_mask),
         )
         layout, rows = self.blueprint.training, scene.state.shape[0]
-        keys = named_keys(key, "levels", "video", "action")
+        keys = named_keys(key, "levels", "video", "action", "delay")
         sigma = self._levels(lesson, keys["levels"], rows)
+        delay = draw_delays(keys["delay"], rows, self.config.delay)
+        continued = self.config.continued if self.config.delay else None
 
         values, present = [], []
+        marks: dict[Stream, list[Array]] = {}
         truth: dict[Stream, list[tuple[Array, ...]]] = {}
         for segment in layout.segments:
             if segment.copy != "noisy":
@@ -88,10 +92,18 @@ class Learner:
                 level = sigma[segment.stream]
                 level = level if level.ndim == 1 else level[:, len(mine)]
                 x = corrupt(clean, noise, level)
+                if segment == continued:
+                    x, level, scored = delayed(clean, noise, level, delay)
+                    mask = mask & scored
+                marks.setdefault(segment.stream, []).append(
+                    level if level.ndim == 2 else per_token(level, clean.shape[1])
+                )
                 mine.append((clean, noise, mask))
                 value = self.reader.wide(scene, segment, x)
             values.append(value)
             present.append(real)
+        if continued is not None:
+            sigma[continued.stream] = jnp.concatenate(marks[continued.stream], axis=1)
         out: dict[Stream, Array] = call(
             network(self.blueprint),
             params["model"],
@@ -185,19 +197,28 @@ class Learner:
         key: Key,
         *,
         video: bool,
+        under_way: UnderWay | None = None,
     ) -> dict[str, Array]:
         """Sample what follows an observation by the recipe's program.
 
         Args:
             frames: the history. proprio: normalised.
             video: also give the predicted frames, if the program denoises them.
+            under_way: what the robot executes meanwhile: actions [B, K, A], normalised, the first
+                of them now, and how many of them [B], 0 ... `config.delay`. The chunk begins with
+                those and goes on from there.
 
         Returns:
             "action" float32 [B, K, A], normalised, where the program answers it, and "frames" uint8
             [B, predicted views, future, H, W, 3].
+
+        Raises:
+            ValueError: actions are under way, and the recipe does not denoise one token for each.
         """
         scene = self.scene(frames, camera_mask, proprio, text)
-        out = self._walked(params, scene, key, imagine=False)
+        if under_way is not None and self.config.continued is None:
+            raise ValueError(f"{self.config.recipe} cannot go on from actions under way")
+        out = self._walked(params, scene, key, imagine=False, under_way=under_way)
         result = {}
         if self.learning.painted:
             return self._painted(scene, out["video"])
@@ -231,7 +252,15 @@ class Learner:
         mean, log_scale = laplace_law(self._walked(params, scene, key, imagine=False)["action"])
         return self._chunk(mean), self._chunk(log_scale)
 
-    def _walked(self, params: Params, scene: Scene, key: Key, *, imagine: bool) -> dict[str, Array]:
+    def _walked(
+        self,
+        params: Params,
+        scene: Scene,
+        key: Key,
+        *,
+        imagine: bool,
+        under_way: UnderWay | None = None,
+    ) -> dict[str, Array]:
         keys = named_keys(key, "noise", "solver")
         rows = scene.state.shape[0]
         return walk(
@@ -245,6 +274,7 @@ class Learner:
             key=keys["solver"],
             wide=functools.partial(self.reader.wide, scene),
             written=functools.partial(self.reader.shown, scene),
+            under_way=under_way,
         )
 
     @functools.cached_property
@@ -294,9 +324,11 @@ class Learner:
         proprio: Float[Array, "B P"],
         text: UInt8[Array, "B X"],
         key: Key,
+        under_way: UnderWay | None = None,
     ) -> Float[Array, "B K A"]:
         """Normalised actions; see `sample`."""
-        return self.sample(params, frames, camera_mask, proprio, text, key, video=False)["action"]
+        given = (frames, camera_mask, proprio, text, key)
+        return self.sample(params, *given, video=False, under_way=under_way)["action"]
 
     def sample_future(
         self,

@@ -46,8 +46,8 @@ SHAPES: dict[Size, Shape] = {
         proprio=0,
     ),
 }
-# width, layers, heads; width and layers of the head
-WIDTHS = {"full": (768, 12, 12, 256, 3), "tiny": (48, 2, 2, 24, 2)}
+# width, layers, heads; width and layers of the head, which a whole chunk must pass
+WIDTHS = {"full": (768, 12, 12, 256, 3), "tiny": (48, 2, 2, 96, 2)}
 TABLE: Visibility = (
     ("text/clean", "text/clean", "all"),
     ("feature/clean", "text/clean", "all"),

@@ -22,6 +22,7 @@ from wamjax.core.typing import Array, Key, Params
 from wamjax.flow.grid import edm_grid, sigma_grid
 from wamjax.flow.guidance import guided
 from wamjax.flow.path import Prediction, velocity_from_prediction
+from wamjax.flow.prefix import continued, hold
 from wamjax.flow.sampler import Velocity
 from wamjax.flow.solvers import integrate
 from wamjax.flow.variance_preserving import cosine_grid, spread
@@ -33,6 +34,8 @@ from wamjax.recipes.blueprint import Blueprint, Phase, Walk
 from wamjax.recipes.network import network
 from wamjax.recipes.parts import call
 
+# Actions [B, K, A] that are executed meanwhile, and how many of them, int [B]
+UnderWay = tuple[Array, Array]
 # (segment) -> its values [B, N, width] and which of its tokens are real, bool [B, N]
 Supply = Callable[[Segment], tuple[Array, Array]]
 # (segment, denoised values) -> values as the model or a later phase reads them
@@ -64,6 +67,7 @@ def walk(
     key: Key | None = None,
     wide: Change = unchanged,
     written: Change = unchanged,
+    under_way: UnderWay | None = None,
 ) -> dict[str, Array]:
     """The streams at the end of the program, and what queries read out.
 
@@ -75,10 +79,11 @@ def walk(
         imagine: walk the phases that show the future.
         settings: how they are walked; the blueprint's by default. Guidance is against an empty
             instruction (zeros), and costs nothing in a phase whose scales are all 1.
-        steps: of every walk, instead of the phase's own.
+        steps: of every walk, instead of the phase's own, all of them evaluated.
         key: for a solver that draws.
         wide: puts beside the denoised values what the model also reads there.
         written: makes of a phase's results the values of the segments that it writes.
+        under_way: the first actions of the chunk are known, see flow.prefix.
     """
     model = network(blueprint)
     settings = blueprint.walk if settings is None else settings
@@ -130,10 +135,22 @@ def walk(
         if scales[place]:
             silent = _beside(functools.partial(ask, standing[1], caches[1]), still)
             velocity = guided(velocity, silent, scales[place])
+        if under_way is not None and "action" in wanted:
+            velocity = continued(velocity, *under_way)
         moving = {
             stream: _started(state[stream], grid, settings) for stream, grid in levels.items()
         }
-        state |= integrate(velocity, moving, levels, settings.solver, key=key, clip=settings.clip)
+        state |= integrate(
+            velocity,
+            moving,
+            levels,
+            settings.solver,
+            key=key,
+            clip=settings.clip,
+            evaluated=() if steps else phase.evaluated,
+        )
+        if under_way is not None and "action" in wanted:
+            state["action"] = hold(state["action"], *under_way)
         answers |= {stream: state[stream] for stream in wanted}
         if phase.writes and place + 1 < len(phases):
             behind = tuple(s for done in phases[: place + 1] for s in done.writes)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from typing import Literal
 
+from wamjax.model.segments import Segment
 from wamjax.recipes.blueprint import Blueprint, Learning
 from wamjax.recipes.registry import find_recipe
 from wamjax.recipes.timeline import Timeline
@@ -21,6 +22,9 @@ class RecipeConfig:
         frame_stride: control ticks between frames.
         text_length: bytes of the instruction.
         solver_steps: steps of every walk of the sampler program; 0 for the recipe's own.
+        delay: longest delay, in control ticks, that training simulates, so that a chunk can go on
+            from actions under way (arXiv 2512.05964, see flow.prefix); 0 for none. Without effect
+            where actions are not denoised one token each.
 
     Raises:
         ValueError: no such recipe or form, or a size that the recipe cannot have.
@@ -33,6 +37,7 @@ class RecipeConfig:
     frame_stride: int = 4
     text_length: int = 64
     solver_steps: int = 0
+    delay: int = 3
 
     def __post_init__(self) -> None:
         recipe = find_recipe(self.recipe)
@@ -50,6 +55,8 @@ class RecipeConfig:
             raise ValueError(f"{self.recipe} needs {shape.views} cameras, got {self.views}")
         if self.solver_steps < 0:
             raise ValueError(f"solver_steps must not be negative, got {self.solver_steps}")
+        if not 0 <= self.delay < shape.chunk:
+            raise ValueError(f"delay must lie in 0 ... {shape.chunk - 1}, got {self.delay}")
 
     @functools.cached_property
     def blueprint(self) -> Blueprint:
@@ -85,6 +92,19 @@ class RecipeConfig:
     @property
     def proprio_dim(self) -> int:
         return self.blueprint.shape.proprio or 7
+
+    @functools.cached_property
+    def continued(self) -> Segment | None:
+        """The chunk that is sampled, if each of its actions is denoised as a token of its own."""
+        if self.learning.painted:
+            return None
+        chunks = [
+            segment
+            for phase in self.blueprint.program
+            for segment in phase.segments
+            if segment.kind == "action/noisy"
+        ]
+        return chunks[0] if len(chunks) == 1 and chunks[0].count == self.chunk else None
 
     @property
     def predicted_views(self) -> int:
