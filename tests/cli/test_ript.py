@@ -68,6 +68,7 @@ def test_from_pixels_to_a_run_that_is_evaluated(capsys, tmp_path, imitated):
     rows = read_metrics(workdir)
     assert [row["step"] for row in rows if "success/reach" in row] == [0, 2]
     assert all(0 <= row["reward"] <= 1 for row in rows if "reward" in row)
+    assert (workdir / "curve.png").stat().st_size > 10_000
     config, statistics, _, _ = load_for_inference(workdir)
     theirs, told, _, _ = load_for_inference(imitated / "joint")
     assert (config["system"], config["data"]) == (theirs["system"], theirs["data"])

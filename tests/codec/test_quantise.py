@@ -14,6 +14,7 @@ from wamjax.codec.quantise import (
     perplexity,
     quantisation_loss,
     restarted,
+    revival_loss,
     straight_through,
 )
 
@@ -74,6 +75,15 @@ def test_use_is_counted():
     np.testing.assert_allclose(perplexity(counts), np.exp(1.5 * np.log(2)), rtol=1e-6)
     np.testing.assert_allclose(perplexity(jnp.full(6, 3)), 6.0, rtol=1e-6)
     np.testing.assert_allclose(perplexity(jnp.array([9, 0, 0])), 1.0, rtol=1e-6)
+
+
+def test_dead_codes_are_drawn_to_what_there_is_and_nothing_else_moves():
+    counts = jnp.asarray([3, 0, 1, 0, 2, 0, 2])
+    seen = jnp.full((7, CODES.shape[1]), 4.0)
+    by_codes, by_seen = jax.grad(revival_loss, argnums=(0, 2))(CODES, counts, seen, KEYS[2])
+    np.testing.assert_allclose(by_codes[1::2], 2.0 * (CODES[1::2] - 4.0) / CODES.size, rtol=1e-5)
+    assert not np.asarray(by_codes[::2]).any()
+    assert not np.asarray(by_seen).any()
 
 
 def test_dead_codes_start_again_from_what_there_is():

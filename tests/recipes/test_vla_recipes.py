@@ -157,7 +157,7 @@ def test_univlas_words_are_predicted_from_those_before_and_all_reach_the_actions
 
     before = read(tokens.values)
     assert before["word"].shape == (2, 3, 5)
-    assert before["action"].shape == (2, 1, 12)
+    assert before["action"].shape == (2, 1, 56)
     for word in range(3):
         values = list(tokens.values)
         values[place] = values[place].at[:, word].set((values[place][:, word] + 1) % 6)

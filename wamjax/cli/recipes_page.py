@@ -18,8 +18,8 @@ them; `wamjax recipes NAME` draws one.
 What works for each: the network at both sizes, its visibility held to the published rule token by
 token, hidden tokens that leave outputs bit-equal, caches that change nothing (prefill, write,
 denoise), a sampler program that equals a plain loop without a cache, and a gradient for
-every input and every weight (`python -m pytest tests/recipes`). All but `univla` and `vla_jepa`,
-whose latent words no loader makes yet, can be trained at their tiny size by
+every input and every weight (`python -m pytest tests/recipes`). All can be trained at
+their tiny size by
 `wamjax train --config configs/recipe.py:NAME`. A slow test holds `pi0`, `pi05`, `openvla_oft`,
 `ript_vla`, `x_vla` and `motus` to beating the mean action on held-out demonstrations after 600
 steps (and `motus` to beating a still video); `octo` and `ge_act` did not pass it, and the others

@@ -10,6 +10,7 @@ import numpy as np
 from wamjax.core.errors import UserError
 from wamjax.core.typing import Params
 from wamjax.eval.groups import Arena, Groups, play_groups
+from wamjax.eval.reward_curve import reward_curve
 from wamjax.eval.rollout import Rollout, rollout
 from wamjax.eval.statistics import wilson
 from wamjax.eval.trained_run import TrainedRun, open_run
@@ -18,6 +19,7 @@ from wamjax.sim.env import TabletopEnv
 from wamjax.sim.manifest import build_manifest
 from wamjax.sim.tasks.registry import find_task
 from wamjax.sim.variants import Variant
+from wamjax.train.metrics import read_metrics
 from wamjax.train.ript import reward
 from wamjax.train.ript_config import RiptConfig
 from wamjax.train.run_config import RunConfig
@@ -129,7 +131,7 @@ def run_ript(config: RunConfig, workdir: pathlib.Path, devices: Any = None) -> d
     """Build policy and worlds from the run it starts from, and reward it.
 
     Returns:
-        What `wamjax.train.ript.reward` returns.
+        What `wamjax.train.ript.reward` returns. The curve stands in `workdir/curve.png`.
 
     Raises:
         UserError: no such start, task, or log-probability; and what `reward` refuses.
@@ -173,7 +175,7 @@ def run_ript(config: RunConfig, workdir: pathlib.Path, devices: Any = None) -> d
         rounds=settings.rounds,
         seed=settings.seed,
     )
-    return reward(
+    final = reward(
         config,
         workdir,
         system=start.system,
@@ -184,3 +186,5 @@ def run_ript(config: RunConfig, workdir: pathlib.Path, devices: Any = None) -> d
         evaluate=HeldOut(policy, envs, settings, start.weights),
         devices=devices,
     )
+    reward_curve(read_metrics(workdir), workdir / "curve.png")
+    return final

@@ -5,7 +5,8 @@
     loss  = |stop(x) - q|^2 + commitment |x - stop(q)|^2      (means over entries)
 
 The first term moves the codes, the second the encoder. A code that nobody is nearest to has no
-gradient and stays so: `restarted` puts it on a vector that there is. VQ-VAE: arXiv 1711.00937.
+gradient and stays so: `restarted` puts it on a vector that there is, `revival_loss` draws it
+towards one. VQ-VAE: arXiv 1711.00937.
 """
 
 from typing import Any
@@ -83,6 +84,19 @@ def restarted(
     """The codes, with each dead one moved onto one of the vectors that were `seen`."""
     place = jax.random.randint(key, codes.shape[:1], 0, seen.shape[0])
     return jnp.where((counts == 0)[:, None], seen[place], codes)
+
+
+@typed
+def revival_loss(
+    codes: Float[Array, "C D"], counts: Int[Array, " C"], seen: Float[Array, "N D"], key: Key
+) -> Float[Array, ""]:
+    """Mean squared distance of dead codes to vectors that were `seen`; the vectors do not move.
+
+    What `restarted` does, for a loop that knows gradients alone.
+    """
+    place = jax.random.randint(key, codes.shape[:1], 0, seen.shape[0])
+    away = jnp.square(codes - jax.lax.stop_gradient(seen)[place])
+    return jnp.where((counts == 0)[:, None], away, 0.0).mean()
 
 
 class VectorQuantiser(nn.Module):

@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
 
+from wamjax.codec.latent_action import LatentActions
+from wamjax.codec.latent_action import Stage as CodecStage
 from wamjax.flow.levels import LevelsConfig
 from wamjax.flow.path import SIGMA_FLOOR, Prediction
 from wamjax.flow.sampler import Grid
@@ -22,6 +24,7 @@ Size = Literal["full", "tiny"]
 Coupling = Literal["trunk", "latent_frame", "mot", "layer_cross", "tap_cross", "none"]
 Cameras = Literal["own", "others", "all"]
 Beside = Literal["state", "first_frame", "given"]
+Words = Literal["told", "spelled", "step", "between"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,8 @@ class Lesson:
         name: of the stage, and of its objective.
         fraction: of all steps.
         losses: (stream, weight) of what is scored.
+        codec: the stage of `Learning.between` that is learned, instead of the model; nothing else
+            is scored then.
         pins: (stream, noise level) of streams that stand at one level meanwhile.
         train: regular expressions over the paths of the weights that learn.
     """
@@ -95,6 +100,7 @@ class Lesson:
     name: str = "all"
     fraction: float = 1.0
     losses: tuple[tuple[Stream, float], ...] = (("video", 1.0), ("action", 1.0))
+    codec: CodecStage | None = None
     pins: tuple[tuple[Stream, float], ...] = ()
     train: tuple[str, ...] = (".*",)
 
@@ -108,7 +114,11 @@ class Learning:
             instruction: of the segment's own camera, of all but the first, or of all.
         beside: (stream, what) stands beside the values of a stream and is not denoised: the robot's
             state, the mask and the latents of the first frame, or whether the token is given.
-        spelled: the state stands in the last words, a word out of 256 for each number.
+        words: (stream, what its words are). "told": the instruction's, a number each; "spelled":
+            those, and behind them the state, one out of 256 words for each of its numbers; "step":
+            learned words, of one kind for each step and one more; "between": a start word and
+            those that `between` makes of the chunk's first and last frame.
+        between: a codec for latent actions, learned in lessons of its own.
         levels: noise laws.
         apart: a level for each segment of a stream instead of one for the sample.
         painted: what each latent frame of the sequence holds, where numbers are painted into frames
@@ -120,7 +130,8 @@ class Learning:
 
     encoded: tuple[tuple[Stream, Cameras], ...] = ()
     beside: tuple[tuple[Stream, Beside], ...] = ()
-    spelled: bool = False
+    words: tuple[tuple[Stream, Words], ...] = (("word", "told"),)
+    between: LatentActions | None = None
     levels: LevelsConfig = LevelsConfig()
     apart: bool = False
     painted: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
 from wamjax.flow.levels import draw_levels
 from wamjax.flow.loss import velocity_loss
-from wamjax.flow.losses import absolute_loss, laplace_law, laplace_loss
+from wamjax.flow.losses import absolute_loss, laplace_law, laplace_loss, token_loss
 from wamjax.flow.path import corrupt, per_token, velocity
 from wamjax.flow.prefix import delayed, draw_delays
 from wamjax.model.segments import Segment, Stream
@@ -72,7 +72,10 @@ class Learner:
             action_mask=jnp.asarray(batch.action_mask),
         )
         layout, rows = self.blueprint.training, scene.state.shape[0]
-        keys = named_keys(key, "levels", "video", "action", "delay")
+        keys = named_keys(key, "levels", "video", "action", "delay", "codec")
+        if lesson.codec is not None:
+            part = self.reader.codec_loss(params, scene, lesson.codec, keys["codec"])
+            return part, {"loss/dynamics": part}
         sigma = self._levels(lesson, keys["levels"], rows)
         delay = draw_delays(keys["delay"], rows, self.config.delay)
         continued = self.config.continued if self.config.delay else None
@@ -119,14 +122,7 @@ class Learner:
             if stream not in out:
                 continue
             if stream not in truth:
-                # Read in one pass, without noise.
-                assert scene.actions is not None
-                assert scene.action_mask is not None
-                if self.learning.read == "laplace":
-                    law = laplace_law(out[stream])
-                    part = laplace_loss(*law, scene.actions, scene.action_mask)
-                else:
-                    part = absolute_loss(out[stream], scene.actions, scene.action_mask)
+                part = self._read_loss(params, scene, stream, out[stream])
             else:
                 columns = zip(*truth[stream], strict=True)
                 clean, noise, mask = (jnp.concatenate(c, axis=1) for c in columns)
@@ -136,6 +132,19 @@ class Learner:
             parts[f"loss/{stream}"] = part
             total = total + weight * part
         return total, parts
+
+    def _read_loss(self, params: Params, scene: Scene, stream: Stream, read: Array) -> Array:
+        """Of what is read in one pass, without noise."""
+        if stream == "word":
+            return token_loss(read, *self.reader.latent_words(params, scene))
+        if stream == "feature":
+            return absolute_loss(read, *self.reader.next_features(scene))
+        assert scene.actions is not None
+        assert scene.action_mask is not None
+        if self.learning.read == "laplace":
+            mean, log_scale = (self._chunk(part) for part in laplace_law(read))
+            return laplace_loss(mean, log_scale, scene.actions, scene.action_mask)
+        return absolute_loss(self._chunk(read), scene.actions, scene.action_mask)
 
     def _clean(self, scene: Scene, segment: Segment) -> tuple[Array, Array]:
         """What a noisy segment is denoised to, and which numbers of it are scored."""

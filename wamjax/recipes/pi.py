@@ -168,7 +168,11 @@ def pi(size: Size, version: Version) -> Blueprint:
     features += [("proprio", shape.proprio)] if version == "pi0" else []
     return Blueprint(
         shape=shape,
-        learning=Learning(levels=LEVELS, spelled=version == "pi05", lessons=LESSONS),
+        learning=Learning(
+            levels=LEVELS,
+            words=(("word", "spelled" if version == "pi05" else "told"),),
+            lessons=LESSONS,
+        ),
         model=model(size, version),
         features=(*features, ("action", shape.action)),  # pyright: ignore[reportArgumentType]
         training=Layout((*images, words, *state, action), table),

@@ -79,7 +79,9 @@ class RecipeConfig:
 
     @property
     def future(self) -> int:
-        return self.timeline.future
+        # Latent words tell what happens until the chunk ends.
+        ends = -(-self.chunk // self.frame_stride) if self.learning.between else 0
+        return max(self.timeline.future, ends)
 
     @property
     def chunk(self) -> int:

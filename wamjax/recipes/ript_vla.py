@@ -6,7 +6,7 @@
     1  supervised   negative log-likelihood of the demonstrations (`flow.laplace_loss`)
     2  rewarded     K = 8 rollouts from each initial state of the demonstrations, reward 1 for
                     success; leave-one-out advantages, groups of equal rewards dropped, PPO with
-                    clip 0.1 (`train.reinforce`); the log-scale's head stays as it is
+                    clip 0.1 (`configs/ript_reach.py`); the log-scale's head stays as it is
 
 The log-scale is clipped to [-2, 0.5] (`flow.losses.laplace_law`). When a policy is used, not
 trained, its action is the mean.
@@ -46,9 +46,11 @@ RECIPES = (
             *SHARED,
             "OpenVLA-OFT's form; the one on QueST, which draws sequences of skill words, is not "
             "there.",
-            "The arithmetic of the second stage is there, its loop of rollouts and updates is not.",
-            "Published, the scale is multiplied by 5 when actions are drawn; here that is an "
-            "addition to the log-scale, for the caller.",
+            "Rewarded in our own worlds (docs/ript.md): clip 0.2 and 100 iterations by default, "
+            "published 0.1 and about 12; initial states are drawn anew, published those of the "
+            "demonstrations, without the ones that are solved again and again.",
+            "When actions are drawn, the scale is multiplied by `ript.strength`, 0.3 by default, "
+            "published by 5.",
         ),
         build=ript_vla,
     ),

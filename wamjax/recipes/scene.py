@@ -1,9 +1,10 @@
 """From what a robot records to the values of a blueprint's tokens.
 
-    text        small text encoder                 word      a number per word, the state spelled
+    text        small text encoder                 word      numbers, see Learning.words
     proprio     the state                          register  0, 1, 2, ...
     video       patches of the frames; what is denoised is their change since the newest frame
-    image       patches, or features               feature   keypoints steered by the instruction
+    image       patches, or keypoints              feature   keypoints steered by the instruction,
+                                                             or averages of pixels
     action      the chunk; past actions are not recorded in a window and count as padding
 
 Networks that a published system takes pretrained (T5, SigLIP, DaViT, Qwen) are stood in for by the
@@ -19,18 +20,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from wamjax.codec.keypoints import KeypointEncoder
+from wamjax.codec.latent_action import Stage
 from wamjax.codec.paint import painted
 from wamjax.codec.patch import PatchCodec
+from wamjax.codec.pooled import pooled_patches
 from wamjax.codec.text import TextEncoder, word_numbers
 from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
 from wamjax.model.segments import Segment
 from wamjax.model.wam import tokens_from_latents
-from wamjax.recipes.blueprint import Blueprint, Cameras, Learning
+from wamjax.recipes.blueprint import Blueprint, Cameras, Learning, Words
+from wamjax.recipes.latent_words import LatentWords
 from wamjax.recipes.parts import call
 from wamjax.recipes.timeline import Timeline
 
 BINS = 256
+# Averages on a side of a token of frozen features.
+SIDE = 4
 # The change of a frame is multiplied by it, to bring it near the noise's unit variance.
 VIDEO_SCALE = 3.0
 
@@ -95,8 +101,19 @@ class Reader:
     @functools.cached_property
     def text(self) -> TextEncoder:
         shape = self.blueprint.shape
-        width = self.widths.get("text", 32)
+        # Where the instruction is numbers, its encoder steers the keypoints alone.
+        width = 32 if "text" in self.wording else self.widths.get("text", 32)
         return TextEncoder(width=width, words=shape.words, hidden=32)
+
+    @functools.cached_property
+    def wording(self) -> dict[str, Words]:
+        return dict(self.learning.words)
+
+    @functools.cached_property
+    def between(self) -> LatentWords | None:
+        """The codec of latent actions."""
+        codec = self.learning.between
+        return None if codec is None else LatentWords(codec)
 
     def encoder(self, stream: str) -> KeypointEncoder:
         """The network that stands in for the encoder of a stream's features."""
@@ -114,7 +131,7 @@ class Reader:
 
     def init(self, key: Key) -> dict[str, Any]:
         """Fresh weights of the encoders, boxed."""
-        keys = named_keys(key, "text", *self.encoded)
+        keys = named_keys(key, "text", "latent_action", *self.encoded)
         text = jnp.zeros((1, 8), jnp.uint8)
         weights = {"text": self.text.init(keys["text"], text)["params"]}
         for stream in self.encoded:
@@ -126,6 +143,10 @@ class Reader:
                 keys[stream], frames, pooled, jnp.ones((1, count), bool)
             )
             weights[stream] = made["params"]
+        if self.between is not None:
+            grid = self.blueprint.shape
+            size = (grid.rows * grid.columns, 3 * SIDE**2, self.text.width)
+            weights["latent_action"] = self.between.init(keys["latent_action"], *size)
         return weights
 
     def latents(self, frames: Float[Array, "B T H W 3"]) -> Float[Array, "B T N c"]:
@@ -134,6 +155,49 @@ class Reader:
         latents = call(PatchCodec(patch=self.patch), {}, frames, method="encode")
         tokens = tokens_from_latents(latents, 1)
         return tokens.reshape(batch, count, -1, tokens.shape[-1])
+
+    def frozen(self, scene: Scene, place: int) -> Float[Array, "B N F"]:
+        """Frozen features of one frame, those of all cameras side by side; absent ones are 0."""
+        grid = self.blueprint.shape
+        shown = scene.frames[:, : grid.views, place]
+        patches = pooled_patches(shown, grid.rows, grid.columns, SIDE)
+        patches = jnp.where(scene.camera_mask[:, : grid.views, None, None], patches, 0.0)
+        beside = jnp.moveaxis(patches, 1, 2)
+        return beside.reshape(*beside.shape[:2], -1)
+
+    def next_features(self, scene: Scene) -> tuple[Array, Bool[Array, "B N F"]]:
+        """What the queries of the predictor answer, and which of its numbers are real."""
+        targets, real = [], []
+        width = 3 * SIDE**2
+        seen = jnp.repeat(scene.camera_mask[:, : self.blueprint.shape.views], width, axis=1)
+        for segment in self.blueprint.training.segments:
+            if segment.kind == "feature/query":
+                after = self.timeline.look(segment) + 1
+                target = self.frozen(scene, after)
+                targets.append(target)
+                there = seen & scene.frame_mask[:, after : after + 1]
+                real.append(jnp.broadcast_to(there[:, None], target.shape))
+        return jnp.concatenate(targets, axis=1), jnp.concatenate(real, axis=1)
+
+    def chunk_ends(self, scene: Scene) -> tuple[Array, Array, Bool[Array, " B"]]:
+        """Frozen features now and at the chunk's end, and whether the end was recorded."""
+        before, after = self.frozen(scene, self.timeline.history - 1), self.frozen(scene, -1)
+        real = scene.frame_mask[:, -1]
+        return before, jnp.where(real[:, None, None], after, before), real
+
+    def codec_loss(self, params: Params, scene: Scene, stage: Stage, key: Key) -> Float[Array, ""]:
+        """The loss of a stage of the codec of latent actions."""
+        assert self.between is not None
+        before, after, _ = self.chunk_ends(scene)
+        told, _, _ = call(self.text, params["text"], scene.text)
+        return self.between.loss(params["latent_action"], stage, before, after, told, key)
+
+    def latent_words(self, params: Params, scene: Scene) -> tuple[Array, Bool[Array, "B n"]]:
+        """The words between the chunk's ends, int [B, n], and which are to be learned."""
+        assert self.between is not None
+        before, after, real = self.chunk_ends(scene)
+        words = self.between.words(params["latent_action"], before, after)
+        return words, jnp.broadcast_to(real[:, None], words.shape)
 
     def content(self, segment: Segment) -> str:
         """What a latent frame of a painted sequence holds; "" where frames are frames."""
@@ -259,6 +323,9 @@ class Reader:
                 inside = scene.frame_mask[:, self.timeline.frames(segment)]
                 seen = inside & scene.camera_mask[:, segment.view : segment.view + 1]
                 return jnp.repeat(seen, segment.rows * segment.columns, axis=1)
+            case "feature" if segment.copy == "query":
+                look = self.timeline.look(segment)
+                return jnp.broadcast_to(scene.frame_mask[:, look : look + 1], (batch, count))
             case "image" | "feature" if segment.stream not in self.encoded:
                 seen = scene.camera_mask[:, segment.view : segment.view + 1]
                 return jnp.broadcast_to(seen, (batch, count))
@@ -281,12 +348,14 @@ class Reader:
         real = self.present(scene, segment)
         if segment.stream in self.encoded:
             return self._features(params, scene, segment), real
+        if segment.stream in self.wording:
+            return self._words(params, scene, segment)
         match segment.stream:
+            case "feature":
+                return self.frozen(scene, self.timeline.look(segment)), real
             case "text":
                 words, mask, _ = call(self.text, params["text"], scene.text)
                 return words, mask
-            case "word":
-                return self._words(scene, count)
             case "register":
                 numbers = jnp.arange(count, dtype=jnp.float32)
                 return jnp.broadcast_to(numbers[None, :, None], (batch, count, 1)), real
@@ -319,14 +388,31 @@ class Reader:
         mask = scene.camera_mask[:, np.asarray(cameras)]
         return call(self.encoder(stream), params[stream], frames, pooled, mask)
 
-    def _words(self, scene: Scene, count: int) -> tuple[Array, Array]:
-        vocabulary = self.widths["word"]
-        if not self.learning.spelled:
-            numbers = word_numbers(scene.text, count, vocabulary)
-            return numbers[..., None].astype(jnp.float32), numbers > 0
-        state = scene.state
-        numbers = word_numbers(scene.text, count - state.shape[1], vocabulary - BINS)
-        # Normalised numbers lie in -1 ... 1 most of the time.
-        bins = jnp.clip(jnp.floor((state + 1.0) / 2.0 * BINS), 0, BINS - 1).astype(jnp.int32)
-        spelled = jnp.concatenate([numbers, vocabulary - BINS + bins], axis=1)
-        return spelled[..., None].astype(jnp.float32), spelled > 0
+    def _words(self, params: Params, scene: Scene, segment: Segment) -> tuple[Array, Array]:
+        """Words as numbers, [B, N, 1], and which there are."""
+        vocabulary, count = self.widths[segment.stream], segment.count
+        batch = scene.state.shape[0]
+        match self.wording[segment.stream]:
+            case "told":
+                numbers = word_numbers(scene.text, count, vocabulary)
+                real = numbers > 0
+            case "spelled":
+                state = scene.state
+                told = word_numbers(scene.text, count - state.shape[1], vocabulary - BINS)
+                # Normalised numbers lie in -1 ... 1 most of the time.
+                bins = jnp.clip(jnp.floor((state + 1.0) / 2.0 * BINS), 0, BINS - 1)
+                bins = vocabulary - BINS + bins.astype(jnp.int32)
+                numbers = jnp.concatenate([told, bins], axis=1)
+                real = numbers > 0
+            case "step":
+                step = segment.block if segment.copy == "clean" else vocabulary - 1
+                numbers = jnp.full((batch, count), step)
+                real = jnp.ones((batch, count), bool)
+            case "between":
+                numbers = jnp.full((batch, count), vocabulary - 1)
+                # While a chunk is sampled they are spoken, one after another.
+                if scene.actions is not None:
+                    said, _ = self.latent_words(params, scene)
+                    numbers = numbers.at[:, 1:].set(said[:, :-1])
+                real = jnp.ones((batch, count), bool)
+        return numbers[..., None].astype(jnp.float32), real

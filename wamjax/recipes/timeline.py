@@ -2,6 +2,8 @@
 
 frames    the times of all video tokens, in order, are consecutive latent frames; "now" is the
           newest one that is given when a chunk is sampled
+features  each block of those that are given is a frame up to now; of those that answer with the
+          next frame's (queries), the first block is now
 actions   the times of all action tokens, in order, are consecutive control ticks; the first one
           that is sampled is the one executed now, those before it lie in the past
 """
@@ -64,8 +66,13 @@ class Timeline:
 
     @functools.cached_property
     def _looks(self) -> list[int]:
-        """Blocks of the feature tokens: one for each frame that is looked at."""
-        return sorted({s.block for s in self._of("feature")})
+        """Blocks of the given feature tokens: one for each frame that is looked at."""
+        return sorted({s.block for s in self._of("feature") if s.copy != "query"})
+
+    @functools.cached_property
+    def _answers(self) -> list[int]:
+        """Blocks of the feature tokens that answer with the features of the next frame."""
+        return sorted({s.block for s in self._of("feature") if s.copy == "query"})
 
     @property
     def history(self) -> int:
@@ -79,7 +86,7 @@ class Timeline:
         """Frames after now that the training sequence holds."""
         if self.learning.painted:
             return 1
-        return len(self._frames) - 1 - self._now if self._frames else 0
+        return len(self._frames) - 1 - self._now if self._frames else len(self._answers)
 
     def frames(self, segment: Segment) -> np.ndarray:
         """Index of each step's frame among `history` + `future`, int [frames]."""
@@ -87,7 +94,9 @@ class Timeline:
         return np.asarray(ranks) - self._now + self.history - 1
 
     def look(self, segment: Segment) -> int:
-        """Index of the frame that a segment of features is made of; the newest one is now."""
+        """Index of the frame that a segment of features is made of; the newest given one is now."""
+        if segment.copy == "query":
+            return self.history - 1 + self._answers.index(segment.block)
         return self.history - len(self._looks) + self._looks.index(segment.block)
 
     @functools.cached_property

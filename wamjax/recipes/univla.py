@@ -23,7 +23,7 @@ from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import LINE_ROTARY, llama
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
 
 # `text` is the size of the vocabulary, `latent` the width of the fused image features.
 SHAPES: dict[Size, Shape] = {
@@ -39,14 +39,14 @@ SHAPES: dict[Size, Shape] = {
         proprio=0,
     ),
     "tiny": Shape(
-        words=5,
-        text=32,
-        rows=2,
-        columns=2,
+        words=8,
+        text=512,
+        rows=4,
+        columns=4,
         future=0,
         latent=12,
-        chunk=4,
-        action=3,
+        chunk=8,
+        action=7,
         proprio=0,
     ),
 }
@@ -60,6 +60,29 @@ LATENT_ACTIONS: dict[Size, LatentActions] = {
         stage="central", width=16, heads=2, depth=2, slots=3, codes=5, code_width=8
     ),
 }
+
+LESSONS = (
+    Lesson(
+        name="irrelevant",
+        fraction=0.15,
+        losses=(),
+        codec="irrelevant",
+        train=("(latent_action|text)/.*",),
+    ),
+    Lesson(
+        name="central",
+        fraction=0.15,
+        losses=(),
+        codec="central",
+        train=("latent_action/(?!codebook_irrelevant).*",),
+    ),
+    Lesson(
+        name="language",
+        fraction=0.7,
+        losses=(("word", 1.0), ("action", 1.0)),
+        train=("(?!latent_action/).*",),
+    ),
+)
 
 TOLD = ("feature/clean", "text/clean", "word/query")
 TABLE: Visibility = (
@@ -140,6 +163,12 @@ def univla(size: Size) -> Blueprint:
     rest = (words, Segment(stream="action", copy="query", block=1))
     return Blueprint(
         shape=shape,
+        learning=Learning(
+            encoded=(("feature", "own"),),
+            words=(("text", "told"), ("word", "between")),
+            between=codec,
+            lessons=LESSONS,
+        ),
         model=config,
         features=(
             ("feature", shape.latent),
@@ -179,6 +208,9 @@ RECIPES = (
             "second learned token; the decoder reads hidden states without the language model's "
             "last norm, and its tanh is left to the policy.",
             "Latent words of earlier chunks, published in the prompt, are not.",
+            "The tiny form's latent actions are learned over averages of pixels, not DINOv2's "
+            "features; codes that nothing is nearest to are drawn by a gradient, not set, to where "
+            "they are wanted.",
             "The latent actions' first stage is told the instruction as tokens beside the image's; "
             "temporal ensembling of chunks belongs to the policy.",
         ),

@@ -19,12 +19,13 @@ state, learned, chunk   proprio,       each other                embodied words 
 At a frame's tokens the predictor answers with the next frame's features. Four Euler steps.
 """
 
+from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Cross, Expert, Port, Rotary, Stack, Take, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import WAN_CLOCK, llama, vit
-from wamjax.recipes.blueprint import Blueprint, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
 from wamjax.recipes.objectives import sees
 
 # past is the frames whose successor is predicted; rows and columns are the predictor's
@@ -43,17 +44,17 @@ SHAPES: dict[Size, Shape] = {
         proprio=8,
     ),
     "tiny": Shape(
-        words=4,
-        text=20,
+        words=8,
+        text=512,
         views=2,
-        rows=1,
-        columns=2,
+        rows=4,
+        columns=4,
         past=2,
         future=1,
-        latent=10,
-        chunk=3,
-        action=4,
-        proprio=5,
+        latent=96,
+        chunk=8,
+        action=7,
+        proprio=7,
     ),
 }
 # width, feed-forward width, layers, heads, key heads, head_dim
@@ -72,6 +73,13 @@ HEAD: dict[Size, tuple[int, int, int, int, int]] = {
 }
 # tokens of an image behind its encoder, latent words of a step, embodied words, learned tokens
 COUNTS: dict[Size, tuple[int, int, int, int]] = {"full": (49, 8, 32, 32), "tiny": (2, 2, 3, 2)}
+
+LEARNING = Learning(
+    encoded=(("image", "own"),),
+    words=(("text", "told"), ("word", "step")),
+    levels=LevelsConfig(action=LevelLaw(law="beta", alpha=1.5, beta=1.0)),
+    lessons=(Lesson(losses=(("feature", 0.1), ("action", 1.0))),),
+)
 
 TOLD = ("image/clean", "text/clean", "word/clean", "word/cond")
 ACTING = ("proprio/clean", "register/clean", "action/noisy")
@@ -183,6 +191,7 @@ def vla_jepa(size: Size) -> Blueprint:
     )
     return Blueprint(
         shape=shape,
+        learning=LEARNING,
         model=model(size),
         features=(
             ("image", LANGUAGE[size][0]),
@@ -210,8 +219,11 @@ RECIPES = (
         parts="language model of Qwen3-VL 2B, predictor and action head",
         published=None,
         deviations=(
-            "The image encoder of Qwen3-VL and V-JEPA2 are not held: their features are the input."
-            " Whether the context is encoded alone is the data's part.",
+            "The image encoder of Qwen3-VL and V-JEPA2 are not held: their features are the input;"
+            " in the tiny form keypoints, and averages of the pixels of one frame.",
+            "The predictor's context is encoded alone, frame by frame; published, it is a slice of"
+            " one pass over the clip by an encoder that looks both ways, so that the future leaks.",
+            "In the tiny form a frame is one step; published two frames are.",
             "Features of the image encoder enter before the first layer only, on a line; Qwen3-VL"
             " adds more in its first layers and gives images positions on a grid.",
             "The head's layers hold self- and cross-attention each; published they take turns.",
