@@ -22,5 +22,6 @@ echo "+ ruff check" && $bin/ruff check --quiet .
 echo "+ lint-imports" && $bin/lint-imports --no-logo >/dev/null || $bin/lint-imports
 echo "+ pyright" && $bin/pyright --pythonpath $bin/python
 cores=$($bin/python -c 'import os; print(min(4, len(os.sched_getaffinity(0))))')
-echo "+ pytest --numprocesses $cores --dist loadfile $*"
-exec $bin/python -m pytest --numprocesses "$cores" --dist loadfile "$@"
+echo "+ pytest --numprocesses $cores --dist loadfile --no-loadscope-reorder $*"
+# Files are handed out in tests/conftest.py's order, the longest first, so that nobody waits at the end.
+exec $bin/python -m pytest --numprocesses "$cores" --dist loadfile --no-loadscope-reorder "$@"

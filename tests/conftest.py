@@ -50,7 +50,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the checks marked slow, too")
 
 
+# Files that take minutes stand first: the last one that is handed out decides when all are done.
+LONGEST = ("test_notebooks.py", "test_wam_recipes.py", "test_bad_input.py", "test_vector.py")
+
+
+def _turn(item: pytest.Item) -> int:
+    name = item.path.name
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
     if config.getoption("--slow"):
         return
     skip = pytest.mark.skip(reason="slow; run by `bash launch/test.sh --slow`")

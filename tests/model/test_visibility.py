@@ -51,7 +51,11 @@ EYE = np.eye(3, dtype=bool)
 )
 def test_relations(relation, expected):
     segments = [Segment(stream="video", block=i, view=i % 2) for i in range(3)]
-    np.testing.assert_array_equal(related(relation, token_table(tuple(segments))), expected)
+    tokens, whole = token_table(tuple(segments)), slice(None)
+    found = np.broadcast_to(related(relation, tokens, whole, whole), np.shape(expected))
+    np.testing.assert_array_equal(found, expected)
+    part = related(relation, tokens, slice(1, 3), slice(2, None))
+    np.testing.assert_array_equal(np.broadcast_to(part, found[1:3, 2:].shape), found[1:3, 2:])
 
 
 def test_a_window_hides_what_is_far():

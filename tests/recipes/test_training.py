@@ -20,12 +20,11 @@ from wamjax.eval.heldout import held_out, mean_action
 from wamjax.eval.openloop import open_loop
 from wamjax.eval.trained_run import TrainedRun, open_run
 from wamjax.recipes.learner import Learner
+from wamjax.recipes.registry import RECIPES
 from wamjax.train.stages import stages_of
 
 pytestmark = pytest.mark.slow
 STEPS = 600
-# Those that were seen to pass within these steps; docs/recipes.md says what is known of the others.
-WHICH = ["pi0", "pi05", "openvla_oft", "ript_vla", "x_vla", "motus"]
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
 
@@ -76,7 +75,7 @@ def squared_errors(run: TrainedRun, batches: list) -> tuple[float, float]:
     return ours / count, still / count
 
 
-@pytest.mark.parametrize("name", WHICH)
+@pytest.mark.parametrize("name", RECIPES)
 def test_the_tiny_form_learns_from_demonstrations(name, demos, tmp_path):
     config = load(CONFIGS / "recipe.py").config(name)
     # A later lesson on actions alone may spoil the video (GE-Act's trains all of its weights).

@@ -23,25 +23,35 @@ Relation = Literal["all", "same", "past", "before", "causal", "view", "itself"]
 Visibility = tuple[tuple[str, str, Relation], ...]
 
 
-def related(relation: Relation, tokens: TokenTable) -> np.ndarray:
-    """Bool [N, N]: the relation holds between query (row) and key (column)."""
-    block = tokens.block
-    place = np.arange(len(block))
+def related(
+    relation: Relation, tokens: TokenTable, rows: slice, columns: slice
+) -> np.ndarray | bool:
+    """Bool [rows, columns]: the relation holds between query (row) and key (column)."""
+
+    def both(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return values[rows][:, None], values[columns][None, :]
+
     match relation:
         case "all":
-            return np.ones((len(block), len(block)), bool)
+            return True
         case "same":
-            return block[None, :] == block[:, None]
+            query, key = both(tokens.block)
+            return key == query
         case "past":
-            return block[None, :] <= block[:, None]
+            query, key = both(tokens.block)
+            return key <= query
         case "before":
-            return block[None, :] < block[:, None]
+            query, key = both(tokens.block)
+            return key < query
         case "causal":
-            return place[None, :] <= place[:, None]
+            query, key = both(np.arange(len(tokens.block)))
+            return key <= query
         case "view":
-            return tokens.view[None, :] == tokens.view[:, None]
+            query, key = both(tokens.view)
+            return key == query
         case "itself":
-            return place[None, :] == place[:, None]
+            query, key = both(np.arange(len(tokens.block)))
+            return key == query
         case _:
             assert_never(relation)
 
@@ -63,12 +73,17 @@ def visibility_mask(
         ValueError: another token of the sequence would see nothing.
     """
     tokens = token_table(segments)
+    ends = np.cumsum([segment.count for segment in segments])
+    # Where the segments of each kind stand; a sequence may have tens of thousands of tokens.
+    places: dict[str, list[slice]] = {}
+    for segment, end in zip(segments, ends, strict=True):
+        places.setdefault(segment.kind, []).append(slice(end - segment.count, end))
     kinds = np.array([segment.kind for segment in segments])[tokens.segment]
     mask = np.zeros((len(kinds), len(kinds)), bool)
     for query, key, relation in table:
-        pair = (kinds == query)[:, None] & (kinds == key)[None, :]
-        if pair.any():
-            mask |= pair & related(relation, tokens)
+        for rows in places.get(query, ()):
+            for columns in places.get(key, ()):
+                mask[rows, columns] |= related(relation, tokens, rows, columns)
     if window is not None:
         mask &= np.abs(tokens.block[:, None] - tokens.block[None, :]) <= window
     blind = sorted(set(kinds[~mask.any(axis=1)]) - silent)

@@ -288,9 +288,14 @@ class Learner:
 
     @functools.cached_property
     def settings(self) -> Walk:
-        """The recipe's, with video predicted as it is trained here, and unguided."""
-        # Patches of pixels do not pass through narrow layers (arXiv 2511.13720).
-        rest = tuple(pair for pair in self.blueprint.walk.predictions if pair[0] != "video")
+        """The recipe's, with what is predicted as it is trained here, and unguided."""
+        # Patches of pixels do not pass through narrow layers (arXiv 2511.13720). A small network
+        # takes long to learn that nearly pure noise is the noise; x + (1 - sigma) velocity is it.
+        rest = tuple(
+            (stream, "velocity" if prediction == "noise" else prediction)
+            for stream, prediction in self.blueprint.walk.predictions
+            if stream != "video"
+        )
         # Without examples that lack an instruction, there is nothing to guide away from.
         return dataclasses.replace(
             self.blueprint.walk, predictions=(("video", "clean"), *rest), guidance=()

@@ -101,7 +101,7 @@ def octo(size: Size) -> Blueprint:
             Port(stream="text", into="main", place=True),
             Port(stream="feature", into="main", place=True),
             Port(stream="register", into="main", embed="words"),
-            Port(stream="action", into="head", embed="timed", kind=False, head="plain"),
+            Port(stream="action", into="head", embed="timed_linear", kind=False, head="plain"),
         ),
     )
     words = Segment(stream="text", frames=shape.words)
@@ -146,6 +146,9 @@ RECIPES = (
             "One read-out, of the newest step; the published model has one per step, and a word "
             "sequence repeated at each step.",
             "The read-out token passes the backbone in every step of the head instead of once.",
+            "The tiny form predicts the velocity and makes the noise of it: in a few hundred steps "
+            "the noise itself is not learned well enough for DDPM's first step, which multiplies "
+            "its error by 30.",
         ),
         build=octo,
     ),
