@@ -85,7 +85,7 @@ def test_the_tiny_form_learns_from_demonstrations(name, demos, tmp_path):
     config = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, dir=str(demos), holdout=0.15),
-        train=dataclasses.replace(config.train, steps=STEPS, save_every=shown),
+        train=dataclasses.replace(config.train, steps=STEPS, save_every=shown, keep=9),
     )
     assert run_training(config, tmp_path, jax.devices()[:1])["finished"]
     run = open_run(tmp_path)

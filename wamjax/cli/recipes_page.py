@@ -18,18 +18,18 @@ them; `wamjax recipes NAME` draws one.
 What works for each: the network at both sizes, its visibility held to the published rule token by
 token, hidden tokens that leave outputs bit-equal, caches that change nothing (prefill, write,
 denoise), a sampler program that equals a plain loop without a cache, and a gradient for
-every input and every weight (`python -m pytest tests/recipes`). All can be trained at
-their tiny size by
-`wamjax train --config configs/recipe.py:NAME`. A slow test holds `pi0`, `pi05`, `openvla_oft`,
-`ript_vla`, `x_vla` and `motus` to beating the mean action on held-out demonstrations after 600
-steps (and `motus` to beating a still video); `octo` and `ge_act` did not pass it, and the others
-have not been run through it yet. What does not work yet: published weights, the pretrained
-encoders, reinforcement learning after imitation, and training at full size.
+every input and every weight (`python -m pytest tests/recipes`). All can be trained at their tiny
+size by `wamjax train --config configs/recipe.py:NAME`. `tests/recipes/test_training.py` (slow)
+holds every one of them to beating the mean action on held-out demonstrations after 600 steps, and
+those that predict video to beating a still one. Laplace heads (`ript_vla`) and the quick start's
+flow can be rewarded in rollouts afterwards ([ript.md](ript.md)). What does not work yet: published
+weights, the pretrained encoders, and training at full size.
 
 In the tiny forms small networks stand in for the pretrained encoders and are trained with the rest
 (text: a byte-level encoder; image features: keypoints steered by the instruction); video tokens are
 patches of pixels instead of an autoencoder's latents, their change since the newest frame is
-denoised, and the network predicts it clean; actions before now are padding.
+denoised, the network predicts it clean, and their levels are drawn nearer to noise (shift times 5);
+a first block that no frame precedes is not scored; actions before now are padding.
 
 Where each action is denoised as a token of its own, training simulates that up to three actions are
 already under way (arXiv 2512.05964): they are seen clean, at level 0, and not scored. A chunk then

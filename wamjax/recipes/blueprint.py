@@ -177,7 +177,7 @@ class Blueprint:
         imagine: the phases that show the future, where a policy's program does not.
         shape: what the sequences were built for.
         walk: how the phases are walked.
-        learning: how it is trained; None while it is not trained on data yet.
+        learning: how it is trained.
     """
 
     model: WamConfig
@@ -189,7 +189,7 @@ class Blueprint:
     imagine: tuple[Phase, ...] = ()
     shape: Shape
     walk: Walk = Walk()
-    learning: Learning | None = None
+    learning: Learning
 
     def phases(self, imagine: bool = False) -> tuple[Phase, ...]:
         """The program, or the one that shows the future."""

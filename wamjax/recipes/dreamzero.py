@@ -56,7 +56,7 @@ SHAPES: dict[Size, Shape] = {
     ),
 }
 # width, feed-forward width, layers, heads, head_dim
-WIDTHS = {"full": (5120, 13824, 40, 40, 128), "tiny": (48, 96, 2, 2, 24)}
+WIDTHS = {"full": (5120, 13824, 40, 40, 128), "tiny": (96, 192, 2, 4, 24)}
 BLOCKS = {"full": 4, "tiny": 2}
 STEPS: dict[Form, int] = {"base": 16, "flash": 1}
 # Steps at which the network is asked; published as a number, which steps is not verified.

@@ -46,7 +46,7 @@ SHAPES: dict[Size, Shape] = {
 # (width, feed-forward width, heads, head_dim) of video and action; layers
 WIDTHS = {
     "full": ((2048, 8192, 32, 64), (512, 2048, 16, 32), 28),
-    "tiny": ((48, 96, 4, 12), (24, 48, 2, 12), 2),
+    "tiny": ((96, 192, 8, 12), (48, 96, 4, 12), 2),
 }
 VIDEO = ("video/clean", "video/noisy")
 ACTION = ("proprio/clean", "action/noisy")
@@ -59,8 +59,8 @@ TABLE: Visibility = (
 # First the video, then both at maximum video noise, on the actions alone.
 LEARNING = Learning(
     lessons=(
-        Lesson(name="video", fraction=0.4, losses=(("video", 1.0),)),
-        Lesson(name="action", fraction=0.6, losses=(("action", 1.0),), pins=(("video", 1.0),)),
+        Lesson(name="video", fraction=0.5, losses=(("video", 1.0),)),
+        Lesson(name="action", fraction=0.5, losses=(("action", 1.0),), pins=(("video", 1.0),)),
     ),
 )
 

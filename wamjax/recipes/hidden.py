@@ -38,7 +38,7 @@ SHAPES: dict[Size, Shape] = {
 # (width, feed-forward width, heads, head_dim, layers) of the action part
 WIDTHS = {
     "full": ((2048, 8192, 16, 128, 256), (19, 9), (512, 2048, 8, 64, 8)),
-    "tiny": ((48, 96, 2, 24, 8), (2, 1), (24, 48, 2, 12, 2)),
+    "tiny": ((96, 192, 4, 24, 8), (2, 1), (48, 96, 4, 12, 2)),
 }
 VIDEO = ("video/clean", "video/noisy")
 ACTION = ("proprio/clean", "action/noisy")
@@ -55,8 +55,8 @@ LEARNING = Learning(
         video=LevelLaw(law="logit_normal"), action=LevelLaw(law="beta", alpha=1.5, beta=1.0)
     ),
     lessons=(
-        Lesson(name="video", fraction=0.4, losses=(("video", 1.0),)),
-        Lesson(name="action", fraction=0.6, losses=(("action", 1.0),), train=(".*action.*",)),
+        Lesson(name="video", fraction=0.5, losses=(("video", 1.0),)),
+        Lesson(name="action", fraction=0.5, losses=(("action", 1.0),), train=(".*action.*",)),
     ),
 )
 

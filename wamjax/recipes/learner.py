@@ -15,7 +15,7 @@ from wamjax.codec.paint import read
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
-from wamjax.flow.levels import draw_levels
+from wamjax.flow.levels import LevelsConfig, draw_levels
 from wamjax.flow.loss import velocity_loss
 from wamjax.flow.losses import absolute_loss, laplace_law, laplace_loss, token_loss
 from wamjax.flow.path import corrupt, per_token, velocity
@@ -28,6 +28,8 @@ from wamjax.recipes.parts import call, pixels, to_uint8
 from wamjax.recipes.program import UnderWay, moved, noise_for, walk
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.scene import Reader, Scene
+
+PIXEL_SHIFT = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,14 +153,30 @@ class Learner:
         if segment.stream == "action":
             return self.reader.actions(scene, segment)
         clean = self.reader.change(scene, segment)
-        return clean, self.reader.present(scene, segment)[..., None]
+        real = self.reader.present(scene, segment)[..., None]
+        # Before the first block there is no picture that could have changed.
+        follows = self.learning.painted or self.reader.timeline.follows(segment)
+        return clean, real if follows else jnp.zeros_like(real)
+
+    @property
+    def _laws(self) -> LevelsConfig:
+        """The recipe's, with more of the video's levels near noise.
+
+        A patch of pixels still shows its picture where a latent of an autoencoder is noise, and
+        the network must learn the future without that (arXiv 2301.10972, 2403.03206).
+        """
+        levels = self.learning.levels
+        if self.learning.painted:
+            return levels
+        shift = PIXEL_SHIFT * levels.video.shift
+        return dataclasses.replace(levels, video=dataclasses.replace(levels.video, shift=shift))
 
     def _levels(self, lesson: Lesson, key: Key, rows: int) -> dict[str, Array]:
         learning = self.learning
         noisy = [s.stream for s in self.blueprint.training.segments if s.copy == "noisy"]
         counts = {stream: noisy.count(stream) for stream in dict.fromkeys(noisy)}
         segments = counts if learning.apart else {}
-        sigma = draw_levels(learning.levels, key, rows, streams=tuple(counts), segments=segments)
+        sigma = draw_levels(self._laws, key, rows, streams=tuple(counts), segments=segments)
         for stream, level in lesson.pins:
             sigma[stream] = jnp.full_like(sigma[stream], level)
         return sigma

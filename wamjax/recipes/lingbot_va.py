@@ -60,7 +60,7 @@ SHAPES: dict[Size, Shape] = {
 # (width, feed-forward width) of video and action; layers, heads, head_dim
 WIDTHS = {
     "full": ((3072, 14336), (768, 1536), (30, 24, 128)),
-    "tiny": ((48, 96), (24, 48), (2, 2, 12)),
+    "tiny": ((96, 192), (48, 96), (2, 4, 24)),
 }
 STREAMS: tuple[Stream, ...] = ("video", "action")
 TABLE: Visibility = (

@@ -44,8 +44,6 @@ class RecipeConfig:
         if self.form and self.form not in recipe.forms:
             known = ", ".join(recipe.forms) or "none"
             raise ValueError(f"form {self.form!r} does not exist; forms of {recipe.name}: {known}")
-        if self.blueprint.learning is None:
-            raise ValueError(f"{self.recipe} is not trained on data yet; see `wamjax recipes`")
         shape = self.blueprint.shape
         if self.image_size % shape.rows:
             raise ValueError(
@@ -70,7 +68,6 @@ class RecipeConfig:
     @property
     def learning(self) -> Learning:
         """How the recipe is trained."""
-        assert self.blueprint.learning is not None
         return self.blueprint.learning
 
     @property

@@ -25,7 +25,6 @@ def ript_vla(size: Size) -> Blueprint:
         dataclasses.replace(port, heads=2) if port.stream == "action" else port
         for port in parent.model.ports
     )
-    assert parent.learning is not None
     return dataclasses.replace(
         parent,
         model=dataclasses.replace(parent.model, ports=ports),

@@ -35,13 +35,7 @@ class Timeline:
 
     @property
     def learning(self) -> Learning:
-        """How the blueprint is trained.
-
-        Raises:
-            ValueError: it is not trained on data.
-        """
-        if self.blueprint.learning is None:
-            raise ValueError("this blueprint is not trained on data")
+        """How the blueprint is trained."""
         return self.blueprint.learning
 
     @functools.cached_property
@@ -114,7 +108,14 @@ class Timeline:
     def reference(self, segment: Segment) -> int:
         """Index of the newest frame before the segment's time block: what a change is counted from.
 
-        Before the first frame there is none, and the first one stands in.
+        Before the first frame there is none, and the first one stands in; see `follows`.
         """
+        return max(0, self._before(segment))
+
+    def follows(self, segment: Segment) -> bool:
+        """Whether a frame stands before the segment's time block, so that it can be predicted."""
+        return self._before(segment) >= 0
+
+    def _before(self, segment: Segment) -> int:
         same = [s for s in self._of("video") if s.copy != "clean" and s.block == segment.block]
-        return max(0, int(min(self.frames(s)[0] for s in same)) - 1)
+        return int(min(self.frames(s)[0] for s in same)) - 1

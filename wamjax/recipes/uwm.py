@@ -33,7 +33,7 @@ SHAPES: dict[Size, Shape] = {
     ),
 }
 # width, layers, heads, registers
-WIDTHS = {"full": (768, 12, 12, 8), "tiny": (48, 2, 2, 2)}
+WIDTHS = {"full": (768, 12, 12, 8), "tiny": (96, 2, 4, 2)}
 GIVEN = ("text/clean", "proprio/clean", "feature/clean", "register/clean")
 NOISY = ("video/noisy", "action/noisy")
 TABLE = sees(GIVEN, GIVEN) + sees(NOISY, (*GIVEN, *NOISY))
