@@ -41,6 +41,15 @@ def quick_to_compile() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", False)
 
 
+@pytest.fixture(scope="module")
+def one_device() -> Iterator[None]:
+    """A machine with one device: for modules that run whole commands and do not ask for shards."""
+    device = jax.devices()[:1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "devices", lambda *_: device)
+        yield
+
+
 @pytest.fixture(scope="session")
 def bridge_directory(shared_data: pathlib.Path) -> pathlib.Path:
     return shared_data / "octo_debug_bridge" / "bridge_dataset" / "1.0.0"

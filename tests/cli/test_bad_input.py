@@ -8,11 +8,11 @@ from tests.cli.made_data import make
 from wamjax.cli.main import main
 from wamjax.sim.manifest import build_manifest, save_manifest
 
-pytestmark = pytest.mark.usefixtures("quick_to_compile")
+pytestmark = pytest.mark.usefixtures("quick_to_compile", "one_device")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, one_device):
     folder = tmp_path_factory.mktemp("made")
     directory, config = make(folder)
     workdir = folder / "run"

@@ -10,6 +10,8 @@ import pytest
 from wamjax.codec.latent_action import LatentActions, dynamics_loss
 from wamjax.codec.quantise import code_counts, dead_share, restarted
 
+pytestmark = pytest.mark.usefixtures("quick_to_compile")
+
 KEYS = jax.random.split(jax.random.key(0), 6)
 BEFORE, AFTER = (jax.random.normal(key, (3, 6, 5)) for key in KEYS[:2])
 TEXT = jax.random.normal(KEYS[2], (3, 4, 7))
@@ -27,12 +29,13 @@ def built(stage: str):
 
 
 BUILT = {stage: built(stage) for stage in GIVEN}
+RUN = {stage: jax.jit(codec.apply) for stage, (codec, _) in BUILT.items()}
 
 
 @pytest.mark.parametrize("stage", GIVEN)
 def test_shapes_and_words(stage):
-    codec, weights = BUILT[stage]
-    made = jax.jit(codec.apply)(weights, *GIVEN[stage])
+    _, weights = BUILT[stage]
+    made = RUN[stage](weights, *GIVEN[stage])
     assert made.predicted.shape == AFTER.shape
     assert {*made.quantised} == {"irrelevant", stage}
     for found in made.quantised.values():
@@ -44,7 +47,7 @@ def test_shapes_and_words(stage):
 @pytest.mark.parametrize("stage", GIVEN)
 def test_the_words_are_all_that_the_decoder_knows_of_the_later_frame(stage):
     codec, weights = BUILT[stage]
-    made = codec.apply(weights, *GIVEN[stage])
+    made = RUN[stage](weights, *GIVEN[stage])
     words = {name: found.index for name, found in made.quantised.items()}
     told = GIVEN[stage][2:]
     decode = jax.jit(lambda words: codec.apply(weights, BEFORE, words, *told, method="decode"))
@@ -79,8 +82,8 @@ def test_both_frames_reach_the_slots_and_every_trained_weight_has_a_gradient(sta
 
 
 def test_the_loss_is_the_error_and_the_quantisers_terms():
-    codec, weights = BUILT["central"]
-    made = codec.apply(weights, *GIVEN["central"])
+    _, weights = BUILT["central"]
+    made = RUN["central"](weights, *GIVEN["central"])
     error = np.square(np.asarray(made.predicted - AFTER)).mean()
     terms = [float(found.loss) for found in made.quantised.values()]
     np.testing.assert_allclose(dynamics_loss(made, AFTER), error + sum(terms), rtol=1e-5)
@@ -122,7 +125,7 @@ def test_it_names_the_moves_that_it_is_shown():
         return before, before + 2 * moves[move], move
 
     before, after, _ = drawn(KEYS[5])
-    params = nn.unbox(codec.init(KEYS[3], before, after))
+    params = nn.unbox(jax.jit(codec.init)(KEYS[3], before, after))
     optimizer = optax.adam(5e-3)
     state = optimizer.init(params)
 
@@ -152,7 +155,7 @@ def test_it_names_the_moves_that_it_is_shown():
         if number % 25 == 24 and number < 200:
             params = restart(params, made, key)
     before, after, move = drawn(jax.random.key(9))
-    made = codec.apply(params, before, after)
+    made = jax.jit(codec.apply)(params, before, after)
     words = np.asarray(made.quantised["central"].index)[:, 0]
     owners = [{*np.asarray(move)[words == word].tolist()} for word in np.unique(words)]
     assert all(len(owner) == 1 for owner in owners), owners
