@@ -175,7 +175,7 @@ def small(patch: pytest.MonkeyPatch) -> None:
             ENVS[key] = build(task, cameras=("primary",), **options)
         return ENVS[key]
 
-    patch.setattr(demonstrations, "physics_jit", once_jit)
+    patch.setattr(demonstrations, "program_jit", once_jit)
     patch.setattr(drawing, "frames", drawn)
     patch.setattr(module, "TabletopEnv", environment)
     patch.setattr(module, "collect_from", lambda *a, **k: collect(*a, **k, batch=8))

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.eval import bench
 from wamjax.eval.bench_case import Case
 from wamjax.eval.plain_loop import (
@@ -77,7 +77,7 @@ def test_both_ways_of_stepping_give_the_same_states():
     ).env("c")
     spec = env.task.scene
     model = scene.build_physics_model(spec)
-    start = physics_jit(jax.vmap(env.reset_variant))(CASE.variants())
+    start = program_jit(jax.vmap(env.reset_variant))(CASE.variants())
     placed = placed_fixtures(spec, jax.device_get(start.info["setting"]))
     assert placed.shape == (3, len(spec.fixtures), 7)
     state = np.zeros((3, 1 + model.nq + model.nv))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.stepping import Physics
 from wamjax.sim.variants import Variant, make_variant
@@ -47,7 +47,7 @@ def play(env: TabletopEnv, ticks: int):
         end, records = jax.lax.scan(tick, start, actions)
         return start, end, records
 
-    return physics_jit(jax.vmap(one))
+    return program_jit(jax.vmap(one))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.sim.conftest import clean
 from wamjax.core.errors import UserError
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.sim import control, kinematics, rotations, scene
 from wamjax.sim.control import ACTION_FRAMES, DOWN, LONGEST_STEP, Command, find_frame
 from wamjax.sim.dynamics import LONGEST_DELAY
@@ -48,7 +48,7 @@ def said_in_four_ways():
             out[name] = jax.lax.scan(tick, start.replace(pipeline_state=world), actions)[1]
         return out
 
-    return physics_jit(jax.vmap(one))
+    return program_jit(jax.vmap(one))
 
 
 def test_the_same_motion_in_every_frame_is_the_same_trajectory(said_in_four_ways) -> None:
@@ -94,7 +94,7 @@ def followed():
             after = follow(ARM, PANDA.workspace, command, command.joints, numbers)
             return after, kinematics.tip_pose(ARM, after.joints)
 
-        return physics_jit(jax.vmap(one))
+        return program_jit(jax.vmap(one))
 
     return {name: program(name) for name in ACTION_FRAMES}
 

@@ -9,7 +9,7 @@ from brax.envs.wrappers import training
 
 from tests.sim.conftest import TICKS, WORLDS, clean, ones, stack
 from wamjax.core.errors import UserError
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.sim import physics, scene
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.tasks.registry import TASKS
@@ -35,7 +35,7 @@ def wrapped(reach: TabletopEnv):
         start = episode.reset(key[None])
         return start, jax.lax.scan(tick, start, moves)[1]
 
-    return physics_jit(run)
+    return program_jit(run)
 
 
 MOVES = np.random.default_rng(0).uniform(-1, 1, (TICKS, 7)).astype(np.float32)

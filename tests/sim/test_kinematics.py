@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.sim import drawing, kinematics, rotations, scene
 from wamjax.sim.control import DOWN
 from wamjax.sim.fixtures import FIXTURES
@@ -74,8 +74,8 @@ def test_drawn_bodies_stand_where_mujoco_puts_them(task: str, poses: np.ndarray)
         tips=jnp.zeros((1, 3)),
     )
     props = jnp.asarray(RNG.uniform(-0.5, 0.5, size=(spec.props, 3)), jnp.float32)
-    body_poses = physics_jit(jax.vmap(lambda q: drawing.body_poses(spec, q, layout, props)))
-    tips = physics_jit(jax.vmap(lambda q: kinematics.tip_pose(PANDA.arms[0], q)))(poses)
+    body_poses = program_jit(jax.vmap(lambda q: drawing.body_poses(spec, q, layout, props)))
+    tips = program_jit(jax.vmap(lambda q: kinematics.tip_pose(PANDA.arms[0], q)))(poses)
     positions = np.tile(model.qpos0, (len(poses), 1)).astype(np.float32)
     positions[:, where.arms[0]] = poses
     positions[:, where.fingers[0]] = RNG.uniform(0, 0.04, size=(len(poses), 2))
@@ -112,7 +112,7 @@ def test_inverse_kinematics_reaches_the_workspace() -> None:
         joints = kinematics.solve(arm, goal, jnp.asarray(panda.READY, jnp.float32), 20)
         return joints, kinematics.tip_pose(arm, joints)
 
-    joints, pose = physics_jit(jax.vmap(reach))(target)
+    joints, pose = program_jit(jax.vmap(reach))(target)
     np.testing.assert_allclose(pose.position, goals, atol=1e-3)
     np.testing.assert_allclose(np.abs(np.asarray(pose.turn) @ np.array(DOWN)), 1.0, atol=1e-4)
     assert np.all((joints > panda.LOWER) & (joints < panda.UPPER))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from brax.envs.base import Wrapper
 
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.sim.control import LARGEST_TURN, LONGEST_STEP
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.simulators import State
@@ -100,7 +100,7 @@ def test_ppo_learns_reach(capsys: pytest.CaptureFixture) -> None:
         start = env.reset_variant(clean_variant(seed))
         return jax.lax.scan(tick, start, None, length=18)[0].metrics["success"]
 
-    success = np.asarray(physics_jit(jax.vmap(one))(np.arange(WORLDS, dtype=np.int32)))
+    success = np.asarray(program_jit(jax.vmap(one))(np.arange(WORLDS, dtype=np.int32)))
     wins = int(success.sum())
     low, high = wilson(wins, WORLDS)
     with capsys.disabled():

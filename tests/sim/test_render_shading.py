@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.sim.random_worlds import KINDS, random_camera, random_scene
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.sim.render import (
     DIRECTIONAL,
     FAMILIES,
@@ -266,7 +266,7 @@ def test_supersampling_averages_finer_rays():
 def test_physics_programs_draw_the_same_picture():
     """The compiler option that physics needs changes no geom and hardly a colour."""
     one = draw(SCENE)
-    other = physics_jit(lambda scene: render(KINDS, scene, CAMERA, PIXELS, PIXELS))(SCENE)
+    other = program_jit(lambda scene: render(KINDS, scene, CAMERA, PIXELS, PIXELS))(SCENE)
     np.testing.assert_array_equal(one.geom, other.geom)
     np.testing.assert_allclose(one.rgb, other.rgb, atol=1e-4)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wamjax.core.errors import UserError
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.core.text import decode_text
 from wamjax.sim import instructions, scene
 from wamjax.sim.env import TabletopEnv
@@ -53,7 +53,7 @@ def source_success(name: str, count: int) -> np.ndarray:
         start = env.reset_variant(clean_variant(seed))
         return jax.lax.scan(tick, start, None, length=env.horizon)[0].metrics["success"]
 
-    return np.asarray(physics_jit(jax.vmap(one))(np.arange(count, dtype=np.int32))) > 0.5
+    return np.asarray(program_jit(jax.vmap(one))(np.arange(count, dtype=np.int32))) > 0.5
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_commands_arrive_late_and_complete(delay: float) -> None:
 
 def test_the_same_seeds_are_the_same_worlds(reach: Target) -> None:
     seeds = np.arange(6, dtype=np.int32)
-    states = physics_jit(jax.vmap(TabletopEnv("reach").reset_variant))(clean_variant(seeds))
+    states = program_jit(jax.vmap(TabletopEnv("reach").reset_variant))(clean_variant(seeds))
     said = []
 
     def look(seen):
@@ -199,11 +199,11 @@ def test_pictures_show_the_same_scene_with_another_look(with_pictures: Target) -
     theirs = with_pictures.play(seeds, record=True, ticks=1).frames
     assert theirs is not None
     env = with_pictures.env
-    program = physics_jit(jax.vmap(lambda v: env.observe(env.reset_variant(v)).frames))
+    program = program_jit(jax.vmap(lambda v: env.observe(env.reset_variant(v)).frames))
     ours = np.asarray(program(clean_variant(seeds)))[:, None, :, 0]
     assert theirs.shape == ours.shape == (4, 1, 2, 64, 64, 3)
     assert np.abs(theirs.astype(int) - ours).mean() > 15
-    states = physics_jit(jax.vmap(env.reset_variant))(clean_variant(seeds))
+    states = program_jit(jax.vmap(env.reset_variant))(clean_variant(seeds))
     named = np.asarray(states.info["setting"].palette)[:, 0]
     for world in range(4):
         rgb = np.array(instructions.COLOURS[named[world]][1])

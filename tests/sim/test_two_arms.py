@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.sim import control, drawing, instructions, kinematics, rotations, scene
 from wamjax.sim.axes import AXES, find_axis
 from wamjax.sim.env import TabletopEnv
@@ -52,7 +52,7 @@ def test_drawn_bodies_stand_where_mujoco_puts_them() -> None:
         ]
         return drawing.body_poses(SPEC, position, setting.layout, setting.props), tips
 
-    (places, turns), tips = physics_jit(jax.vmap(poses))(positions)
+    (places, turns), tips = program_jit(jax.vmap(poses))(positions)
     still = np.asarray(model.body_mocapid) < 0
     for index, position in enumerate(positions):
         data.qpos[:] = position
@@ -117,7 +117,7 @@ def test_inverse_kinematics_reaches_the_common_workspace_pointing_down() -> None
             pose = kinematics.tip_pose(arm, joints)
             return joints, pose, hand_yaw(pose)
 
-        joints, pose, turned = physics_jit(jax.vmap(reach))(goals, yaws)
+        joints, pose, turned = program_jit(jax.vmap(reach))(goals, yaws)
         np.testing.assert_allclose(pose.position, goals, atol=1e-3)
         np.testing.assert_allclose(turned, yaws, atol=2e-3)
         assert np.all((joints > arm.lower) & (joints < arm.upper))
@@ -150,7 +150,7 @@ def test_experts_solve_and_stillness_does_not(name: str) -> None:
         return end.metrics
 
     seeds = np.arange(2 * WORLDS, dtype=np.int32) % WORLDS
-    end = physics_jit(jax.vmap(one))(seeds, np.arange(2 * WORLDS) < WORLDS)
+    end = program_jit(jax.vmap(one))(seeds, np.arange(2 * WORLDS) < WORLDS)
     success, mode = np.asarray(end["success"]), np.asarray(end["mode"])
     assert success[:WORLDS].mean() > 0.95
     assert success[WORLDS:].sum() == 0.0
@@ -161,7 +161,7 @@ def test_experts_solve_and_stillness_does_not(name: str) -> None:
 
 def test_both_arms_and_the_stick_are_in_the_pictures() -> None:
     env = TabletopEnv("handover", physics="c", image_size=64)
-    frames = physics_jit(lambda seed: env.observe(env.reset_variant(clean_variant(seed))))(0).frames
+    frames = program_jit(lambda seed: env.observe(env.reset_variant(clean_variant(seed))))(0).frames
     assert frames.shape == (3, 1, 64, 64, 3)
     assert all(frame.std() > 8 for frame in np.asarray(frames, np.float32))
 
@@ -176,7 +176,7 @@ def test_perturbed_layouts_stay_on_the_table() -> None:
         return setting.layout.blocks, setting.props
 
     seeds = np.arange(WORLDS, dtype=np.int32)
-    many = physics_jit(jax.vmap(layout, in_axes=(None, 0)))
+    many = program_jit(jax.vmap(layout, in_axes=(None, 0)))
     half = np.array(VIPERX.table.half[:2])
     for sub_axis in ("jitter", "moved"):
         blocks, _ = many(np.int32(names.index(sub_axis)), seeds)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim.conftest import stack
 from wamjax.core.errors import UserError
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.core.text import decode_text
 from wamjax.sim import scene
 from wamjax.sim.axes import (
@@ -77,7 +77,7 @@ def worlds():
         return env.observe(state), state.info["setting"], state.pipeline_state.body
 
     rows = stack([make_variant(axis, sub, level, SEED) for axis, sub, level in ROWS])
-    return jax.tree.map(np.asarray, physics_jit(jax.vmap(look))(rows))
+    return jax.tree.map(np.asarray, program_jit(jax.vmap(look))(rows))
 
 
 def of(axis: str | None, sub: str | None, level: int) -> int:
@@ -267,7 +267,7 @@ def test_distractors_stand_beside_cubes_and_spot() -> None:
         setting = env.reset_variant(variant).info["setting"]
         return setting.props[:, :2], setting.layout
 
-    props, layout = physics_jit(jax.vmap(places))(seeds)
+    props, layout = program_jit(jax.vmap(places))(seeds)
     keep = np.concatenate([layout.blocks[:, :, :2], layout.marks], axis=1)
     gaps = np.linalg.norm(np.asarray(props)[:, :, None] - keep[:, None], axis=-1)
     assert np.quantile(gaps.min(axis=(1, 2)), 0.05) > 0.05

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wamjax.core.errors import UserError
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.core.text import decode_text
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.robots.registry import find_robot
@@ -72,7 +72,7 @@ def test_the_same_seeds_are_the_same_worlds_as_everywhere(env: TabletopVectorEnv
     for name in observation:
         np.testing.assert_array_equal(observation[name], again[name])
     ours = TabletopEnv("reach", physics="c", image_size=24)
-    program = physics_jit(jax.vmap(lambda v: ours.observe(ours.reset_variant(v))))
+    program = program_jit(jax.vmap(lambda v: ours.observe(ours.reset_variant(v))))
     seen = program(clean_variant(np.arange(7, 11, dtype=np.int32)))
     np.testing.assert_array_equal(observation["frames"], np.asarray(seen.frames)[:, :, 0])
     np.testing.assert_array_equal(observation["instruction"], np.asarray(seen.text))

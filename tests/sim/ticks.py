@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests.sim.conftest import stack
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.variants import Variant
 
@@ -25,12 +25,12 @@ class Ticks:
 
     def __init__(self, env: TabletopEnv, worlds: int):
         self.env, self.worlds = env, worlds
-        self.start = physics_jit(jax.vmap(env.reset_variant))
+        self.start = program_jit(jax.vmap(env.reset_variant))
 
         def one(state, action, expert):
             return env.step(state, jnp.where(expert, env.expert(state), action))
 
-        self.step = physics_jit(jax.vmap(one))
+        self.step = program_jit(jax.vmap(one))
         self.tips = jax.jit(jax.vmap(lambda state: env.situation(state).tip.position))
 
     def reset(self, variants: list[Variant]):

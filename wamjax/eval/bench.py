@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wamjax.core.records import Observation
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.core.tree import count_parameters
 from wamjax.core.typing import Array, Key, Params
 from wamjax.eval.bench_case import SPREAD, Case
@@ -175,7 +175,7 @@ def scripted(env: TabletopEnv, horizon: int) -> Callable[[Variant], dict[str, An
             "frames": env.observe(state).frames,
         }
 
-    return physics_jit(jax.vmap(one))
+    return program_jit(jax.vmap(one))
 
 
 def first_plan(
@@ -190,7 +190,7 @@ def first_plan(
         think = thinker(policy.act, policy.replan, weights, env.observe)
         return think(jax.vmap(env.reset_variant)(variants), keys)
 
-    return physics_jit(run)
+    return program_jit(run)
 
 
 def compare(ours: Ours, loop: LoopProcess) -> Check:

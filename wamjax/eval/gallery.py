@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from wamjax.core.records import Observation
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.core.text import decode_text
 from wamjax.core.typing import Array, Params
 from wamjax.eval.outcome import NEVER, Outcome
@@ -149,7 +149,7 @@ def _draw(place: Worlds, outcome: Outcome, trace: Trace, size: int, count: int =
     rows = np.arange(len(steps))[:, None]
     states = jax.tree.map(lambda leaf: leaf[rows, steps], trace.states)
     camera = place.env.cameras[0]
-    draw = physics_jit(jax.vmap(jax.vmap(lambda state: place.env.render(state, camera, size))))
+    draw = program_jit(jax.vmap(jax.vmap(lambda state: place.env.render(state, camera, size))))
     return np.asarray(jax.device_get(draw(states)))
 
 
@@ -217,7 +217,7 @@ def _foresight(
     plans = trace.seen.frames.shape[1]
     first = jax.tree.map(lambda leaf: leaf[:count], trace.seen)
     plans_of_one = jax.vmap(one, in_axes=(None, 0, None, 0))
-    run = jax.jit(jax.vmap(plans_of_one, in_axes=(None, 0, 0, None)))
+    run = program_jit(jax.vmap(plans_of_one, in_axes=(None, 0, 0, None)))
     predicted = np.asarray(run(weights, first, seeds[:count], np.arange(plans)))
     pairs = comparable(plans, policy.replan, policy.frame_stride, predicted.shape[2])
     if not pairs:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Array, Key, Params, PyTree
 from wamjax.eval.rollout import episodes, viewer
 from wamjax.eval.worlds import Env
@@ -62,7 +62,7 @@ def play_groups(policy: Policy, law: Law, env: Env, horizon: int, one: PyTree) -
         outcome, trace = episodes(think, env, horizon, policy.replan, variants, keys)
         return outcome.success, outcome.steps_to_success, trace.seen  # pyright: ignore
 
-    return physics_jit(run)
+    return program_jit(run)
 
 
 def training_seeds(seed: int, iteration: int, task: int, attempt: int, count: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Params, PyTree
 from wamjax.eval.rollout import viewer
 from wamjax.eval.worlds import Env
@@ -61,4 +62,4 @@ def chunk_latency(
     _, shapes = viewer(policy, env, variant)
     seen = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape), leaf.dtype), shapes)
     weights = jax.device_put(weights, jax.devices()[0])
-    return latency(jax.jit(policy.act), weights, seen, jax.random.key(0), repeats=repeats)
+    return latency(program_jit(policy.act), weights, seen, jax.random.key(0), repeats=repeats)

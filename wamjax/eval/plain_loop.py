@@ -33,7 +33,7 @@ import mujoco.rollout
 import numpy as np
 
 from wamjax.core.records import Observation
-from wamjax.core.runtime import enable_compile_cache, physics_jit
+from wamjax.core.runtime import enable_compile_cache, program_jit
 from wamjax.core.typing import Array
 from wamjax.eval.bench_case import Case
 from wamjax.eval.rollout import plan_key, thinker
@@ -296,10 +296,10 @@ class PlainLoop:
             keys = jax.vmap(plan_key, in_axes=(None, 0, None))(key, seeds, plan)
             return thinker(self.policy.act, self.replan, weights, lambda one: one)(seen, keys)[0]
 
-        self.reset = physics_jit(jax.vmap(env.reset_variant))
-        self.command = physics_jit(jax.vmap(command))
-        self.score = physics_jit(jax.vmap(score))
-        self.think = physics_jit(think)
+        self.reset = program_jit(jax.vmap(env.reset_variant))
+        self.command = program_jit(jax.vmap(command))
+        self.score = program_jit(jax.vmap(score))
+        self.think = program_jit(think)
         start = self.reset(case.variants())
         settings: Setting = jax.device_get(start.info["setting"])
         self.painter = Painter(spec, settings, case.cameras, case.size)

@@ -27,7 +27,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wamjax.core.errors import UserError
 from wamjax.core.records import Observation
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.core.typing import AnyArray, Array, Key, Params, PyTree
 from wamjax.eval.outcome import Outcome, begin, latch
 from wamjax.eval.worlds import Env, take
@@ -292,7 +292,7 @@ def rollout(
     started = time.monotonic()
     everywhere = (replicated, replicated, replicated)
     program = (
-        physics_jit(
+        program_jit(
             run,
             in_shardings=(*everywhere, worlds, replicated),
             out_shardings=worlds,

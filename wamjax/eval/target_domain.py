@@ -15,6 +15,7 @@ import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.core.records import Observation
+from wamjax.core.runtime import program_jit
 from wamjax.core.text import decode_text
 from wamjax.core.typing import AnyArray, Array, Key, Params
 from wamjax.eval.gallery import Gallery, Strip, cause, spread_failures, telling
@@ -218,7 +219,8 @@ def film_target(
         last = np.where(played.success, played.steps_to_success, place.horizon) - 1
         steps = np.linspace(0, last, count).round().astype(int).T
         texts = take(place.variants, worlds)
-        said = jax.jit(jax.vmap(lambda v: place.env.reset_variant(v).info["setting"].text))(texts)
+        told = jax.vmap(lambda variant: place.env.reset_variant(variant).info["setting"].text)
+        said = program_jit(told)(texts)
         for slot, world in enumerate(worlds):
             strips.append(
                 Strip(
@@ -252,4 +254,4 @@ def _batched(policy: Policy) -> Act:
         batch = jax.tree.map(lambda leaf: leaf[None], seen)
         return policy.act(weights, batch, plan_key(key, seed, plan))[0]
 
-    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, None, None)))
+    return program_jit(jax.vmap(one, in_axes=(None, 0, 0, None, None)))

@@ -1,4 +1,4 @@
-"""Tapped video models: mimic-video (arXiv 2512.15692) and DiT4DiT (arXiv 2603.10448).
+"""Tapped video models: DiT4DiT (arXiv 2603.10448) and mimic-video (arXiv 2512.15692).
 
     low      the layers of Cosmos-Predict2-2B up to the tap, over the first frame and the future
     high     the layers above it, needed for the video loss alone
@@ -6,9 +6,13 @@
 
 The video stays at one noise level while the actions walk; at test time it passes once, and the
 layers above the tap do not run at all.
+
+    form         trained
+    dit4dit      video and actions together, end to end
+    mimic_video  the video first; then the actions, on a frozen tap
 """
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Cross, Expert, Port, Stack, Take, WamConfig
@@ -19,6 +23,7 @@ from wamjax.recipes.backbones import COSMOS_ROTARY, LINE_ROTARY, WAN_CLOCK, cosm
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
 from wamjax.recipes.objectives import sees
 
+Form = Literal["dit4dit", "mimic_video"]
 SHAPES: dict[Size, Shape] = {
     "full": Shape(
         words=512,
@@ -50,15 +55,19 @@ TABLE: Visibility = (
     *sees(ACTION, ACTION),
     *((query, key, "all") for query in ACTION for key in VIDEO),
 )
-LEARNING = Learning(
-    levels=LevelsConfig(
-        video=LevelLaw(law="logit_normal"), action=LevelLaw(law="beta", alpha=1.5, beta=1.0)
-    ),
-    lessons=(
-        Lesson(name="video", fraction=0.5, losses=(("video", 1.0),)),
-        Lesson(name="action", fraction=0.5, losses=(("action", 1.0),), train=(".*action.*",)),
-    ),
+LEVELS = LevelsConfig(
+    video=LevelLaw(law="logit_normal"), action=LevelLaw(law="beta", alpha=1.5, beta=1.0)
 )
+LEARNING: dict[Form, Learning] = {
+    "dit4dit": Learning(levels=LEVELS, lessons=(Lesson(losses=(("video", 4.0), ("action", 1.0))),)),
+    "mimic_video": Learning(
+        levels=LEVELS,
+        lessons=(
+            Lesson(name="video", fraction=0.5, losses=(("video", 1.0),)),
+            Lesson(name="action", fraction=0.5, losses=(("action", 1.0),), train=(".*action.*",)),
+        ),
+    ),
+}
 
 
 def model(size: Size) -> WamConfig:
@@ -105,7 +114,7 @@ def model(size: Size) -> WamConfig:
     )
 
 
-def hidden(size: Size) -> Blueprint:
+def hidden(size: Size, form: Form = "dit4dit") -> Blueprint:
     """The policy: one pass below the tap, then ten steps of the action part."""
     shape = SHAPES[size]
     grid = shape.grid
@@ -120,7 +129,7 @@ def hidden(size: Size) -> Blueprint:
     action = Segment(stream="action", copy="noisy", frames=shape.chunk, start=1, block=1)
     return Blueprint(
         shape=shape,
-        learning=LEARNING,
+        learning=LEARNING[form],
         imagine=(Phase(segments=(future,), levels=(("video", 1.0, 0.0),), steps=10),),
         model=model(size),
         features=(
@@ -140,15 +149,18 @@ RECIPES = (
         name="hidden",
         kind="WAM",
         coupling="tap_cross",
-        objective="two_stage (video, then actions on a frozen tap)",
-        source="arXiv 2512.15692 (mimic-video), arXiv 2603.10448 (DiT4DiT)",
+        objective="joint, or two_stage on a frozen tap (mimic_video)",
+        source="arXiv 2603.10448 (DiT4DiT), arXiv 2512.15692 (mimic-video)",
         parts="Cosmos-Predict2-2B and the action part",
         published=None,
         deviations=(
             "Sizes of the action part are not published in what was read: 8 layers of 512.",
+            "DiT4DiT draws the noise level of what is tapped apart from that of the video loss; "
+            "here one pass and one level serve both.",
             "The tap stands behind layer 19 of 28.",
             "Cosmos' extra input channels (condition mask, padding mask) are not there.",
         ),
+        forms=get_args(Form),
         build=hidden,
     ),
 )

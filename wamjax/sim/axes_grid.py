@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from wamjax.core.runtime import enable_compile_cache, physics_jit
+from wamjax.core.runtime import enable_compile_cache, program_jit
 from wamjax.core.text import decode_text
 from wamjax.sim.axes import SEVERITIES
 from wamjax.sim.env import TabletopEnv
@@ -57,7 +57,7 @@ def grid_of(task: str, seed: int, size: int = 144, camera: str = "primary") -> I
         return env.render(state, camera, size), state.info["setting"].text
 
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variants)
-    pictures, texts = jax.device_get(physics_jit(jax.vmap(draw))(stacked))
+    pictures, texts = jax.device_get(program_jit(jax.vmap(draw))(stacked))
     return _sheet(rows, pictures, [decode_text(text) for text in texts], size)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.core.records import Episode
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.core.text import decode_text
 from wamjax.core.typing import Array
 from wamjax.sim.env import TabletopEnv
@@ -153,7 +153,7 @@ def program_of(env: TabletopEnv) -> Callable[..., dict[str, Array]]:
     def one(seed: Array, noise: Array) -> dict[str, Array]:
         return demonstrate(env, clean_variant(seed), noise)
 
-    return physics_jit(jax.vmap(one, in_axes=(0, None)))
+    return program_jit(jax.vmap(one, in_axes=(0, None)))
 
 
 def _episode(env: TabletopEnv, out: dict[str, np.ndarray], world: int, seed: int) -> Episode:
@@ -195,7 +195,7 @@ def expert_successes(env: TabletopEnv, worlds: int, *, batch: int = 128) -> np.n
         start = env.reset_variant(clean_variant(seed))
         return jax.lax.scan(tick, start, None, length=env.horizon)[0].metrics["success"] > 0.5
 
-    program = physics_jit(jax.vmap(one))
+    program = program_jit(jax.vmap(one))
     out = []
     for first in range(0, worlds, batch):
         seeds = np.arange(first, first + batch, dtype=np.int32)

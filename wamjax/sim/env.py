@@ -67,7 +67,7 @@ class TabletopEnv(Env):
 
     `step` ends an episode (done = 1) at success and when the physics diverged; the time limit is
     the caller's (`env.horizon` control ticks, or brax's EpisodeWrapper). Compile the outermost
-    program with `core.runtime.physics_jit`.
+    program with `core.runtime.program_jit`.
 
     Args:
         task: by name, or a record.

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from wamjax.core.progress import Progress
-from wamjax.core.runtime import enable_compile_cache, physics_jit
+from wamjax.core.runtime import enable_compile_cache, program_jit
 from wamjax.core.text import decode_text
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.simulators import State
@@ -40,12 +40,12 @@ def strip_of(task: str, seed: int, size: int = 128) -> Image.Image:
         end, states = jax.lax.scan(tick, start, None, length=env.horizon)
         return jax.tree.map(lambda rows, last: jax.numpy.append(rows, last[None], 0), states, end)
 
-    states = physics_jit(play)(np.int32(seed))
+    states = program_jit(play)(np.int32(seed))
     success = np.asarray(states.metrics["success"])
     last = int(np.argmax(success)) if success.any() else env.horizon
     steps = np.linspace(0, last, PICTURES).round().astype(int)
     chosen = jax.tree.map(lambda leaf: leaf[steps], states)
-    pictures = np.asarray(physics_jit(jax.vmap(lambda s: env.render(s, "primary", size)))(chosen))
+    pictures = np.asarray(program_jit(jax.vmap(lambda s: env.render(s, "primary", size)))(chosen))
     text = decode_text(np.asarray(states.info["setting"].text)[0])
     sheet = Image.new("RGB", (PICTURES * (size + GAP), HEADER + size + GAP), color=PAPER)
     label = f"{task}: {text} ({last / env.control_hz:.1f} s)"

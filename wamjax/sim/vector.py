@@ -19,7 +19,7 @@ import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.core.records import Observation
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Array
 from wamjax.sim import scene
 from wamjax.sim.control import LARGEST_TURN, LONGEST_STEP, ActionFrame
@@ -109,10 +109,10 @@ class TabletopVectorEnv(VectorEnv):
         self._state: State | None = None
         self._over = np.zeros(num_envs, bool)
         self._ticks = np.zeros(num_envs, np.int32)
-        self._begin = physics_jit(self._reset_all)
-        self._advance = physics_jit(self._step_all)
-        self._expert = physics_jit(jax.vmap(self.env.expert))
-        self._picture = physics_jit(
+        self._begin = program_jit(self._reset_all)
+        self._advance = program_jit(self._step_all)
+        self._expert = program_jit(jax.vmap(self.env.expert))
+        self._picture = program_jit(
             jax.vmap(lambda state: self.env.render(state, self.env.cameras[0]))
         )
 

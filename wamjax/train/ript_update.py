@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Array, Key, Params
 from wamjax.parallel.shardings import replicated
 from wamjax.train.experience import Experience, LogProbs
@@ -103,7 +104,7 @@ def make_update(log_probs: LogProbs, plan: Plan, config: RiptConfig) -> Any:
         return after, {name: jnp.asarray(value, jnp.float32) for name, value in row.items()}
 
     whole = replicated(plan.mesh)
-    return jax.jit(
+    return program_jit(
         update,
         in_shardings=(plan.shardings, whole, whole),
         out_shardings=(plan.shardings, whole),

@@ -15,6 +15,7 @@ import optax
 from jax.sharding import NamedSharding
 
 from wamjax.core.records import Batch
+from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Array, Key, Params
 from wamjax.parallel.shardings import replicated
 from wamjax.train.augment import AugmentConfig, augment
@@ -83,7 +84,7 @@ def make_step(
         return after, {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
 
     whole = replicated(plan.mesh)
-    return jax.jit(
+    return program_jit(
         train_step,
         in_shardings=(plan.shardings, rows, whole),
         out_shardings=(plan.shardings, whole),

@@ -20,7 +20,7 @@ import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.core.records import Observation
-from wamjax.core.runtime import physics_jit
+from wamjax.core.runtime import program_jit
 from wamjax.core.typing import AnyArray, Array
 from wamjax.sim import drawing, instructions, physics, rotations, scene
 from wamjax.sim.axes import AXES
@@ -100,11 +100,11 @@ class Target:
             task, image_size=image_size, cameras=cameras, action=action, text_length=text_length
         )
         self.action: ActionFrame = action
-        self._begin = physics_jit(jax.vmap(self._reset))
-        self._tell = physics_jit(jax.vmap(self._command))
-        self._expert = physics_jit(jax.vmap(self.env.expert))
-        self._judge = physics_jit(jax.vmap(self._after))
-        self._feel = physics_jit(jax.vmap(self.env.proprio))
+        self._begin = program_jit(jax.vmap(self._reset))
+        self._tell = program_jit(jax.vmap(self._command))
+        self._expert = program_jit(jax.vmap(self.env.expert))
+        self._judge = program_jit(jax.vmap(self._after))
+        self._feel = program_jit(jax.vmap(self.env.proprio))
         self._pool = Pool(processes, reality)
 
     @property
