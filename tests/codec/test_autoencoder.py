@@ -1,5 +1,7 @@
 """The autoencoder is causal, fits its interface, and learns to reconstruct."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import optax
 import pytest
 
 from wamjax.codec.autoencoder import Autoencoder, reconstruction_loss
+from wamjax.core.runtime import once_jit
 from wamjax.core.tree import count_parameters
 
 FRAMES = jax.random.uniform(jax.random.key(0), (2, 9, 16, 24, 3), minval=-1.0)
@@ -16,15 +19,16 @@ REAL = jnp.ones((2, 9), bool)
 
 def codec_and_weights(temporal: int):
     codec = Autoencoder(temporal=temporal, channels=8, width=16)
-    weights = jax.jit(codec.init)(jax.random.key(1), FRAMES)
+    weights = once_jit(codec.init)(jax.random.key(1), FRAMES)
     return codec, nn.unbox(weights)
 
 
 @pytest.mark.parametrize("temporal", [1, 4])
 def test_later_frames_leave_earlier_latents_and_pictures_bit_equal(temporal):
     codec, weights = codec_and_weights(temporal)
-    encode = jax.jit(lambda x: codec.apply(weights, x, method="encode"))
-    decode = jax.jit(lambda z: codec.apply(weights, z, method="decode"))
+    run = jax.jit(codec.apply, static_argnames="method")
+    encode = functools.partial(run, weights, method="encode")
+    decode = functools.partial(run, weights, method="decode")
     latents = encode(FRAMES)
     assert latents.shape[1:] == codec.latent_shape(9, 16, 24)
     pictures = np.asarray(decode(latents))

@@ -8,7 +8,7 @@ from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
 from wamjax.recipes.timeline import Timeline
 
-# name -> (frames up to now, frames after now)
+# name -> (frames up to now, frames after now); UniVLA's latent words look on to the chunk's end
 NEEDS = {
     "pi0": (1, 0), "pi05": (1, 0), "openvla_oft": (1, 0), "x_vla": (1, 0), "octo": (2, 0),
     "motus": (1, 2), "ge_act": (2, 2), "cosmos_policy": (1, 1), "lingbot_va": (2, 2),
@@ -19,8 +19,8 @@ NEEDS = {
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_frames_needed(name):
-    line = Timeline(tiny(name, None))
-    assert (line.history, line.future) == NEEDS[name]
+    config = RecipeConfig(recipe=name)
+    assert (config.history, config.future) == NEEDS[name]
 
 
 def test_every_recipe_can_be_trained_on_windows():

@@ -20,18 +20,24 @@ from wamjax.recipes.blueprint import Blueprint
 from wamjax.recipes.network import values_shape
 from wamjax.recipes.program import noise_for, walk
 
+BLOCK = 2**20
+"""Draws that stand in every leaf."""
+
 
 def random_weights(blueprint: Blueprint, seed: int = 0) -> Params:
-    """Weights of a small normal law in the blueprint's type, made on the device leaf by leaf."""
-    leaves, structure = jax.tree.flatten(weight_shapes(blueprint))
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    return jax.tree.unflatten(
-        structure,
-        [
-            0.02 * jax.random.normal(key, leaf.shape, leaf.dtype)
-            for key, leaf in zip(keys, leaves, strict=True)
-        ],
-    )
+    """Weights of a small normal law in the blueprint's type, drawn on the host.
+
+    A block of draws is repeated through every leaf: nothing is compiled for a shape, and billions
+    of weights take seconds.
+    """
+    rng = np.random.default_rng(seed)
+    block = (0.02 * rng.standard_normal(BLOCK)).astype(np.float32)
+
+    def draw(leaf: jax.ShapeDtypeStruct) -> Array:
+        begun = np.roll(block, rng.integers(BLOCK)).astype(leaf.dtype)
+        return jax.device_put(np.resize(begun, leaf.shape))
+
+    return jax.tree.map(draw, weight_shapes(blueprint))
 
 
 def random_values(blueprint: Blueprint, rows: int, seed: int = 0) -> dict[Segment, Array]:

@@ -43,7 +43,7 @@ SHAPES: dict[Size, Shape] = {
 # (width, feed-forward width, heads, head_dim, layers) of the action part
 WIDTHS = {
     "full": ((2048, 8192, 16, 128, 256), (19, 9), (512, 2048, 8, 64, 8)),
-    "tiny": ((96, 192, 4, 24, 8), (2, 1), (48, 96, 4, 12, 2)),
+    "tiny": ((96, 192, 4, 24, 8), (2, 1), (64, 128, 4, 16, 2)),
 }
 VIDEO = ("video/clean", "video/noisy")
 ACTION = ("proprio/clean", "action/noisy")
@@ -59,7 +59,7 @@ LEVELS = LevelsConfig(
     video=LevelLaw(law="logit_normal"), action=LevelLaw(law="beta", alpha=1.5, beta=1.0)
 )
 LEARNING: dict[Form, Learning] = {
-    "dit4dit": Learning(levels=LEVELS, lessons=(Lesson(losses=(("video", 4.0), ("action", 1.0))),)),
+    "dit4dit": Learning(levels=LEVELS, lessons=(Lesson(losses=(("video", 2.0), ("action", 1.0))),)),
     "mimic_video": Learning(
         levels=LEVELS,
         lessons=(

@@ -1,5 +1,6 @@
 """The network of a blueprint: its shapes, its weights, its size."""
 
+import functools
 import math
 from typing import Any
 
@@ -47,6 +48,7 @@ def initial(blueprint: Blueprint, key: Key) -> Params:
     ]
 
 
+@functools.cache
 def shapes(blueprint: Blueprint) -> Any:
     """The tree of weights as shapes, without making them; of any size."""
     return nn.unbox(jax.eval_shape(lambda key: initial(blueprint, key), jax.random.key(0)))
