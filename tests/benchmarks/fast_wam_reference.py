@@ -5,6 +5,8 @@ text and proprio by cross-attention. Keys and values of the first frame and of t
 once for sampling, as ours are.
 """
 
+import dataclasses
+
 import numpy as np
 import torch
 from diffusers.models.transformers.transformer_wan import WanAttention, WanTransformerBlock
@@ -26,7 +28,8 @@ SHAPE = Shape(
     proprio=8,
 )
 WIDTHS: Widths = ((256, 1024), (128, 512), (6, 4, 64))
-BLUEPRINT: Blueprint = assembled(SHAPE, WIDTHS, "first_frame")
+_usual: Blueprint = assembled(SHAPE, WIDTHS, "first_frame")
+BLUEPRINT = dataclasses.replace(_usual, model=dataclasses.replace(_usual.model, remat="dots"))
 FREQUENCIES = 256
 
 

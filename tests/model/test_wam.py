@@ -99,6 +99,30 @@ def test_every_input_has_a_gradient():
         assert jnp.abs(gradient).max() > 0, segment.kind
 
 
+def test_what_is_made_anew_backward_changes_no_gradient():
+    _, params, tokens, sigma, _ = built("mot")
+
+    def slopes_and_kept(remat):
+        model = toy("mot", remat=remat)[0]
+
+        def total(params):
+            out = model.apply(params, LAYOUT, tokens, sigma, method="denoise")
+            return sum(jnp.square(x).sum() for x in out.values())
+
+        kept = jax.eval_shape(lambda params: jax.vjp(total, params)[1], params)
+        return jax.jit(jax.grad(total))(params), sum(leaf.size for leaf in jax.tree.leaves(kept))
+
+    wanted, everything = slopes_and_kept("none")
+    counts = [everything]
+    for remat in ("dots", "full"):
+        slopes, kept = slopes_and_kept(remat)
+        counts.append(kept)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), slopes, wanted
+        )
+    assert counts[0] > counts[1] > counts[2]
+
+
 def test_tokens_and_latents_are_inverse():
     latents = jax.random.normal(jax.random.key(0), (2, 3, 4, 6, 5))
     tokens = tokens_from_latents(latents, 2)

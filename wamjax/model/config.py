@@ -28,6 +28,7 @@ QkNorm = Literal["none", "head", "full"]
 Embed = Literal["linear", "mlp", "timed", "timed_linear", "words", "as_is"]
 Head = Literal["none", "modulated", "table", "plain", "residual"]
 Positions = Literal["grid", "line", "none"]
+Remat = Literal["none", "dots", "full"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,7 +218,8 @@ class WamConfig:
         ports: at least one per stream.
         patch: side of the square of latents that makes one video token.
         dtype: compute type of the matrix products; weights, norms and softmax stay float32.
-        remat: recompute each layer in the backward pass.
+        remat: what the backward pass makes anew in each layer: nothing, all but the results of
+            contractions (norms, activations and softmax are cheaper to make than to keep), or all.
 
     Raises:
         ValueError: names that are used twice, or that nothing has.
@@ -227,7 +229,7 @@ class WamConfig:
     ports: tuple[Port, ...]
     patch: int = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
-    remat: bool = False
+    remat: Remat = "none"
 
     def __post_init__(self) -> None:
         names = [stack.name for stack in self.stacks]

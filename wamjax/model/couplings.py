@@ -7,7 +7,7 @@ which is what an ablation wants.
 import dataclasses
 from typing import Literal, assert_never
 
-from wamjax.model.config import Cross, Expert, Port, Rotary, Stack, WamConfig
+from wamjax.model.config import Cross, Expert, Port, Remat, Rotary, Stack, WamConfig
 
 Coupling = Literal["trunk", "mot", "layer_cross", "tap_cross"]
 
@@ -39,7 +39,7 @@ def coupled(
     *,
     patch: int = 1,
     dtype: Literal["float32", "bfloat16"] = "float32",
-    remat: bool = False,
+    remat: Remat = "none",
 ) -> WamConfig:
     """A model with that coupling; text, features and proprio stand in the trunk's sequence."""
     trunk = Expert(name="trunk", width=size.width, mlp=size.mlp_ratio * size.width)

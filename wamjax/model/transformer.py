@@ -5,11 +5,17 @@ from typing import Any
 
 import flax.linen as nn
 import flax.struct
+import jax
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array
 from wamjax.model.block import Block, KeyValue, Noise, Sight
-from wamjax.model.config import Stack
+from wamjax.model.config import Remat, Stack
+
+KEPT = {
+    "dots": jax.checkpoint_policies.dots_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
 
 
 @flax.struct.dataclass
@@ -30,7 +36,7 @@ class Transformer(nn.Module):
 
     stack: Stack
     dtype: jnp.dtype
-    remat: bool = False
+    remat: Remat = "none"
 
     @nn.compact
     def __call__(
@@ -51,8 +57,8 @@ class Transformer(nn.Module):
             x, new, stored = block(x, cached, fixed | own, had, noise, sight)
             return x, (new, stored, x if keep else {})
 
-        if self.remat:
-            layer = nn.remat(layer, prevent_cse=False)
+        if self.remat != "none":
+            layer = nn.remat(layer, prevent_cse=False, policy=KEPT[self.remat])
         scanned = nn.scan(
             layer,
             variable_axes={"params": 0},
