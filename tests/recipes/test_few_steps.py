@@ -12,6 +12,7 @@ import pytest
 from tests.recipes.systems import SMALL, batch, small, weights
 from wamjax.core.tree import leaves_by_path
 from wamjax.flow.prefix import draw_delays
+from wamjax.model.config import WamConfig
 from wamjax.model.couplings import Size, coupled
 from wamjax.recipes import system as system_file
 from wamjax.recipes.chance import chance
@@ -41,6 +42,21 @@ def loss(system: System, params, data=DATA):
 def without_clock(params):
     level = {name: part for name, part in params["model"]["level_action"].items() if name != "jump"}
     return params | {"model": params["model"] | {"level_action": level}}
+
+
+def unmodulated() -> WamConfig:
+    """A model whose action expert nothing tells the noise level."""
+    model = SMALL.model
+    (stack,) = model.stacks
+    trunk, action = stack.experts
+    blind = dataclasses.replace(
+        stack, experts=(trunk, dataclasses.replace(action, modulation="none"))
+    )
+    ports = tuple(
+        dataclasses.replace(port, head="plain") if port.stream == "action" else port
+        for port in model.ports
+    )
+    return dataclasses.replace(model, stacks=(blind,), ports=ports)
 
 
 def test_the_clock_of_jumps_is_the_only_new_weight():
@@ -136,6 +152,7 @@ def test_the_expert_of_a_shared_trunk_can_be_told_too():
         ({"evaluated": (0, 2)}, "evaluated steps rise from 0 and stay below 2"),
         ({"evaluated": (0,), "solver": "heun"}, "cannot reuse a velocity"),
         ({"video_end": 1.0}, r"video_end lies in \[0, 1\)"),
+        ({"jump": "shortcut", "model": unmodulated()}, "action reads no noise level"),
         ({"delay": 4}, "delay must lie between 1 and chunk - 1"),
         ({"delay": 0}, "delay must lie between 1 and chunk - 1"),
         (
@@ -206,14 +223,17 @@ def test_actions_under_way_are_clean_and_not_scored(monkeypatch):
         parts = delayed.loss(p, data, KEY, "direct")[1]
         return parts, levels[0], states[0]
 
-    parts, level, state = jax.jit(both)(params, DATA)
+    _, level, state = jax.jit(both)(params, DATA)
     np.testing.assert_array_equal(level[:, :2], 0)
     assert (level[:, 2:] > 0).all()
     np.testing.assert_array_equal(state[:, :2], DATA.actions[:, :2])
-    # An action under way that moves where the network cannot see it would change a score of it.
-    whole = dataclasses.replace(DATA, action_mask=DATA.action_mask & (np.arange(4) >= 2)[:, None])
-    again = jax.jit(both)(params, whole)[0]
-    assert parts["loss/guess"] != again["loss/guess"]
+    # A network that says nothing is scored by the velocities alone: by none of those under way.
+    blank, moved = jax.tree.map(jnp.zeros_like, params), DATA.actions.copy()
+    moved[:, :2] += 1
+    other = DATA.replace(actions=moved)
+    silent, again = (jax.jit(both)(blank, data)[0] for data in (DATA, other))
+    assert silent["loss/action"] == again["loss/action"]
+    assert silent["loss/guess"] != again["loss/guess"]
 
 
 def test_delays_are_drawn_from_none_to_the_longest():

@@ -18,7 +18,7 @@ from wamjax.recipes.system import System
 
 pytestmark = pytest.mark.slow
 
-ROWS, STEPS = 64, 1_000
+ROWS, STEPS = 64, 600
 DATA = batch(ROWS)
 SEEN = tuple(map(jnp.asarray, (DATA.frames[:, :, :1], DATA.camera_mask, DATA.proprio, DATA.text)))
 

@@ -9,6 +9,7 @@ from wamjax.flow.sampler import SamplerConfig
 from wamjax.flow.solvers import Solver
 from wamjax.model.config import WamConfig
 from wamjax.model.couplings import Size, coupled
+from wamjax.model.ports import needs_level
 from wamjax.recipes.objectives import Training
 
 Jump = Literal["shortcut"]
@@ -163,7 +164,13 @@ class SystemConfig:
             raise ValueError(
                 f'evaluated has no meaning under jump "{self.jump}": every jump asks the network'
             )
-        shared = self.model.port("action").into == self.model.port("video").into
+        port = self.model.port("action")
+        expert = self.model.expert(port.into)
+        if expert is None or not needs_level(expert, {port.head}):
+            raise ValueError(
+                f"{port.into} reads no noise level and cannot be told jumps: give it a modulation"
+            )
+        shared = port.into == self.model.port("video").into
         if self.training == "two_stage" and shared:
             raise ValueError(
                 "a world model that is trained first cannot be told jumps: choose a coupling with "
