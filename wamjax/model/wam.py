@@ -182,7 +182,7 @@ class Wam(nn.Module):
             wanted: streams that will be denoised; stacks that serve none of them are left out.
         """
         start = blank_cache(tokens.real.shape[0])
-        return self._run(layout, tokens, sigma or {}, start, wanted, {})[1]
+        return self._run(layout, tokens, sigma or {}, start, wanted)[1]
 
     def extend(
         self,
@@ -193,7 +193,7 @@ class Wam(nn.Module):
         wanted: tuple[Stream, ...] | None = None,
     ) -> Cache:
         """The cache with the segments of `layout` that stand behind it; `tokens` holds those."""
-        return self._run(layout, tokens, sigma or {}, cache, wanted, {})[1]
+        return self._run(layout, tokens, sigma or {}, cache, wanted)[1]
 
     def denoise(
         self,
@@ -219,7 +219,7 @@ class Wam(nn.Module):
                 [B]; 0 by default. Only experts with a `jump` clock are told.
         """
         cache = blank_cache(tokens.real.shape[0]) if cache is None else cache
-        route, _, levels = self._run(layout, tokens, sigma, cache, wanted, step or {})
+        route, _, levels = self._run(layout, tokens, sigma, cache, wanted, step=step)
         predictions: dict[str, Array] = {}
         for stream in self.head:
             found = {
@@ -247,7 +247,7 @@ class Wam(nn.Module):
         sigma: Mapping[str, Array],
         cache: Cache,
         wanted: tuple[Stream, ...] | None,
-        step: Mapping[str, Array],
+        step: Mapping[str, Array] | None = None,
     ) -> tuple[Route, Cache, dict[int, Array]]:
         """Embed the new segments and run the stacks.
 
@@ -259,7 +259,7 @@ class Wam(nn.Module):
         new = range(sum(cache.groups), len(layout.segments))
         found = levels_of(layout.segments[new.start :], sigma, batch)
         noise = dict(zip(new, found, strict=True))
-        lengths = {name: jnp.zeros(batch) for name in sigma} | dict(step)
+        lengths = {name: jnp.zeros(batch) for name in sigma} | dict(step or {})
         jumps = levels_of(layout.segments[new.start :], lengths, batch)
         marked = {
             i: (level, jnp.broadcast_to(jump, level.shape))
