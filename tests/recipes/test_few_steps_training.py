@@ -52,6 +52,9 @@ def test_one_jump_is_nearer_to_the_demonstrations_than_one_step_of_a_plain_flow(
     alike = {"context": ContextConfig(kind="none"), "solver_steps": 1}
     plain, told = small("direct", **alike), small("direct", **alike, jump="shortcut")
     params = trained(told)
-    jump, euler = error(told, params), error(plain, trained(plain))
-    # Measured: 0.29 and 0.68.
-    assert jump < 0.6 * euler
+    more = System(dataclasses.replace(told.config, solver_steps=4))
+    errors = {"euler": error(plain, trained(plain))}
+    # Measured: euler 0.68, one jump 0.29.
+    errors |= {"jump": error(told, params), "jumps": error(more, params)}
+    assert errors["jump"] < 0.6 * errors["euler"], errors
+    assert errors["jumps"] < 0.6 * errors["euler"], errors
