@@ -4,6 +4,8 @@ import dataclasses
 from typing import Literal
 
 import pytest
+from absl import flags
+from ml_collections import config_flags  # noqa: TID251
 
 from wamjax.core.config import (
     difference,
@@ -127,3 +129,19 @@ def test_named_parts_are_groups_that_keep_their_order_and_can_be_reached():
 def test_parts_of_one_name_stay_a_tuple():
     twins = Whole(parts=(Part(name="a"), Part(name="a", width=3)))
     assert from_flags(Whole, to_flags(twins)) == twins
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optional:
+    way: Literal["short", "long"] | None = None
+    places: tuple[int, ...] | None = None
+    share: float | None = None
+
+
+def test_optional_settings_can_be_given_as_flags():
+    given, values = to_flags(Optional()), flags.FlagValues()
+    argv = ["any", "--config.way=long", "--config.places=(0,2)", "--config.share=0.5"]
+    config_flags.DEFINE_config_dict("config", given, flag_values=values, sys_argv=argv)
+    values(argv)
+    assert from_flags(Optional, values.config) == Optional(way="long", places=(0, 2), share=0.5)
+    assert from_flags(Optional, to_flags(Optional())) == Optional()

@@ -41,7 +41,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--form", help="which form of it (default: the usual one)")
     parser.add_argument("--size", choices=["tiny", "full"], default="tiny", help="default tiny")
     parser.add_argument("--batch", type=int, default=1, help="chunks at once (default 1)")
-    parser.add_argument("--steps", type=int, help="solver steps (default: the recipe's own)")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        help="solver steps, each with an evaluation (default: the recipe's own steps and reuse)",
+    )
     parser.add_argument("--repeats", type=int, default=50, help="timed calls (default 50)")
     parser.add_argument(
         "--dtype",

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wamjax.core.errors import UserError
 from wamjax.core.files import write_json
 from wamjax.core.keys import named_keys
 from wamjax.core.progress import Progress
@@ -40,6 +41,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=16,
         help="samples averaged into the predicted action (default 16; 1: a single sample)",
+    )
+    parser.add_argument(
+        "--steps", type=int, help="solver steps, or jumps (default: those of the run's config)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the sampler's noise")
     parser.add_argument("--json", action="store_true", help="print sample.json at the end")
@@ -119,9 +123,26 @@ def run_sample(
     return errors
 
 
+def in_steps(run: TrainedRun, steps: int | None) -> TrainedRun:
+    """The run, sampled in so many solver steps; None for those of its config.
+
+    Raises:
+        UserError: its sampler cannot take so many.
+    """
+    if steps is None:
+        return run
+    if steps < 1:
+        raise UserError(f"--steps must be at least 1, got {steps}.")
+    try:
+        system = dataclasses.replace(run.config.system, solver_steps=steps)
+    except ValueError as error:
+        raise UserError(f"--steps {steps}: {error}.") from error
+    return dataclasses.replace(run, config=dataclasses.replace(run.config, system=system))
+
+
 def run(args: argparse.Namespace) -> None:
     """Run the verb."""
-    trained = open_run(args.workdir, args.step)
+    trained = in_steps(open_run(args.workdir, args.step), args.steps)
     out = args.out or args.workdir / "sample.html"
     errors = run_sample(
         trained,
@@ -131,7 +152,8 @@ def run(args: argparse.Namespace) -> None:
         show=args.show,
         draws=max(1, args.draws),
         seed=args.seed,
-        command=f"wamjax sample --workdir {args.workdir} --out {out}",
+        command=f"wamjax sample --workdir {args.workdir} --out {out}"
+        + ("" if args.steps is None else f" --steps {args.steps}"),
     )
     if args.json:
         json.dump(errors, sys.stdout, indent=2)

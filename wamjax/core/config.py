@@ -69,12 +69,20 @@ def to_flags(config: Any) -> ConfigDict:
             out[field.name] = group.lock()
         elif value is None:
             kinds = [k for k in _union_members(hints[field.name]) if k is not type(None)]
-            scalar = kinds[0] if kinds and kinds[0] in (int, float, str, bool) else object
-            out[field.name] = config_dict.placeholder(scalar)
+            out[field.name] = config_dict.placeholder(_scalar(kinds[0]) if kinds else object)
         else:
             out[field.name] = _plain(value)
     out.lock()
     return out
+
+
+def _scalar(kind: Any) -> type:
+    """The type that a flag of that kind is read as; object for what a flag cannot say."""
+    if typing.get_origin(kind) is Literal:
+        return type(typing.get_args(kind)[0])
+    if typing.get_origin(kind) is tuple:
+        return tuple
+    return kind if kind in (int, float, str, bool) else object
 
 
 def from_flags(schema: type[T], flags: ConfigDict | Mapping[str, Any], path: str = "config") -> T:

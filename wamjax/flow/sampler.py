@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array, Key
 from wamjax.flow.grid import edm_grid, sigma_grid
-from wamjax.flow.solvers import Solver, integrate
+from wamjax.flow.solvers import Solver, check_reuse, integrate
 from wamjax.flow.variance_preserving import cosine_grid, spread
 
 Program = Literal["joint", "action_only", "video_then_action", "video_only"]
@@ -54,7 +54,8 @@ class SamplerConfig:
 
     Raises:
         ValueError: no step, a shift that is not positive, a level outside [0, 1), an early end on
-            a grid that has none, or a stream named twice.
+            a grid that has none, evaluated steps that a phase does not have or a solver cannot
+            reuse, or a stream named twice.
     """
 
     program: Program = "joint"
@@ -82,6 +83,8 @@ class SamplerConfig:
             raise ValueError(f"video_end lies in [0, 1), got {self.video_end}")
         if self.video_end and self.grid != "shifted":
             raise ValueError(f'only the "shifted" grid may end early, not "{self.grid}"')
+        for steps in {self.steps, self.video_steps or self.steps}:
+            check_reuse(self.solver, steps, self.evaluated)
         names = ["video", "action", *(name for name, _ in self.followers)]
         if len(set(names)) != len(names):
             raise ValueError(f"each stream follows one other, got {self.followers}")

@@ -37,6 +37,34 @@ def draw_jumps(
 
 
 @typed
+def shortcut_target(
+    guide: JumpVelocity,
+    x: Float[Array, "B *data"],
+    slope: Float[Array, "B *data"],
+    sigma: Float[Array, " B"],
+    step: Float[Array, " B"],
+    *,
+    jumps: int,
+    smallest: float = 2.0**-7,
+) -> Float[Array, "B *data"]:
+    """What u(x, sigma, step) is compared with; no gradient flows through the first `jumps`.
+
+    Args:
+        guide: whose half jumps are the target; it is asked for the first `jumps` samples alone.
+        x, slope: of the path at sigma, noise - clean.
+        sigma, step, smallest: see `shortcut_loss`.
+    """
+    if not jumps:
+        return slope
+    level, half = sigma[:jumps], step[:jumps] / 2
+    told = jnp.where(half <= smallest, 0.0, half)
+    first = guide(x[:jumps], level, told)
+    second = guide(follow(first, x[:jumps], half), level - half, told)
+    mean = jax.lax.stop_gradient((first + second) / 2)
+    return jnp.concatenate([mean, slope[jumps:]])
+
+
+@typed
 def shortcut_loss(
     velocity: JumpVelocity,
     clean: Float[Array, "B *data"],
@@ -59,13 +87,13 @@ def shortcut_loss(
             velocity itself.
     """
     x = corrupt(clean, noise, sigma)
-    target = slope_between(clean, noise)
-    if jumps:
-        guide = velocity if teacher is None else teacher
-        level, half = sigma[:jumps], step[:jumps] / 2
-        told = jnp.where(half <= smallest, 0.0, half)
-        first = guide(x[:jumps], level, told)
-        second = guide(follow(first, x[:jumps], half), level - half, told)
-        mean = jax.lax.stop_gradient((first + second) / 2)
-        target = jnp.concatenate([mean, target[jumps:]])
+    target = shortcut_target(
+        velocity if teacher is None else teacher,
+        x,
+        slope_between(clean, noise),
+        sigma,
+        step,
+        jumps=jumps,
+        smallest=smallest,
+    )
     return velocity_loss(velocity(x, sigma, step), target, mask)

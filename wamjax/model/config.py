@@ -97,6 +97,8 @@ class Expert:
         bias: of all linear maps in the layers.
         cross: cross-attention, if any.
         clock: features of the noise level.
+        jump: features of the length of a jump (see flow.jumps), beside those of the level; None
+            where predictions are not told it.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Expert:
     bias: bool = True
     cross: Cross | None = None
     clock: Clock = Clock()
+    jump: Clock | None = None
 
     @property
     def parts(self) -> int:

@@ -5,7 +5,9 @@
     low_rank   P silu(c) + B_lp A_lp silu(c)        one shift, scale and gate for all parts p, plus
                                                     a low-rank map per layer and part
 
-c is the noise level's vector; P is shared by all layers and computed once, outside them.
+c is the noise level's vector; P is shared by all layers and computed once, outside them. An expert
+that is told the length d of a jump (arXiv 2410.12557) adds J (f(d) - f(0)) inside c: with d = 0 it
+is the expert that is not told.
 """
 
 import itertools
@@ -21,14 +23,17 @@ from wamjax.model.layers import Linear, sigma_features
 
 
 class Level(nn.Module):
-    """sigma [B, S] -> (c [B, S, D], P silu(c) [B, S, n, D] or None)."""
+    """sigma, step [B, S] -> (c [B, S, D], P silu(c) [B, S, n, D] or None)."""
 
     expert: Expert
 
     @nn.compact
-    def __call__(self, sigma: Array) -> tuple[Array, Array | None]:
+    def __call__(self, sigma: Array, step: Array) -> tuple[Array, Array | None]:
         e = self.expert
         h = Linear((e.width,), (None, "embed"), name="in")(sigma_features(sigma, e.clock))
+        if e.jump is not None:
+            away = sigma_features(step, e.jump) - sigma_features(jnp.zeros_like(step), e.jump)
+            h = h + Linear((e.width,), (None, "embed"), bias=False, name="jump")(away)
         level = Linear((e.width,), ("embed", None), name="out")(jax.nn.silu(h))
         match e.modulation:
             case "table" | "low_rank":

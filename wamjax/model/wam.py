@@ -202,6 +202,7 @@ class Wam(nn.Module):
         sigma: Mapping[str, Array],
         cache: Cache | None = None,
         wanted: tuple[Stream, ...] | None = None,
+        step: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
         """Predictions for the noisy and query segments of each stream, [B, count, features].
 
@@ -214,9 +215,11 @@ class Wam(nn.Module):
                 segments of the stream that are in `tokens`, or [B, N] for the N tokens of those.
             cache: from `prefill` or `extend`.
             wanted: predict these streams only; by default all.
+            step: stream -> length of the jump that its prediction is for, shaped as its level or
+                [B]; 0 by default. Only experts with a `jump` clock are told.
         """
         cache = blank_cache(tokens.real.shape[0]) if cache is None else cache
-        route, _, levels = self._run(layout, tokens, sigma, cache, wanted)
+        route, _, levels = self._run(layout, tokens, sigma, cache, wanted, step=step)
         predictions: dict[str, Array] = {}
         for stream in self.head:
             found = {
@@ -244,6 +247,7 @@ class Wam(nn.Module):
         sigma: Mapping[str, Array],
         cache: Cache,
         wanted: tuple[Stream, ...] | None,
+        step: Mapping[str, Array] | None = None,
     ) -> tuple[Route, Cache, dict[int, Array]]:
         """Embed the new segments and run the stacks.
 
@@ -255,6 +259,12 @@ class Wam(nn.Module):
         new = range(sum(cache.groups), len(layout.segments))
         found = levels_of(layout.segments[new.start :], sigma, batch)
         noise = dict(zip(new, found, strict=True))
+        lengths = {name: jnp.zeros(batch) for name in sigma} | dict(step or {})
+        jumps = levels_of(layout.segments[new.start :], lengths, batch)
+        marked = {
+            i: (level, jnp.broadcast_to(jump, level.shape))
+            for i, level, jump in zip(new, found, jumps, strict=True)
+        }
         embedded = {
             (i, port.into): self._embedded(layout.segments[i], port, value, noise[i], tokens.domain)
             for i, value in zip(new, tokens.values, strict=True)
@@ -282,7 +292,7 @@ class Wam(nn.Module):
             if not seated:
                 continue
             marks = {
-                name: self._levels(name, seat.segments, noise, layout, batch)
+                name: self._levels(name, seat.segments, marked, layout, batch)
                 for name, seat in seated.items()
             }
             keep = route.is_read_by_layer(stack)
@@ -331,14 +341,18 @@ class Wam(nn.Module):
         self,
         expert: str,
         segments: tuple[int, ...],
-        noise: Mapping[int, Array],
+        marked: Mapping[int, tuple[Array, Array]],
         layout: Layout,
         batch: int,
     ) -> Noise:
-        each = [shared_by(noise[i], layout.segments[i].count) for i in segments]
+        each = [shared_by(marked[i][0], layout.segments[i].count) for i in segments]
         counts = tuple(itertools.chain(*each))
         if expert not in self.level:
             return Noise(jnp.zeros((batch, len(counts), 0)), None, counts)
-        sigma = jnp.concatenate([jnp.zeros((batch, 0)), *(noise[i] for i in segments)], axis=1)
-        level, shared = self.level[expert](sigma)
+        none = jnp.zeros((batch, 0))
+        sigma, step = (
+            jnp.concatenate([none, *(marked[i][place] for i in segments)], axis=1)
+            for place in range(2)
+        )
+        level, shared = self.level[expert](sigma, step)
         return Noise(level, shared, counts)

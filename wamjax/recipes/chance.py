@@ -77,7 +77,7 @@ class FlowChance:
     def _grids(self) -> dict[str, Array]:
         plan = PLANS[FINAL[self.system.config.training]]
         sampler = self.system.config.sampler(plan.program)
-        (phase,) = phases(plan.program)
+        (phase,) = phases(plan.program, sampler.video_end)
         return {
             name: grid_of(sampler, sampler.leaders[name], sampler.steps, *phase[name])
             for name in plan.action_targets
@@ -128,6 +128,11 @@ def chance(system: AnySystem, strength: float) -> Chance:
     if isinstance(system, System):
         if len(phases(PLANS[FINAL[system.config.training]].program)) > 1:
             raise ValueError("a system that walks in two phases has no log-probability here")
+        if system.config.jump is not None or system.config.evaluated is not None:
+            raise ValueError(
+                "a system whose sampler jumps or reuses velocities has no log-probability here: "
+                "set jump and evaluated to none"
+            )
         return FlowChance(system, strength)
     if system.learning.read != "laplace":
         raise ValueError(

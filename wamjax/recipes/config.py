@@ -9,7 +9,13 @@ from wamjax.flow.sampler import SamplerConfig
 from wamjax.flow.solvers import Solver
 from wamjax.model.config import WamConfig
 from wamjax.model.couplings import Size, coupled
+from wamjax.model.ports import needs_level
 from wamjax.recipes.objectives import Training
+
+Jump = Literal["shortcut"]
+HALVINGS = 5
+"""Lengths of the jumps in training: 1, 1/2, ... The halves of the shortest are flow matching."""
+JUMPS = tuple(2**power for power in range(HALVINGS))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,6 +86,21 @@ class SystemConfig:
         video_weight, action_weight: weights of the losses.
         imagined_steps: solver steps for the future that the second stage of two_stage sees.
         solver, solver_steps, video_shift: how actions are sampled.
+        evaluated: the solver steps at which the network is asked, rising from 0; those between go
+            on with its last answer (velocity reuse, arXiv 2602.15922). None for all.
+        video_end: the noise level at which sampling leaves the video (arXiv 2602.15922); predicted
+            frames then keep that much noise. None for 0.
+        jump: "shortcut" tells the actions' expert how far its velocity will be followed and trains
+            it for that (see flow.shortcut), so that actions are sampled in `solver_steps` jumps, a
+            power of two up to 16, with one pass each. The video is held meanwhile: at pure noise,
+            or as imagined where the objective imagines it first; frames are denoised afterwards,
+            given the actions, in `imagined_steps`. None for plain flow matching.
+        delay: longest delay, in control ticks, that training simulates, so that a chunk can go on
+            from actions under way (arXiv 2512.05964, see flow.prefix). None for no delay, as here:
+            the published figures of the quick start were measured without.
+
+    Raises:
+        ValueError: a size, a step or a delay that the system cannot have.
     """
 
     views: int = 2
@@ -108,6 +129,10 @@ class SystemConfig:
     solver: Solver = "euler"
     solver_steps: int = 5
     video_shift: float = 3.0
+    evaluated: tuple[int, ...] | None = None
+    video_end: float | None = None
+    jump: Jump | None = None
+    delay: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.predicted_views <= self.views:
@@ -120,6 +145,37 @@ class SystemConfig:
                 f"history must be 1 + a multiple and future a multiple of codec.temporal "
                 f"({self.codec.temporal}), got {self.history} and {self.future}"
             )
+        if self.delay is not None and not 1 <= self.delay < self.chunk:
+            raise ValueError(
+                f"delay must lie between 1 and chunk - 1 ({self.chunk - 1}), got {self.delay}"
+            )
+        if self.jump is not None:
+            self._check_jumps()
+        # Refuses what no sampler can do.
+        self.sampler("joint")
+
+    def _check_jumps(self) -> None:
+        if self.solver_steps not in JUMPS:
+            raise ValueError(
+                f"solver_steps must be one of {', '.join(map(str, JUMPS))} under jump "
+                f'"{self.jump}", got {self.solver_steps}'
+            )
+        if self.evaluated is not None:
+            raise ValueError(
+                f'evaluated has no meaning under jump "{self.jump}": every jump asks the network'
+            )
+        port = self.model.port("action")
+        expert = self.model.expert(port.into)
+        if expert is None or not needs_level(expert, {port.head}):
+            raise ValueError(
+                f"{port.into} reads no noise level and cannot be told jumps: give it a modulation"
+            )
+        shared = port.into == self.model.port("video").into
+        if self.training == "two_stage" and shared:
+            raise ValueError(
+                "a world model that is trained first cannot be told jumps: choose a coupling with "
+                "an expert for the actions, or no jump"
+            )
 
     def sampler(self, program: str) -> SamplerConfig:
         """The sampler settings for a program of flow.sampler."""
@@ -128,4 +184,6 @@ class SystemConfig:
             steps=self.solver_steps,
             solver=self.solver,
             video_shift=self.video_shift,
+            video_end=self.video_end or 0.0,
+            evaluated=self.evaluated or (),
         )

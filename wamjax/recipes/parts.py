@@ -23,6 +23,7 @@ from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
 from wamjax.flow.path import Prediction, velocity_from_prediction
 from wamjax.flow.sampler import Velocity
 from wamjax.model.cache import Cache
+from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens, Wam, latents_from_tokens, tokens_from_latents
@@ -159,6 +160,27 @@ class Parts:
         return Layout(tuple(segments), plan.table)
 
     @functools.cached_property
+    def told_jumps(self) -> WamConfig:
+        """The transformer's config; under `jump` the actions' expert is told their length."""
+        model = self.config.model
+        if self.config.jump is None:
+            return model
+        into = model.port("action").into
+        stacks = tuple(
+            dataclasses.replace(
+                stack,
+                experts=tuple(
+                    dataclasses.replace(expert, jump=expert.clock)
+                    if expert.name == into
+                    else expert
+                    for expert in stack.experts
+                ),
+            )
+            for stack in model.stacks
+        )
+        return dataclasses.replace(model, stacks=stacks)
+
+    @functools.cached_property
     def model(self) -> Wam:
         c = self.config
         features: list[tuple[Stream, int]] = [("text", c.text.width)]
@@ -169,7 +191,7 @@ class Parts:
         features.append(("action", c.action_dim))
         # Every objective gets the same weights, so that stages and arms can hand them on.
         whole = self.layout(PLANS["joint"], ("video", "action"))
-        return Wam(c.model, whole, tuple(features))
+        return Wam(self.told_jumps, whole, tuple(features))
 
     def init(self, key: Key) -> Params:
         """Fresh weights, boxed with their logical axes."""
@@ -283,12 +305,14 @@ class Parts:
         context: Tokens,
         cache: Cache | None = None,
         real: Mapping[str, Bool[Array, "B N"]] | None = None,
+        step: Mapping[str, Float[Array, " B"]] | None = None,
     ) -> Velocity:
         """The velocity function of the flow, with everything but x and sigma bound.
 
         Args:
             cache: of the context.
             real: which target tokens of each stream are not padding; all, by default.
+            step: how far the velocity of a stream will be followed; 0 by default.
         """
         layout = self.layout(plan, targets)
         batch = context.real.shape[0]
@@ -311,6 +335,7 @@ class Parts:
                 Tokens(tuple(values), jnp.concatenate(present, axis=1)),
                 sigma,
                 cache,
+                step=step,
                 method="denoise",
             )
             return {

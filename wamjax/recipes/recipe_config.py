@@ -21,7 +21,9 @@ class RecipeConfig:
         image_size: side of the square frames, pixels; a multiple of the recipe's rows.
         frame_stride: control ticks between frames.
         text_length: bytes of the instruction.
-        solver_steps: steps of every walk of the sampler program; 0 for the recipe's own.
+        solver_steps: steps of every walk of the sampler program, each with an evaluation: what a
+            recipe reuses of its own steps (phase.evaluated) is counted in those. 0 for the
+            recipe's own steps and reuse.
         delay: longest delay, in control ticks, that training simulates, so that a chunk can go on
             from actions under way (arXiv 2512.05964, see flow.prefix); 0 for none. Without effect
             where actions are not denoised one token each.

@@ -3,10 +3,14 @@
 loss    context(h) ; sigma ~ levels ; x = corrupt(clean, noise, sigma) ;
         |v(x) - (noise - clean)|^2
 sample  context(h) -> keys and values once ; noise -> sampler program -> actions (and frames)
+
+With `jump` a quarter of the batch learns jumps of the actions (flow.shortcut), the video beside
+them held; actions are sampled by flow.jumps, and frames by the plain flow given the actions.
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +19,25 @@ from wamjax.codec.autoencoder import reconstruction_loss
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8, typed
+from wamjax.flow.jumps import sample_jumps
 from wamjax.flow.levels import draw_levels
 from wamjax.flow.loss import masked_mean, velocity_loss
 from wamjax.flow.path import corrupt, velocity
+from wamjax.flow.prefix import continued, draw_delays, hold
+from wamjax.flow.prefix import under_way as under_way_of
 from wamjax.flow.sampler import SamplerConfig, Velocity, sample
+from wamjax.flow.shortcut import draw_jumps, shortcut_target
 from wamjax.model.wam import Tokens, tokens_from_latents
-from wamjax.recipes.config import SystemConfig
+from wamjax.recipes.config import HALVINGS, SystemConfig
 from wamjax.recipes.objectives import FINAL, PLANS, Objective, Plan
 from wamjax.recipes.parts import Parts, call, pixels
+from wamjax.recipes.program import UnderWay
+
+JUMP_SHARE = 4
+"""One sample in so many learns a jump (arXiv 2410.12557)."""
+
+# stream -> how far its velocity will be followed, [B]
+Lengths = Mapping[str, Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +63,7 @@ class System:
         if objective == "codec":
             return self._codec_loss(params, frames, batch)
         plan = PLANS[objective]
-        keys = named_keys(key, "levels", "video", "action", "imagined")
+        keys = named_keys(key, "levels", "video", "action", "imagined", "jump", "delay")
         past, _ = self.parts.latent_frames
         latents = [jax.lax.stop_gradient(latent) for latent in self.parts.encode(params, frames)]
         history, camera_mask = frames[:, :, : c.history], jnp.asarray(batch.camera_mask)
@@ -70,23 +85,69 @@ class System:
             "action": jnp.where(batch.action_mask, batch.actions, 0.0),
         }
         mask = {"video": self._video_mask(batch), "action": jnp.asarray(batch.action_mask)}
-        sigma = draw_levels(c.levels, keys["levels"], clean["action"].shape[0])
+        rows = clean["action"].shape[0]
+        sigma = draw_levels(c.levels, keys["levels"], rows)
+        jumps, step = 0, None
+        if c.jump is not None and "action" in plan.losses:
+            jumps = -(-rows // JUMP_SHARE)
+            level, length = draw_jumps(keys["jump"], rows, jumps, HALVINGS)
+            sigma["action"] = jnp.concatenate([level[:jumps], sigma["action"][jumps:]])
+            step = {"action": length}
         if plan.imagined:
             imagined = self._imagine(params, context, keys["imagined"])
             clean["video"] = jax.lax.stop_gradient(imagined)
             sigma["video"] = jnp.zeros_like(sigma["video"])
         noise = {name: jax.random.normal(keys[name], clean[name].shape) for name in plan.targets}
         noisy = {name: corrupt(clean[name], noise[name], sigma[name]) for name in plan.targets}
+        if plan.imagined:
+            # It was denoised no further.
+            sigma["video"] = jnp.full_like(sigma["video"], c.video_end or 0.0)
         # What is padding is not seen either: its content is arbitrary.
         real = {"video": mask["video"][..., 0], "action": mask["action"].any(-1)}
         if plan.imagined:
             real["video"] = jnp.ones_like(real["video"])
-        slopes = self.parts.velocity(params, plan, plan.targets, context, real=real)(noisy, sigma)
+        scored = dict(mask)
+        delay = None
+        if c.delay is not None and "action" in plan.losses:
+            delay = draw_delays(keys["delay"], rows, c.delay)
+            scored["action"] &= ~under_way_of(delay, c.chunk)[..., None]
+
+        def slopes_of(
+            params: Params, x: dict[str, Array], level: dict[str, Array], step: Lengths | None
+        ) -> dict[str, Array]:
+            """Of the first samples, as many as there are in x."""
+            first = functools.partial(jax.tree.map, lambda leaf: leaf[: len(level["action"])])
+            slopes = self.parts.velocity(
+                params, plan, plan.targets, first(context), real=first(real), step=step
+            )
+            if delay is not None:
+                slopes = continued(slopes, first(clean["action"]), first(delay))
+            return slopes(x, level)
+
+        target = {name: velocity(clean[name], noise[name]) for name in plan.losses}
+        if step is not None:
+            frozen = jax.lax.stop_gradient(params)
+
+            def guide(x: Array, level: Array, length: Array) -> Array:
+                seen, at = jax.tree.map(lambda leaf: leaf[:jumps], (noisy, sigma))
+                out = slopes_of(
+                    frozen, seen | {"action": x}, at | {"action": level}, {"action": length}
+                )
+                return out["action"]
+
+            target["action"] = shortcut_target(
+                guide,
+                noisy["action"],
+                target["action"],
+                sigma["action"],
+                step["action"],
+                jumps=jumps,
+                smallest=2.0**-HALVINGS,
+            )
+        slopes = slopes_of(params, noisy, sigma, step)
         weight = {"video": c.video_weight, "action": c.action_weight}
         parts = {
-            f"loss/{name}": velocity_loss(
-                slopes[name], velocity(clean[name], noise[name]), mask[name]
-            )
+            f"loss/{name}": velocity_loss(slopes[name], target[name], scored[name])
             for name in plan.losses
         }
         if guess is not None and "action" in plan.losses:
@@ -133,11 +194,54 @@ class System:
         key: Key,
         sampler: SamplerConfig,
         cached: bool = True,
+        under_way: UnderWay | None = None,
     ) -> dict[str, Array]:
         """Streams at the end of the sampler program, in token space."""
         keys = named_keys(key, "solver")
-        noise, slopes = self._noise_and_slopes(params, plan, targets, context, key, cached)
-        return sample(sampler, slopes, noise, keys["solver"])
+        noise, slopes = self._noise_and_slopes(
+            params, plan, targets, context, key, cached, under_way
+        )
+        return sample(sampler, slopes(None), noise, keys["solver"])
+
+    def _jump(
+        self,
+        params: Params,
+        plan: Plan,
+        targets: tuple[str, ...],
+        context: Tokens,
+        key: Key,
+        *,
+        video: bool,
+        cached: bool,
+        under_way: UnderWay | None,
+    ) -> dict[str, Array]:
+        """Actions by jumps while the video is held, and then the video, in token space."""
+        keys = named_keys(key, "solver")
+        noise, slopes = self._noise_and_slopes(
+            params, plan, targets, context, key, cached, under_way
+        )
+        rows = context.real.shape[0]
+        out = {name: noise[name] for name in targets if name != "action"}
+        level = {name: jnp.ones(rows) for name in out}
+        if plan.imagined:
+            walked = sample(self._video_sampler(), slopes(None), noise, keys["solver"])
+            out["video"] = walked["video"]
+            level["video"] = jnp.full(rows, self.config.video_end or 0.0)
+
+        def mean(x: Array, sigma: Array, step: Array) -> Array:
+            velocity = slopes({"action": step})
+            return velocity(out | {"action": x}, level | {"action": sigma})["action"]
+
+        actions = sample_jumps(mean, noise["action"], self.config.solver_steps)
+        if video and "video" in out and not plan.imagined:
+
+            def given_actions(x: dict[str, Array], sigma: dict[str, Array]) -> dict[str, Array]:
+                known = {"action": jnp.zeros(rows)}
+                return {"video": slopes(None)(x | {"action": actions}, sigma | known)["video"]}
+
+            future = {"video": noise["video"]}
+            out |= sample(self._video_sampler(), given_actions, future, keys["solver"])
+        return out | {"action": actions}
 
     def _noise_and_slopes(
         self,
@@ -147,8 +251,9 @@ class System:
         context: Tokens,
         key: Key,
         cached: bool = True,
-    ) -> tuple[dict[str, Array], Velocity]:
-        """What a sampler program begins with, and the velocity given the context."""
+        under_way: UnderWay | None = None,
+    ) -> tuple[dict[str, Array], Callable[[Lengths | None], Velocity]]:
+        """What a sampler program begins with, and the velocity given the context (and jumps)."""
         cache = None
         if cached:
             layout = self.parts.layout(plan, targets).context()
@@ -162,14 +267,22 @@ class System:
             "action": (batch, self.config.chunk, self.config.action_dim),
         }
         noise = {name: jax.random.normal(keys[name], shapes[name]) for name in targets}
-        return noise, self.parts.velocity(params, plan, targets, context, cache)
+
+        def slopes(step: Lengths | None) -> Velocity:
+            free = self.parts.velocity(params, plan, targets, context, cache, step=step)
+            return free if under_way is None else continued(free, *under_way)
+
+        return noise, slopes
+
+    def _video_sampler(self) -> SamplerConfig:
+        """For a future that is sampled apart from the actions."""
+        sampler = self.config.sampler("video_only")
+        return dataclasses.replace(sampler, steps=self.config.imagined_steps, evaluated=())
 
     def _imagine(self, params: Params, context: Tokens, key: Key) -> Array:
         """Future video tokens from the world model, without gradients."""
         frozen, context = jax.lax.stop_gradient((params, context))
-        sampler = dataclasses.replace(
-            self.config.sampler("video_only"), steps=self.config.imagined_steps
-        )
+        sampler = self._video_sampler()
         return self._sample(frozen, PLANS["world"], ("video",), context, key, sampler)["video"]
 
     @typed
@@ -184,6 +297,7 @@ class System:
         *,
         video: bool,
         cached: bool = True,
+        under_way: UnderWay | None = None,
     ) -> dict[str, Array]:
         """Sample what follows an observation.
 
@@ -191,18 +305,42 @@ class System:
             frames: the history. proprio: normalised.
             video: also denoise the video where actions could do without it.
             cached: compute keys and values of the context once (the same result, faster).
+            under_way: what the robot executes meanwhile: actions [B, K, A], normalised, the first
+                of them now, and how many of them [B], 0 ... `config.delay`. The chunk begins with
+                those and goes on from there.
 
         Returns:
             "action" float32 [B, K, A], normalised (absent for a world model alone), and, if video
             was denoised, "frames" uint8 [B, predicted views, future, H, W, 3].
+
+        Raises:
+            ValueError: actions are under way, and no delay was part of the training.
         """
+        if under_way is not None and self.config.delay is None:
+            raise ValueError(
+                "a system that was trained without delay cannot go on from actions under way"
+            )
         plan = PLANS[FINAL[self.config.training]]
         values = pixels(frames)
         past = self.parts.encode(params, values)
         context, _ = self.parts.context_tokens(params, values, camera_mask, proprio, text, past)
         targets = plan.targets if video else plan.action_targets
-        sampler = self.config.sampler(plan.program)
-        out = self._sample(params, plan, targets, context, key, sampler, cached)
+        if self.config.jump is None:
+            sampler = self.config.sampler(plan.program)
+            out = self._sample(params, plan, targets, context, key, sampler, cached, under_way)
+        else:
+            out = self._jump(
+                params,
+                plan,
+                targets,
+                context,
+                key,
+                video=video,
+                cached=cached,
+                under_way=under_way,
+            )
+        if under_way is not None:
+            out["action"] = hold(out["action"], *under_way)
         result = {"action": out["action"]} if "action" in out else {}
         if "video" in out and video:
             result["frames"] = self.parts.predicted_frames(params, values, past, out["video"])
@@ -222,7 +360,8 @@ class System:
         values = pixels(frames)
         past = self.parts.encode(params, values)
         context, _ = self.parts.context_tokens(params, values, camera_mask, proprio, text, past)
-        return self._noise_and_slopes(params, plan, plan.action_targets, context, key)
+        noise, slopes = self._noise_and_slopes(params, plan, plan.action_targets, context, key)
+        return noise, slopes(None)
 
     def sample_actions(
         self,
@@ -232,9 +371,11 @@ class System:
         proprio: Float[Array, "B P"],
         text: UInt8[Array, "B X"],
         key: Key,
+        under_way: UnderWay | None = None,
     ) -> Float[Array, "B K A"]:
         """Normalised actions; see `sample`."""
-        return self.sample(params, frames, camera_mask, proprio, text, key, video=False)["action"]
+        given = (frames, camera_mask, proprio, text, key)
+        return self.sample(params, *given, video=False, under_way=under_way)["action"]
 
     def sample_future(
         self,

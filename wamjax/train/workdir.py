@@ -34,7 +34,12 @@ def refuse_other_runs(workdir: pathlib.Path, config: dict[str, Any]) -> None:
         return
     if not file.is_file():
         raise UserError(f"{workdir} holds checkpoints but no {CONFIG}; choose another --workdir.")
-    rows = [row for row in difference(read_json(file), config) if not row[0].startswith(FREE)]
+    rows = [
+        row
+        for row in difference(read_json(file), config)
+        # A part that is absent was absent before it could be named.
+        if not row[0].startswith(FREE) and row[1:] != ("absent", None)
+    ]
     if rows:
         listed = "; ".join(
             f"{path}: {theirs!r} there, {ours!r} here" for path, theirs, ours in rows

@@ -67,6 +67,17 @@ def evaluations(steps: int, evaluated: Sequence[int] = ()) -> np.ndarray:
     return table
 
 
+def check_reuse(solver: Solver, steps: int, evaluated: Sequence[int]) -> None:
+    """Whether `solver` can walk `steps` steps on the evaluations of some of them.
+
+    Raises:
+        ValueError: it cannot; see `evaluations`.
+    """
+    if evaluated and method_of(solver).evaluations > 1:
+        raise ValueError(f"{solver} evaluates within its steps: it cannot reuse a velocity")
+    evaluations(steps, evaluated)
+
+
 def _bounded(x: PyTree, level: PyTree, clip: float) -> PyTree:
     def bounded(x: Array, level: Array) -> Array:
         limit = clip * spread(level)
@@ -103,8 +114,7 @@ def integrate(
             than once a step, or "ddpm" without a key.
     """
     method = method_of(solver)
-    if evaluated and method.evaluations > 1:
-        raise ValueError(f"{solver} evaluates within its steps: it cannot reuse a velocity")
+    check_reuse(solver, jax.tree.leaves(sigmas)[0].shape[0] - 1, evaluated)
     steps = jax.tree.leaves(sigmas)[0].shape[0] - 1
     table = evaluations(steps, evaluated)
     padded = [bool((column < 0).any()) for column in table.T]
