@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.recipes.conformance import filled
 from tests.weights import drawn_weights
 from wamjax.codec.paint import painted
 from wamjax.core.records import Batch
 from wamjax.core.text import encode_text
 from wamjax.recipes.learner import Learner
+from wamjax.recipes.network import network
 from wamjax.recipes.parts import pixels, to_uint8
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
@@ -347,3 +349,48 @@ def test_what_is_not_denoised_action_by_action_cannot_go_on(name):
 def test_a_delay_as_long_as_the_chunk_is_refused():
     with pytest.raises(ValueError, match=r"delay must lie in .* 7, got 8"):
         RecipeConfig(recipe="pi05", delay=8)
+
+
+def test_noise_on_the_history_is_seen_and_changes_no_target():
+    """LingBot-VA: a head that answers 0 is scored alike, whatever the network was shown."""
+
+    known = RecipeConfig(recipe="lingbot_va")
+    params, data = weights(known), batch(known)
+    silent = {
+        name: jax.tree.map(jnp.zeros_like, part) if name.startswith("head") else part
+        for name, part in params["model"].items()
+    }
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def losses(share, model):
+        config = RecipeConfig(recipe="lingbot_va")
+        assert config.learning.noisy_history is not None
+        history = dataclasses.replace(config.learning.noisy_history, share=share)
+        learning = dataclasses.replace(config.learning, noisy_history=history)
+        vars(config)["blueprint"] = dataclasses.replace(config.blueprint, learning=learning)
+        return Learner(config).loss({**params, "model": model}, data, KEY, "all")[1]
+
+    assert losses(0.0, silent) == losses(1.0, silent)
+    clean, noised = (losses(share, params["model"]) for share in (0.0, 1.0))
+    for stream in ("loss/video", "loss/action"):
+        assert abs(float(clean[stream] - noised[stream])) > 1e-4
+
+
+def test_what_is_given_may_stand_at_a_level():
+    """A level of 0 is none; another one is told to the network, and moves its answers."""
+    config = RecipeConfig(recipe="lingbot_va")
+    blueprint, params = config.blueprint, weights(config)["model"]
+    tokens, sigma = filled(blueprint, blueprint.training)
+
+    @jax.jit
+    def answer(level):
+        given = {} if level is None else {"video/clean": level}
+        return network(blueprint).apply(
+            {"params": params}, blueprint.training, tokens, sigma | given, method="denoise"
+        )["action"]
+
+    without = answer(None)
+    np.testing.assert_array_equal(answer(jnp.zeros((ROWS, 4))), without)
+    # The last frame stands behind the last chunk's actions alone.
+    moved = np.asarray(answer(jnp.zeros((ROWS, 4)).at[:, 3].set(0.5)) != without).any((0, 2))
+    np.testing.assert_array_equal(moved, np.arange(len(moved)) >= 8)

@@ -15,7 +15,7 @@ from wamjax.codec.paint import read
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
-from wamjax.flow.levels import LevelsConfig, draw_levels
+from wamjax.flow.levels import LevelsConfig, draw_history_levels, draw_levels
 from wamjax.flow.loss import velocity_loss
 from wamjax.flow.losses import absolute_loss, laplace_law, laplace_loss, token_loss
 from wamjax.flow.path import corrupt, per_token, velocity
@@ -74,13 +74,15 @@ class Learner:
             action_mask=jnp.asarray(batch.action_mask),
         )
         layout, rows = self.blueprint.training, scene.state.shape[0]
-        keys = named_keys(key, "levels", "video", "action", "delay", "codec")
+        keys = named_keys(key, "levels", "video", "action", "delay", "codec", "history", "given")
         if lesson.codec is not None:
             part = self.reader.codec_loss(params, scene, lesson.codec, keys["codec"])
             return part, {"loss/dynamics": part}
         sigma = self._levels(lesson, keys["levels"], rows)
         delay = draw_delays(keys["delay"], rows, self.config.delay)
         continued = self.config.continued if self.config.delay else None
+        history = self._history_levels(keys["history"], rows)
+        sigma |= history
 
         values, present = [], []
         marks: dict[Stream, list[Array]] = {}
@@ -88,6 +90,11 @@ class Learner:
         for segment in layout.segments:
             if segment.copy != "noisy":
                 value, real = self.reader.values(params, scene, segment)
+                if segment.kind in history:
+                    place = [s for s in layout.segments if s.kind == segment.kind].index(segment)
+                    own = jax.random.fold_in(keys["given"], place)
+                    noise = jax.random.normal(own, value.shape)
+                    value = corrupt(value, noise, history[segment.kind][:, place])
             else:
                 clean, mask = self._clean(scene, segment)
                 real = self.reader.present(scene, segment)
@@ -180,6 +187,15 @@ class Learner:
         for stream, level in lesson.pins:
             sigma[stream] = jnp.full_like(sigma[stream], level)
         return sigma
+
+    def _history_levels(self, key: Key, rows: int) -> dict[str, Array]:
+        """Kind of given segments -> their noise levels, [B, S]; nothing where all are clean."""
+        noisy = self.learning.noisy_history
+        if noisy is None:
+            return {}
+        kind = f"{noisy.stream}/clean"
+        count = sum(segment.kind == kind for segment in self.blueprint.training.segments)
+        return {kind: draw_history_levels(key, rows, count, share=noisy.share, most=noisy.most)}
 
     def scene(
         self,

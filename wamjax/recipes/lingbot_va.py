@@ -12,7 +12,7 @@
 
 So the noisy actions of a chunk see its clean video (inverse dynamics), and no action sees noisy
 video. At test time a chunk's video is denoised and written to the cache, then its actions; what was
-predicted is dropped and what was observed takes its place (`observed`).
+predicted goes with the chunk, and what was observed takes its place (recipes.episode).
 
     form         actions                                        cameras, chunk, steps
     release      tokens in the video's trunk                    RoboTwin
@@ -29,7 +29,16 @@ from wamjax.model.layout import Layout
 from wamjax.model.segments import Copy, Segment, Stream
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import WAN_ROTARY, wan
-from wamjax.recipes.blueprint import Blueprint, Learning, Phase, Recipe, Shape, Size, Walk
+from wamjax.recipes.blueprint import (
+    Blueprint,
+    Learning,
+    NoisyHistory,
+    Phase,
+    Recipe,
+    Shape,
+    Size,
+    Walk,
+)
 
 Form = Literal["release", "paper", "real_robot"]
 
@@ -176,7 +185,7 @@ def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
     return Blueprint(
         shape=shape,
         walk=Walk(shifts=(("video", 5.0),), guidance=(("video", 5.0),)),
-        learning=Learning(levels=LEVELS, apart=True),
+        learning=Learning(levels=LEVELS, apart=True, noisy_history=NoisyHistory()),
         model=model(size, form),
         features=(("text", shape.text), ("video", shape.latent), ("action", shape.action)),
         training=Layout((text, *trained), TABLE, setting.window[size]),
@@ -211,8 +220,9 @@ RECIPES = (
         deviations=(
             "Actions share the video's time embedder; the release has a copy for them.",
             "Guidance runs the video's passes twice; the release also doubles the actions' passes.",
-            "real_robot: the cache holds the last four latent frames and what they led to; the "
-            "published window of 30 blocks fills as an episode goes on.",
+            "A policy prefills the last frames anew for each chunk: the cache that is kept from "
+            "chunk to chunk (recipes.episode) is not carried through rollouts. The passes that are "
+            "counted are those of a first chunk.",
             "paper: a feed-forward width of 1536 is inferred from the published 350 M; the "
             "forward-dynamics loss and asynchronous execution are not there.",
         ),
