@@ -394,3 +394,70 @@ def test_what_is_given_may_stand_at_a_level():
     # The last frame stands behind the last chunk's actions alone.
     moved = np.asarray(answer(jnp.zeros((ROWS, 4)).at[:, 3].set(0.5)) != without).any((0, 2))
     np.testing.assert_array_equal(moved, np.arange(len(moved)) >= 8)
+
+
+def test_executed_actions_stand_at_the_tokens_before_now():
+    """They are given, and learned from; those that never were are padding."""
+    config = RecipeConfig(recipe="lingbot_va", past_actions=6)
+    learner, data, params = Learner(config), batch(config), weights(config)
+    rng = np.random.default_rng(1)
+    executed = rng.normal(size=(ROWS, 6, 7)).astype(np.float32)
+    there = np.ones((ROWS, 6, 7), bool)
+    there[1, :4] = False
+    shown = scene(config, data).replace(past=jnp.asarray(executed), past_mask=jnp.asarray(there))
+    for copy in ("clean", "noisy"):
+        oldest, newest, now, _ = (
+            s for s in config.blueprint.training.segments if s.kind == f"action/{copy}"
+        )
+        found = [learner.reader.actions(shown, s)[0] for s in (oldest, newest, now)]
+        # Of the eight ticks before now the first two were not asked for.
+        np.testing.assert_array_equal(found[0][0], np.pad(executed[0, :2], ((2, 0), (0, 0))))
+        np.testing.assert_array_equal(found[1][0], executed[0, 2:])
+        np.testing.assert_array_equal(found[2], data.actions[:, :4])
+        np.testing.assert_array_equal(
+            learner.reader.present(shown, newest), [[True] * 4, [False, False, True, True]]
+        )
+        np.testing.assert_array_equal(
+            learner.reader.present(shown, oldest), [[False, False, True, True], [False] * 4]
+        )
+
+    @jax.jit
+    def loss(executed):
+        shown = data.replace(past_actions=executed, past_action_mask=there)
+        return learner.loss(params, shown, KEY, "all")[0]
+
+    before = loss(executed)
+    assert before == loss(np.where(there, executed, np.nan))
+    assert abs(before - loss(executed + 1)) > 1e-4
+
+
+@pytest.mark.slow
+def test_a_chunk_depends_on_what_was_executed_and_not_on_what_was_not():
+    config, known = (RecipeConfig(recipe="lingbot_va", past_actions=n) for n in (6, 0))
+    data, params = batch(config), weights(known)
+    seen = (data.frames[:, :, : config.history], data.camera_mask, data.proprio, data.text)
+    given = (*map(jnp.asarray, seen), KEY)
+    executed = np.random.default_rng(1).normal(size=(2, ROWS, 6, 7)).astype(np.float32)
+    there = np.ones((ROWS, 6, 7), bool)
+
+    @jax.jit
+    def act(executed, there):
+        return Learner(config).sample_actions(params, *given, past=(executed, there))
+
+    one, other = (act(actions, there) for actions in executed)
+    assert (np.abs(one - other).max((1, 2)) > 1e-4).all()
+    without = jax.jit(functools.partial(Learner(known).sample_actions, params))(*given)
+    alone = act(np.full_like(executed[0], np.nan), ~there)
+    np.testing.assert_allclose(alone, without, rtol=0, atol=1e-5)
+
+
+def test_as_many_actions_are_shown_as_were_asked_for():
+    config = RecipeConfig(recipe="lingbot_va", past_actions=6)
+    data, learner = batch(config), Learner(config)
+    seen = (data.frames[:, :, : config.history], data.camera_mask, data.proprio, data.text)
+    with pytest.raises(ValueError, match="6 past actions are shown, got 0"):
+        learner.sample_actions({}, *map(jnp.asarray, seen), KEY)
+    with pytest.raises(ValueError, match=r"past_actions must lie in 0 ... 8"):
+        RecipeConfig(recipe="lingbot_va", past_actions=9)
+    with pytest.raises(ValueError, match=r"past_actions must lie in 0 ... 0"):
+        RecipeConfig(recipe="fast_wam", past_actions=1)

@@ -121,6 +121,11 @@ class SystemConfig:
                 f"({self.codec.temporal}), got {self.history} and {self.future}"
             )
 
+    @property
+    def past_actions(self) -> int:
+        """Executed actions that are shown: none."""
+        return 0
+
     def sampler(self, program: str) -> SamplerConfig:
         """The sampler settings for a program of flow.sampler."""
         return SamplerConfig(

@@ -26,6 +26,9 @@ class RecipeConfig:
             from actions under way (arXiv 2512.05964, see flow.prefix); 0 for none. Without effect
             where actions are not denoised one token each.
 
+        past_actions: executed actions that are shown, the newest of those for which the sequence
+            has tokens; the tokens of the others are padding. data.past_actions must say the same.
+
     Raises:
         ValueError: no such recipe or form, or a size that the recipe cannot have.
     """
@@ -38,6 +41,7 @@ class RecipeConfig:
     text_length: int = 64
     solver_steps: int = 0
     delay: int = 3
+    past_actions: int = 0
 
     def __post_init__(self) -> None:
         recipe = find_recipe(self.recipe)
@@ -55,6 +59,11 @@ class RecipeConfig:
             raise ValueError(f"solver_steps must not be negative, got {self.solver_steps}")
         if not 0 <= self.delay < shape.chunk:
             raise ValueError(f"delay must lie in 0 ... {shape.chunk - 1}, got {self.delay}")
+        if not 0 <= self.past_actions <= self.timeline.past_actions:
+            raise ValueError(
+                f"past_actions must lie in 0 ... {self.timeline.past_actions}, the tokens that "
+                f"{self.recipe} has for them, got {self.past_actions}"
+            )
 
     @functools.cached_property
     def blueprint(self) -> Blueprint:
