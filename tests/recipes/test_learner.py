@@ -311,20 +311,25 @@ def continuing(config: RecipeConfig):
     return act
 
 
-def test_a_chunk_goes_on_from_actions_under_way():
+@pytest.mark.parametrize(
+    ("name", "ticks"),
+    # LingBot-VA's chunk stands in two segments of four.
+    [("pi05", 2), pytest.param("lingbot_va", 5, marks=pytest.mark.slow)],
+)
+def test_a_chunk_goes_on_from_actions_under_way(name, ticks):
     """It begins with them, the rest depends on them, and what comes after them is not looked at."""
-    config = RecipeConfig(recipe="pi05")
+    config = RecipeConfig(recipe=name)
     act, params = continuing(config), weights(config)
-    actions, delay = under_way(config, 2)
+    actions, delay = under_way(config, ticks)
     out = act(params, actions, delay)
-    np.testing.assert_array_equal(out[:, :2], actions[:, :2])
-    assert (out[:, 2:] != actions[:, 2:]).all()
-    later = act(params, actions.at[:, 2:].add(1.0), delay)
+    np.testing.assert_array_equal(out[:, :ticks], actions[:, :ticks])
+    assert (out[:, ticks:] != actions[:, ticks:]).all()
+    later = act(params, actions.at[:, ticks:].add(1.0), delay)
     np.testing.assert_array_equal(out, later)
     other = act(params, actions.at[:, 1].add(1.0), delay)
-    assert (out[:, 2:] != other[:, 2:]).all()
+    assert (out[:, ticks:] != other[:, ticks:]).all()
     free = act(params, actions, jnp.zeros_like(delay))
-    assert (free[:, :2] != actions[:, :2]).all()
+    assert (free[:, :ticks] != actions[:, :ticks]).all()
 
 
 def test_training_knows_the_first_actions_and_does_not_score_them():
@@ -337,6 +342,27 @@ def test_training_knows_the_first_actions_and_does_not_score_them():
     one, two = run(params, data)[0], plain(params, data)[0]
     assert np.isfinite(one)
     assert one != two
+
+
+def test_a_delay_runs_on_from_one_segment_of_a_chunk_to_the_next(monkeypatch):
+    """LingBot-VA's two: a head that answers 0 is scored by what is not under way, and all of it."""
+    monkeypatch.setattr(
+        "wamjax.recipes.learner.draw_delays", lambda key, rows, longest: jnp.full(rows, 5)
+    )
+    config = RecipeConfig(recipe="lingbot_va")
+    data, params = batch(config), weights(config)
+    model = params["model"]
+    heads = {n: jax.tree.map(jnp.zeros_like, p) for n, p in model.items() if n.startswith("head")}
+    silent = {**params, "model": {**model, **heads}}
+
+    @jax.jit
+    def loss(actions):
+        shown = data.replace(actions=actions)
+        return Learner(config).loss(silent, shown, KEY, "all")[1]["loss/action"]
+
+    before = loss(data.actions)
+    moved = [loss(np.where(np.arange(8)[:, None] == k, 9.0, data.actions)) for k in range(8)]
+    assert [value != before for value in moved] == [False] * 5 + [True] * 3
 
 
 @pytest.mark.parametrize("name", ["octo", "openvla_oft", "cosmos_policy"])

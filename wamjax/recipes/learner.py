@@ -98,7 +98,7 @@ class Learner:
             return part, {"loss/dynamics": part}
         sigma = self._levels(lesson, keys["levels"], rows)
         delay = draw_delays(keys["delay"], rows, self.config.delay)
-        continued = self.config.continued if self.config.delay else None
+        continued = self.config.continued if self.config.delay else ()
         history = self._history_levels(keys["history"], rows)
         sigma |= history
 
@@ -122,8 +122,10 @@ class Learner:
                 level = sigma[segment.stream]
                 level = level if level.ndim == 1 else level[:, len(mine)]
                 x = corrupt(clean, noise, level)
-                if segment == continued:
-                    x, level, scored = delayed(clean, noise, level, delay)
+                if segment in continued:
+                    before = sum(s.count for s in continued[: continued.index(segment)])
+                    decided = jnp.clip(delay - before, 0, segment.count)
+                    x, level, scored = delayed(clean, noise, level, decided)
                     mask = mask & scored
                 marks.setdefault(segment.stream, []).append(
                     level if level.ndim == 2 else per_token(level, clean.shape[1])
@@ -132,8 +134,8 @@ class Learner:
                 value = self.reader.wide(scene, segment, x)
             values.append(value)
             present.append(real)
-        if continued is not None:
-            sigma[continued.stream] = jnp.concatenate(marks[continued.stream], axis=1)
+        if continued:
+            sigma["action"] = jnp.concatenate(marks["action"], axis=1)
         out: dict[Stream, Array] = call(
             network(self.blueprint),
             params["model"],
@@ -286,7 +288,7 @@ class Learner:
         if count != self.config.past_actions:
             raise ValueError(f"{self.config.past_actions} past actions are shown, got {count}")
         scene = self.scene(frames, camera_mask, proprio, text, past)
-        if under_way is not None and self.config.continued is None:
+        if under_way is not None and not self.config.continued:
             raise ValueError(f"{self.config.recipe} cannot go on from actions under way")
         out = self._walked(params, scene, key, imagine=False, under_way=under_way)
         result = {}

@@ -102,17 +102,17 @@ class RecipeConfig:
         return self.blueprint.shape.proprio or 7
 
     @functools.cached_property
-    def continued(self) -> Segment | None:
+    def continued(self) -> tuple[Segment, ...]:
         """The chunk that is sampled, if each of its actions is denoised as a token of its own."""
         if self.learning.painted:
-            return None
-        chunks = [
+            return ()
+        parts = tuple(
             segment
             for phase in self.blueprint.program
             for segment in phase.segments
             if segment.kind == "action/noisy"
-        ]
-        return chunks[0] if len(chunks) == 1 and chunks[0].count == self.chunk else None
+        )
+        return parts if sum(part.count for part in parts) == self.chunk else ()
 
     @property
     def predicted_views(self) -> int:
