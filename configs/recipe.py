@@ -33,6 +33,7 @@ def config(which: str = "fast_wam") -> RunConfig:
             future=system.future,
             frame_stride=system.frame_stride,
             chunk=system.chunk,
+            past_actions=system.past_actions,
             text_length=system.text_length,
             holdout=0.05,
         ),

@@ -78,6 +78,29 @@ def test_a_batch_holds_what_was_recorded(
     np.testing.assert_array_equal(previous[~at_start], batch.actions[:, 0][:-1][~at_start[1:]])
 
 
+def test_past_actions_are_the_first_actions_of_earlier_windows(
+    tabletop: pathlib.Path, table: Episodes, statistics: Statistics
+) -> None:
+    plain = Windows(config(tabletop, part="all"), statistics, table)
+    windows = Windows(config(tabletop, part="all", past_actions=3), statistics, table)
+    without, batch = (w.batch(np.arange(len(w))) for w in (plain, windows))
+    assert without.past_actions is None
+    _equal(without, batch.replace(past_actions=None, past_action_mask=None))
+    since = windows.index.row - windows.index.first
+    for place, back in enumerate((3, 2, 1)):
+        there = since >= back
+        np.testing.assert_array_equal(
+            batch.past_action_mask[:, place], np.repeat(there[:, None], 7, axis=1)
+        )
+        earlier = np.flatnonzero(there) - back
+        np.testing.assert_array_equal(batch.past_actions[there, place], batch.actions[earlier, 0])
+    missing = windows.batch(np.array([-1]))
+    assert not missing.past_action_mask.any()
+    told = windows.fingerprint()["config"]
+    assert told.pop("past_actions") == 3
+    assert told == plain.fingerprint()["config"]
+
+
 def test_every_window_once_an_epoch_in_a_new_order(
     tabletop: pathlib.Path, table: Episodes, statistics: Statistics
 ) -> None:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from wamjax.data.windows import Plan, action_rows, frame_rows, make_index
+from wamjax.data.windows import Plan, action_rows, frame_rows, make_index, past_action_rows
 
 LENGTHS = list(range(1, 21))
 STARTS = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
@@ -58,6 +58,24 @@ def test_windows_are_the_definition(
         assert row == index.row[place]
         for ours, theirs in zip(found, rest, strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("past", "ended"), [*itertools.product((0, 1, 5, 30), (False, True))])
+def test_past_actions_are_those_executed_before_now(past: int, ended: bool) -> None:
+    plan = Plan(1, 2, 1, 4, past_actions=past)
+    ok = np.ones(STARTS[-1], bool)
+    ok[::7] = False
+    if ended:
+        ok[STARTS[1:] - 1] = False
+    index = make_index(STARTS, ok, np.ones(len(LENGTHS), bool), plan)
+    rows, there = past_action_rows(index, np.arange(len(index)), plan, ok)
+    assert rows.shape == there.shape == (len(index), past)
+    for place, row in enumerate(index.row):
+        start = int(index.first[place])
+        for column, back in enumerate(range(past, 0, -1)):
+            exists = row - back >= start
+            assert there[place, column] == (exists and ok[row - back])
+            assert rows[place, column] == (row - back if exists else start)
 
 
 def test_video_without_actions_has_windows_for_its_future_frames() -> None:

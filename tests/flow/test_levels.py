@@ -8,7 +8,7 @@ from scipy import special, stats
 
 from wamjax.core.config import from_flags, from_json, to_flags, to_json
 from wamjax.flow.laws import LevelLaw, quantile
-from wamjax.flow.levels import LevelsConfig, draw_levels
+from wamjax.flow.levels import LevelsConfig, draw_history_levels, draw_levels
 from wamjax.flow.variance_preserving import cosine_levels
 
 U = np.linspace(0.01, 0.99, 33)
@@ -197,3 +197,17 @@ def test_a_parameter_out_of_range_is_refused():
         LevelLaw(law="fixed", value=1.2)
     with pytest.raises(ValueError, match="range"):
         LevelLaw(low=0.5, high=0.5)
+
+
+def test_history_is_noised_in_its_share_of_the_examples_and_never_much():
+    level = np.asarray(draw_history_levels(jax.random.key(0), 4096, 3, share=0.5, most=0.5))
+    noised = level.any(axis=1)
+    assert abs(noised.mean() - 0.5) < 4 * 0.5 / 64
+    # A level of its own for each segment, uniform in the cleaner half.
+    assert (level[noised] > 0).all()
+    np.testing.assert_allclose(
+        np.quantile(level[noised], [0.0, 0.25, 0.5, 0.75, 1.0]),
+        [0.0, 0.125, 0.25, 0.375, 0.5],
+        atol=0.015,
+    )
+    assert abs(np.corrcoef(level[noised].T)[0, 1]) < 0.1

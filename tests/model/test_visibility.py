@@ -66,6 +66,13 @@ def test_a_window_hides_what_is_far():
     )
 
 
+def test_a_window_does_not_hide_an_instruction():
+    segments = (Segment(stream="text"), Segment(stream="video", block=9))
+    table = (("video/clean", "text/clean", "all"), ("video/clean", "video/clean", "past"))
+    mask = visibility_mask(segments, table, window=1, silent=frozenset({"text/clean"}))
+    np.testing.assert_array_equal(mask[1], [True, True])
+
+
 def test_a_token_that_sees_nothing_is_refused():
     lonely = (*SEGMENTS, Segment(stream="value", copy="noisy"))
     with pytest.raises(ValueError, match="value/noisy"):

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.recipes.conformance import filled
 from tests.weights import drawn_weights
 from wamjax.codec.paint import painted
 from wamjax.core.records import Batch
 from wamjax.core.text import encode_text
 from wamjax.recipes.learner import Learner
+from wamjax.recipes.network import network
 from wamjax.recipes.parts import pixels, to_uint8
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
@@ -309,20 +311,25 @@ def continuing(config: RecipeConfig):
     return act
 
 
-def test_a_chunk_goes_on_from_actions_under_way():
+@pytest.mark.parametrize(
+    ("name", "ticks"),
+    # LingBot-VA's chunk stands in two segments of four.
+    [("pi05", 2), pytest.param("lingbot_va", 5, marks=pytest.mark.slow)],
+)
+def test_a_chunk_goes_on_from_actions_under_way(name, ticks):
     """It begins with them, the rest depends on them, and what comes after them is not looked at."""
-    config = RecipeConfig(recipe="pi05")
+    config = RecipeConfig(recipe=name)
     act, params = continuing(config), weights(config)
-    actions, delay = under_way(config, 2)
+    actions, delay = under_way(config, ticks)
     out = act(params, actions, delay)
-    np.testing.assert_array_equal(out[:, :2], actions[:, :2])
-    assert (out[:, 2:] != actions[:, 2:]).all()
-    later = act(params, actions.at[:, 2:].add(1.0), delay)
+    np.testing.assert_array_equal(out[:, :ticks], actions[:, :ticks])
+    assert (out[:, ticks:] != actions[:, ticks:]).all()
+    later = act(params, actions.at[:, ticks:].add(1.0), delay)
     np.testing.assert_array_equal(out, later)
     other = act(params, actions.at[:, 1].add(1.0), delay)
-    assert (out[:, 2:] != other[:, 2:]).all()
+    assert (out[:, ticks:] != other[:, ticks:]).all()
     free = act(params, actions, jnp.zeros_like(delay))
-    assert (free[:, :2] != actions[:, :2]).all()
+    assert (free[:, :ticks] != actions[:, :ticks]).all()
 
 
 def test_training_knows_the_first_actions_and_does_not_score_them():
@@ -337,6 +344,27 @@ def test_training_knows_the_first_actions_and_does_not_score_them():
     assert one != two
 
 
+def test_a_delay_runs_on_from_one_segment_of_a_chunk_to_the_next(monkeypatch):
+    """LingBot-VA's two: a head that answers 0 is scored by what is not under way, and all of it."""
+    monkeypatch.setattr(
+        "wamjax.recipes.learner.draw_delays", lambda key, rows, longest: jnp.full(rows, 5)
+    )
+    config = RecipeConfig(recipe="lingbot_va")
+    data, params = batch(config), weights(config)
+    model = params["model"]
+    heads = {n: jax.tree.map(jnp.zeros_like, p) for n, p in model.items() if n.startswith("head")}
+    silent = {**params, "model": {**model, **heads}}
+
+    @jax.jit
+    def loss(actions):
+        shown = data.replace(actions=actions)
+        return Learner(config).loss(silent, shown, KEY, "all")[1]["loss/action"]
+
+    before = loss(data.actions)
+    moved = [loss(np.where(np.arange(8)[:, None] == k, 9.0, data.actions)) for k in range(8)]
+    assert [value != before for value in moved] == [False] * 5 + [True] * 3
+
+
 @pytest.mark.parametrize("name", ["octo", "openvla_oft", "cosmos_policy"])
 def test_what_is_not_denoised_action_by_action_cannot_go_on(name):
     config = RecipeConfig(recipe=name)
@@ -347,3 +375,115 @@ def test_what_is_not_denoised_action_by_action_cannot_go_on(name):
 def test_a_delay_as_long_as_the_chunk_is_refused():
     with pytest.raises(ValueError, match=r"delay must lie in .* 7, got 8"):
         RecipeConfig(recipe="pi05", delay=8)
+
+
+def test_noise_on_the_history_is_seen_and_changes_no_target():
+    """LingBot-VA: a head that answers 0 is scored alike, whatever the network was shown."""
+
+    known = RecipeConfig(recipe="lingbot_va")
+    params, data = weights(known), batch(known)
+    silent = {
+        name: jax.tree.map(jnp.zeros_like, part) if name.startswith("head") else part
+        for name, part in params["model"].items()
+    }
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def losses(share, model):
+        config = RecipeConfig(recipe="lingbot_va")
+        assert config.learning.noisy_history is not None
+        history = dataclasses.replace(config.learning.noisy_history, share=share)
+        learning = dataclasses.replace(config.learning, noisy_history=history)
+        vars(config)["blueprint"] = dataclasses.replace(config.blueprint, learning=learning)
+        return Learner(config).loss({**params, "model": model}, data, KEY, "all")[1]
+
+    assert losses(0.0, silent) == losses(1.0, silent)
+    clean, noised = (losses(share, params["model"]) for share in (0.0, 1.0))
+    for stream in ("loss/video", "loss/action"):
+        assert abs(float(clean[stream] - noised[stream])) > 1e-4
+
+
+def test_what_is_given_may_stand_at_a_level():
+    """A level of 0 is none; another one is told to the network, and moves its answers."""
+    config = RecipeConfig(recipe="lingbot_va")
+    blueprint, params = config.blueprint, weights(config)["model"]
+    tokens, sigma = filled(blueprint, blueprint.training)
+
+    @jax.jit
+    def answer(level):
+        given = {} if level is None else {"video/clean": level}
+        return network(blueprint).apply(
+            {"params": params}, blueprint.training, tokens, sigma | given, method="denoise"
+        )["action"]
+
+    without = answer(None)
+    np.testing.assert_array_equal(answer(jnp.zeros((ROWS, 4))), without)
+    # The last frame stands behind the last chunk's actions alone.
+    moved = np.asarray(answer(jnp.zeros((ROWS, 4)).at[:, 3].set(0.5)) != without).any((0, 2))
+    np.testing.assert_array_equal(moved, np.arange(len(moved)) >= 8)
+
+
+def test_executed_actions_stand_at_the_tokens_before_now():
+    """They are given, and learned from; those that never were are padding."""
+    config = RecipeConfig(recipe="lingbot_va", past_actions=6)
+    learner, data, params = Learner(config), batch(config), weights(config)
+    rng = np.random.default_rng(1)
+    executed = rng.normal(size=(ROWS, 6, 7)).astype(np.float32)
+    there = np.ones((ROWS, 6, 7), bool)
+    there[1, :4] = False
+    shown = scene(config, data).replace(past=jnp.asarray(executed), past_mask=jnp.asarray(there))
+    for copy in ("clean", "noisy"):
+        oldest, newest, now, _ = (
+            s for s in config.blueprint.training.segments if s.kind == f"action/{copy}"
+        )
+        found = [learner.reader.actions(shown, s)[0] for s in (oldest, newest, now)]
+        # Of the eight ticks before now the first two were not asked for.
+        np.testing.assert_array_equal(found[0][0], np.pad(executed[0, :2], ((2, 0), (0, 0))))
+        np.testing.assert_array_equal(found[1][0], executed[0, 2:])
+        np.testing.assert_array_equal(found[2], data.actions[:, :4])
+        np.testing.assert_array_equal(
+            learner.reader.present(shown, newest), [[True] * 4, [False, False, True, True]]
+        )
+        np.testing.assert_array_equal(
+            learner.reader.present(shown, oldest), [[False, False, True, True], [False] * 4]
+        )
+
+    @jax.jit
+    def loss(executed):
+        shown = data.replace(past_actions=executed, past_action_mask=there)
+        return learner.loss(params, shown, KEY, "all")[0]
+
+    before = loss(executed)
+    assert before == loss(np.where(there, executed, np.nan))
+    assert abs(before - loss(executed + 1)) > 1e-4
+
+
+@pytest.mark.slow
+def test_a_chunk_depends_on_what_was_executed_and_not_on_what_was_not():
+    config, known = (RecipeConfig(recipe="lingbot_va", past_actions=n) for n in (6, 0))
+    data, params = batch(config), weights(known)
+    seen = (data.frames[:, :, : config.history], data.camera_mask, data.proprio, data.text)
+    given = (*map(jnp.asarray, seen), KEY)
+    executed = np.random.default_rng(1).normal(size=(2, ROWS, 6, 7)).astype(np.float32)
+    there = np.ones((ROWS, 6, 7), bool)
+
+    @jax.jit
+    def act(executed, there):
+        return Learner(config).sample_actions(params, *given, past=(executed, there))
+
+    one, other = (act(actions, there) for actions in executed)
+    assert (np.abs(one - other).max((1, 2)) > 1e-4).all()
+    without = jax.jit(functools.partial(Learner(known).sample_actions, params))(*given)
+    alone = act(np.full_like(executed[0], np.nan), ~there)
+    np.testing.assert_allclose(alone, without, rtol=0, atol=1e-5)
+
+
+def test_as_many_actions_are_shown_as_were_asked_for():
+    config = RecipeConfig(recipe="lingbot_va", past_actions=6)
+    data, learner = batch(config), Learner(config)
+    seen = (data.frames[:, :, : config.history], data.camera_mask, data.proprio, data.text)
+    with pytest.raises(ValueError, match="6 past actions are shown, got 0"):
+        learner.sample_actions({}, *map(jnp.asarray, seen), KEY)
+    with pytest.raises(ValueError, match=r"past_actions must lie in 0 ... 8"):
+        RecipeConfig(recipe="lingbot_va", past_actions=9)
+    with pytest.raises(ValueError, match=r"past_actions must lie in 0 ... 0"):
+        RecipeConfig(recipe="fast_wam", past_actions=1)

@@ -25,6 +25,18 @@ def test_lingbot_vas_paper_form_has_the_papers_count():
     assert not recipe.agrees(parameters(recipe.build("full", "release")))
 
 
+def test_lingbot_vas_real_robot_has_the_published_chunk():
+    """Three cameras of 224 x 320 in a row, four latent frames of 20 actions, 5 and 10 steps."""
+    recipe = RECIPES["lingbot_va"]
+    real, simulated = (recipe.build("full", form) for form in ("real_robot", "release"))
+    video, action = real.program
+    assert [s.count for s in video.segments] == [210] * 4
+    assert [s.count for s in action.segments] == [20] * 4
+    assert (video.steps, action.steps) == (5, 10)
+    assert [s.count for s in simulated.program[0].segments] == [120] * 2
+    assert shapes(real) == shapes(simulated)
+
+
 def test_vla_jepas_language_model_has_qwens_count():
     """Qwen3-VL 2B stands on the layers of Qwen3 1.7B: 1.4 B without words (its card)."""
     tree = shapes(RECIPES["vla_jepa"].build("full"))

@@ -28,7 +28,7 @@ def test_every_recipe_can_be_trained_on_windows():
         for form in RECIPES[name].forms or ("",):
             config = RecipeConfig(recipe=name, form=form)
             assert config.history >= 1
-            assert config.chunk == 8
+            assert config.chunk == (16 if form == "real_robot" else 8)
 
 
 def test_an_episode_of_blocks_has_its_newest_block_after_now():

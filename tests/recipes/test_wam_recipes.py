@@ -35,6 +35,7 @@ FORMS = [
     ("cosmos_policy", None),
     ("lingbot_va", "release"),
     ("lingbot_va", "paper"),
+    ("lingbot_va", "real_robot"),
     ("dreamzero", None),
     ("vla_jepa", None),
 ]

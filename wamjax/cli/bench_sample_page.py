@@ -12,6 +12,7 @@ PUBLISHED = {
     "cosmos_policy": (390, 16),
     "motus": (1175, 16),
     "lingbot_va": (5230, 32),
+    "lingbot_va real_robot": (480, 32),
 }
 COMMAND = "wamjax bench sample --recipe all --page docs/results/sample.md"
 
@@ -51,7 +52,7 @@ def as_text(result: dict[str, Any]) -> str:
         f"{result['device']}, jax {result['versions']['jax']}; load "
         f"{result['load_before'][0]:.1f} before, {result['load_after'][0]:.1f} after",
         *(f"measured here in {dtype}: {_own(own)}" for dtype, own in result["own"].items()),
-        f"{'recipe':<20}{'size':<5}{'weights':>10}{'passes':>7}{'FLOP':>13}{'read':>10}"
+        f"{'recipe':<24}{'size':<5}{'weights':>10}{'passes':>7}{'FLOP':>13}{'read':>10}"
         f"{'p50 ms':>10}{'p95 ms':>10}{'ms/action':>11}{'least here':>11}{'compile':>9}",
     ]
     for row in result["rows"]:
@@ -60,7 +61,7 @@ def as_text(result: dict[str, Any]) -> str:
             f"{row['own_bound_ms']:>11.3g}{row['compile_seconds']:>7.1f} s"
         )
         lines.append(
-            f"{_name(row):<20}{row['size']:<5}{_count(row['parameters']):>10}"
+            f"{_name(row):<24}{row['size']:<5}{_count(row['parameters']):>10}"
             f"{row['forward_passes']:>7}{_big(row['flops'], 'FLOP'):>13}{_read(row):>10}"
             + (took if row["not_timed"] is None else f"  {took}")
         )
@@ -69,7 +70,7 @@ def as_text(result: dict[str, Any]) -> str:
         lines.append("a chunk takes at least (a bound, not a measurement):")
     for row in full:
         there = ", ".join(f"{_ms(ms)} ms {name}" for name, ms in row["bounds_ms"].items())
-        lines.append(f"  {_name(row):<20}{row['size']:<5} {there}")
+        lines.append(f"  {_name(row):<24}{row['size']:<5} {there}")
     return "\n".join(lines)
 
 
@@ -168,7 +169,7 @@ def _full(rows: list[dict[str, Any]]) -> list[str]:
         "|---" * (len(columns) + 2) + "|",
     ]
     for row in rows:
-        published = PUBLISHED.get(row["recipe"])
+        published = PUBLISHED.get(_name(row))
         lines.append(
             _cells(
                 f"`{_name(row)}`",

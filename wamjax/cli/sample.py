@@ -23,6 +23,7 @@ from wamjax.eval.heldout import held_out, mean_action, samples
 from wamjax.eval.openloop import open_loop
 from wamjax.eval.sample_report import write_sample_report
 from wamjax.eval.trained_run import TrainedRun, open_run
+from wamjax.recipes.learner import past_of
 
 BATCH = 32
 
@@ -66,10 +67,12 @@ def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, 
             jnp.asarray(batch.text),
         )
         keys = named_keys(key, "first", "others")
-        first = system.sample(weights, *seen, keys["first"], video=system.predicts_video)
+        past = past_of(batch)
+        more: dict[str, Any] = {} if past is None else {"past": past}
+        first = system.sample(weights, *seen, keys["first"], video=system.predicts_video, **more)
 
         def one(key: Key):
-            return system.sample_actions(weights, *seen, key)
+            return system.sample_actions(weights, *seen, key, **more)
 
         others = jax.lax.map(one, jax.random.split(keys["others"], draws - 1))
         total = first["action"] + others.sum(0)

@@ -49,6 +49,9 @@ class Batch:
         proprio_mask: bool [B, P].
         text: uint8 [B, X], the instruction's UTF-8 bytes, padded with 0.
         index: int32 [B], the global example index, for tests and logs.
+        past_actions: float32 [B, P, A], normalised, those executed before now, the newest last;
+            None where the data do not deliver them.
+        past_action_mask: bool [B, P, A].
     """
 
     frames: AnyArray
@@ -60,6 +63,8 @@ class Batch:
     proprio_mask: AnyArray
     text: AnyArray
     index: AnyArray
+    past_actions: AnyArray | None = None
+    past_action_mask: AnyArray | None = None
 
 
 @flax.struct.dataclass

@@ -24,6 +24,7 @@ class DataConfig:
         future: frames after now.
         frame_stride: control steps from one frame to the next.
         chunk: consecutive actions, one a control step.
+        past_actions: actions executed before now, one a control step.
         text_length: UTF-8 bytes of the instruction.
         action_norm, proprio_norm: how the Normaliser is fitted.
         gripper_dim: the action dimension that is 0..1 and goes to -1..1 whatever the statistics.
@@ -47,6 +48,7 @@ class DataConfig:
     future: int = 2
     frame_stride: int = 4
     chunk: int = 8
+    past_actions: int = 0
     text_length: int = 64
     action_norm: Norm = "quantile"
     proprio_norm: Norm = "quantile"
@@ -64,7 +66,7 @@ class DataConfig:
         for name in ("image_size", "history", "frame_stride", "chunk", "text_length"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("future", "seed", "cache_bytes", "prefetch"):
+        for name in ("future", "past_actions", "seed", "cache_bytes", "prefetch"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("holdout", "bad_budget"):

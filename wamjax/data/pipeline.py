@@ -24,7 +24,7 @@ from wamjax.data.normalise import Normaliser, action_normaliser, proprio_normali
 from wamjax.data.order import shuffled
 from wamjax.data.split import members
 from wamjax.data.statistics import Statistics, check_statistics, data_fingerprint
-from wamjax.data.windows import Plan, action_rows, frame_rows, make_index
+from wamjax.data.windows import Plan, action_rows, frame_rows, make_index, past_action_rows
 
 # What the order and the content of batches depend on, beside the files.
 DECISIVE = (
@@ -94,7 +94,16 @@ class Windows:
             proprio_mask=real[:, None] & self.proprio_normaliser.mask,
             text=self.texts[self.episodes.text[now]],
             index=windows.astype(np.int32),
+            **self._past(chosen, real),
         )
+
+    def _past(self, chosen: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+        if not self.plan.past_actions:
+            return {}
+        rows, there = past_action_rows(self.index, chosen, self.plan, self.episodes.action_ok)
+        there &= real[:, None]
+        mask = there[:, :, None] & self.action_normaliser.mask
+        return {"past_actions": self.actions[rows], "past_action_mask": mask}
 
     def previous_actions(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The action before each window's first: normalised float32 [B, A], bool [B] recorded."""
@@ -106,11 +115,13 @@ class Windows:
     def fingerprint(self) -> dict[str, Any]:
         """All that decides the windows, their order and their numbers."""
         config = dataclasses.asdict(self.config)
+        # Windows without past actions are those of runs from before there were any.
+        decisive = (*DECISIVE, *(["past_actions"] if self.plan.past_actions else []))
         return {
             "data": self.episodes.source.fingerprint(),
             "config": {
                 name: list(config[name]) if isinstance(config[name], tuple) else config[name]
-                for name in DECISIVE
+                for name in decisive
             },
             "windows": len(self),
             "action": self.action_normaliser.to_json(),

@@ -4,6 +4,7 @@ For a window at step t of an episode of T steps, with a stride of s control step
 
     frames   t + s j,   j = -(history - 1) .. future     clamped into 0 .. T - 1
     actions  t + k,     k = 0 .. K - 1                   clamped to the last recorded action
+    past     t - k,     k = P .. 1                       clamped to the first step
     masks    True where nothing was clamped
 
 A window is kept if at least one action or one future frame of it is real. The last step of an
@@ -20,16 +21,18 @@ from wamjax.data.config import DataConfig
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The four numbers that decide which rows a window reads."""
+    """The numbers that decide which rows a window reads."""
 
     history: int
     future: int
     stride: int
     chunk: int
+    past_actions: int = 0
 
     @classmethod
     def of(cls, config: DataConfig) -> "Plan":
-        return cls(config.history, config.future, config.frame_stride, config.chunk)
+        c = config
+        return cls(c.history, c.future, c.frame_stride, c.chunk, c.past_actions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,3 +100,14 @@ def action_rows(
     first, last = index.first[windows, None], index.last_action[windows, None]
     rows = np.clip(wanted, first, np.maximum(last, first))
     return rows, (wanted <= last) & action_ok[rows]
+
+
+@typed
+def past_action_rows(
+    index: WindowIndex, windows: Int[np.ndarray, "B"], plan: Plan, action_ok: np.ndarray
+) -> tuple[Int[np.ndarray, "B P"], Bool[np.ndarray, "B P"]]:
+    """Rows of the actions that were executed before now, the newest last, and which there were."""
+    wanted = index.row[windows, None] + np.arange(-plan.past_actions, 0)
+    first = index.first[windows, None]
+    rows = np.maximum(wanted, first)
+    return rows, (wanted >= first) & action_ok[rows]

@@ -66,9 +66,14 @@ class TrainedRun:
             strength: of the draws of its law, see wamjax.recipes.chance; None for no law.
 
         Raises:
-            UserError: there is no law of such a system.
+            UserError: there is no law of such a system, or it is shown executed actions.
         """
         c = self.config.system
+        if c.past_actions:
+            raise UserError(
+                "this system is shown executed actions, which rollouts do not deliver; measure it "
+                "with wamjax sample, or train it with past_actions 0."
+            )
         system = self.system
         return trained_policy(
             system.sample_actions,

@@ -110,3 +110,21 @@ def draw_levels(
         name: quantile(laws[name], _uniform(keys[name], shapes[name], config.stratified))
         for name in streams
     }
+
+
+@typed
+def draw_history_levels(
+    key: Key, batch: int, segments: int, *, share: float, most: float
+) -> Float[Array, "B S"]:
+    """Levels of what is given while training: the cleaner part of the schedule, or 0.
+
+    So that a network can go on from what it has predicted itself (LingBot-VA, 2601.21998).
+
+    Args:
+        share: of the samples whose S segments have levels, uniform in 0 ... `most`; the others are
+            clean.
+    """
+    keys = named_keys(key, "which", "level")
+    noised = jax.random.bernoulli(keys["which"], share, (batch, 1))
+    level = jax.random.uniform(keys["level"], (batch, segments), maxval=most)
+    return jnp.where(noised, level, 0.0)

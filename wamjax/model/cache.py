@@ -1,10 +1,63 @@
-"""What the first segments of a sequence leave for those behind them."""
+"""What the first segments of a sequence leave for those behind them.
+
+    context      stands for the whole episode (the instruction)
+    predicted    what a phase of a program has written; forgotten once the chunk is executed
+    observed     what was seen and done instead; the oldest fade out of the window
+
+A group is what one call wrote. Groups leave without a trace: the keys of those behind stay as they
+were, though they were made while the others stood there, as in a windowed sequence of all.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import flax.struct
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wamjax.core.typing import Array, Bool
 from wamjax.model.block import KeyValue
+from wamjax.model.config import WamConfig
+from wamjax.model.rotary import rotary_angles, rotate
+from wamjax.model.segments import Segment
+
+Origin = Literal["context", "predicted", "observed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """What one call wrote.
+
+    Attributes:
+        segments: in the order of the sequence.
+        origin: what it stands for.
+        keys: (stack, the segments whose tokens stand there, in their order there).
+        memory: (expert, tokens of its memory).
+    """
+
+    segments: tuple[Segment, ...]
+    origin: Origin
+    keys: tuple[tuple[str, tuple[Segment, ...]], ...]
+    memory: tuple[tuple[str, int], ...]
+
+    @property
+    def count(self) -> int:
+        """Tokens."""
+        return sum(segment.count for segment in self.segments)
+
+    def later(self, time: float, blocks: int) -> "Group":
+        """The same at another place in time."""
+
+        def moved(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+            return tuple(
+                dataclasses.replace(s, start=s.start + time, block=s.block + blocks)
+                for s in segments
+            )
+
+        keys = tuple((name, moved(segments)) for name, segments in self.keys)
+        return dataclasses.replace(self, segments=moved(self.segments), keys=keys)
 
 
 @flax.struct.dataclass
@@ -15,13 +68,18 @@ class Cache:
         keys: stack -> keys and values of its tokens, [depth, B, M, heads, head_dim].
         memory: expert -> keys and values of its memory, [depth, B, M_e, heads, head_dim].
         real: bool [B, M], all cached tokens in the order of the layout.
-        groups: segments in each of the calls that filled it.
+        groups: what each of the calls that filled it wrote.
     """
 
     keys: dict[str, KeyValue]
     memory: dict[str, KeyValue]
     real: Bool[Array, "B M"]
-    groups: tuple[int, ...] = flax.struct.field(pytree_node=False)
+    groups: tuple[Group, ...] = flax.struct.field(pytree_node=False)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """With which a layout of this cache begins."""
+        return tuple(segment for group in self.groups for segment in group.segments)
 
 
 def blank_cache(batch: int) -> Cache:
@@ -37,3 +95,72 @@ def appended(held: KeyValue | None, new: KeyValue) -> KeyValue:
         jnp.concatenate([held.key, new.key], axis=2),
         jnp.concatenate([held.value, new.value], axis=2),
     )
+
+
+def chosen(cache: Cache, places: Sequence[int]) -> Cache:
+    """The groups at `places`, in that order; one that is named twice stands there twice."""
+
+    def of(array: Array, axis: int, sizes: list[int]) -> Array:
+        parts = jnp.split(array, np.cumsum(sizes)[:-1].tolist(), axis=axis)
+        return jnp.concatenate([parts[place] for place in places], axis=axis)
+
+    def each(held: dict[str, KeyValue], size: Callable[[Group, str], int]) -> dict[str, KeyValue]:
+        sizes = {name: [size(group, name) for group in cache.groups] for name in held}
+        return {
+            name: jax.tree.map(lambda array, name=name: of(array, 2, sizes[name]), value)
+            for name, value in held.items()
+        }
+
+    return Cache(
+        each(cache.keys, lambda group, name: sum(s.count for s in _there(group, name))),
+        each(cache.memory, lambda group, name: sum(n for own, n in group.memory if own == name)),
+        of(cache.real, 1, [group.count for group in cache.groups]),
+        tuple(cache.groups[place] for place in places),
+    )
+
+
+def without(cache: Cache, origin: Origin) -> Cache:
+    """The cache without the groups of an origin: predictions once they are executed."""
+    places = [place for place, group in enumerate(cache.groups) if group.origin != origin]
+    return chosen(cache, places)
+
+
+def newest(cache: Cache, count: int) -> Cache:
+    """The cache without its oldest observations beyond `count` of them."""
+    observed = [p for p, group in enumerate(cache.groups) if group.origin == "observed"]
+    gone = observed[: max(0, len(observed) - count)]
+    return chosen(cache, [place for place in range(len(cache.groups)) if place not in gone])
+
+
+def older(config: WamConfig, cache: Cache, time: float, blocks: int) -> Cache:
+    """The cache seen from later: everything but the context has moved into the past.
+
+    Keys depend on time through their angles alone, so they are turned back by those of `time`.
+
+    Args:
+        config: of the model that made it.
+        time, blocks: by how much, in the units of a segment's `start` and `block`.
+    """
+    keys = dict(cache.keys)
+    for stack in config.stacks:
+        if stack.name not in keys or stack.rotary is None:
+            continue
+        angles = [np.zeros((0, stack.head_dim // 2), np.float32)]
+        for group in cache.groups:
+            far = 0.0 if group.origin == "context" else -time
+            for segment in _there(group, stack.name):
+                kind = config.port(segment.stream).positions
+                place = np.tile(np.array([[far, 0.0, 0.0]]), (segment.count, 1))
+                angles.append(rotary_angles(place, stack.head_dim, stack.rotary, kind))
+        held, turn, adjacent = keys[stack.name], np.concatenate(angles), stack.rotary.adjacent
+        turned = jax.vmap(lambda key, turn=turn, adjacent=adjacent: rotate(key, turn, adjacent))
+        keys[stack.name] = KeyValue(turned(held.key), held.value)
+    groups = tuple(
+        group if group.origin == "context" else group.later(-time, -blocks)
+        for group in cache.groups
+    )
+    return Cache(keys, cache.memory, cache.real, groups)
+
+
+def _there(group: Group, stack: str) -> tuple[Segment, ...]:
+    return next((segments for name, segments in group.keys if name == stack), ())

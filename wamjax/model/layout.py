@@ -27,7 +27,7 @@ class Layout:
     Attributes:
         segments: those that are given stand first.
         table: who sees whom.
-        window: hide time blocks further away than this.
+        window: hide time blocks further away than this, see model.visibility.
         own: (stack, the table that takes the place of `table` in it).
     """
 
@@ -61,12 +61,14 @@ class Seats:
         own: expert -> segments whose ports lead to it.
         taken: (place of the Take in the stack, segments).
         tokens: place in the whole sequence of each of the stack's tokens, int [N].
+        order: the segment of each run of those N.
         share: expert -> slice of those N.
     """
 
     own: dict[str, tuple[int, ...]]
     taken: dict[int, tuple[int, ...]]
     tokens: np.ndarray
+    order: tuple[int, ...]
     share: dict[str, slice]
 
 
@@ -81,6 +83,7 @@ def seats(config: WamConfig, stack: Stack, layout: Layout, group: range) -> Seat
     own: dict[str, tuple[int, ...]] = {}
     taken: dict[int, tuple[int, ...]] = {}
     tokens: list[np.ndarray] = [np.zeros(0, int)]
+    order: list[int] = []
     share: dict[str, slice] = {}
     end = 0
     for expert in stack.experts:
@@ -95,9 +98,10 @@ def seats(config: WamConfig, stack: Stack, layout: Layout, group: range) -> Seat
                 present += [] if take.add else taken[place]
         for i in present:
             tokens.append(np.arange(starts[i], starts[i + 1]))
+            order.append(i)
             end += layout.segments[i].count
         share[expert.name] = slice(begin, end)
-    return Seats(own, taken, np.concatenate(tokens), share)
+    return Seats(own, taken, np.concatenate(tokens), tuple(order), share)
 
 
 @functools.lru_cache(maxsize=256)

@@ -41,21 +41,23 @@ def needed(config: WamConfig, wanted: tuple[Stream, ...] | None) -> list[Stack]:
 
 
 def levels_of(segments: tuple[Segment, ...], sigma: Mapping[str, Array], batch: int) -> list[Array]:
-    """The noise level of each segment, [B, 1], or [B, count] by token; given ones stand at 0.
+    """The noise level of each segment, [B, 1], or [B, count] by token.
 
     Args:
-        sigma: stream -> [B], or [B, S] for its S noisy segments, or [B, N] for their N tokens.
+        sigma: stream -> [B], or [B, S] for its S noisy segments, or [B, N] for their N tokens; for
+            segments that are given, the same by kind ("video/clean"): those that are not named
+            stand at 0.
     """
-    noisy = [segment for segment in segments if segment.copy == "noisy"]
     out, used = [], []
     for segment in segments:
-        if segment.copy != "noisy":
+        name = segment.stream if segment.copy == "noisy" else segment.kind
+        if segment.copy != "noisy" and name not in sigma:
             out.append(jnp.zeros((batch, 1)))
             continue
-        mine = [s.count for s in noisy if s.stream == segment.stream]
-        before = [count for stream, count in used if stream == segment.stream]
-        used.append((segment.stream, segment.count))
-        level = sigma[segment.stream]
+        mine = [s.count for s in segments if s.kind == segment.kind]
+        before = [count for kind, count in used if kind == segment.kind]
+        used.append((segment.kind, segment.count))
+        level = sigma[name]
         if level.ndim == 1:
             out.append(level[:, None])
         elif level.shape[1] == len(mine):
@@ -104,7 +106,7 @@ class Route:
     @property
     def spans(self) -> list[range]:
         """The segments of each cached group, and the new ones."""
-        ends = np.cumsum([0, *self.cache.groups]).tolist()
+        ends = np.cumsum([0, *(len(group.segments) for group in self.cache.groups)]).tolist()
         cached = [range(a, b) for a, b in itertools.pairwise(ends)]
         return [*cached, range(ends[-1], len(self.layout.segments))]
 

@@ -66,7 +66,8 @@ def visibility_mask(
     """Bool [N, N]; True where the row's token attends to the column's token.
 
     Args:
-        window: hide keys whose time block is further away than this.
+        window: hide keys whose time block is further away than this, except from rows that say
+            "all" (an instruction has no time).
         silent: kinds that never attend (memories), and so may see nothing.
 
     Raises:
@@ -83,9 +84,11 @@ def visibility_mask(
     for query, key, relation in table:
         for rows in places.get(query, ()):
             for columns in places.get(key, ()):
-                mask[rows, columns] |= related(relation, tokens, rows, columns)
-    if window is not None:
-        mask &= np.abs(tokens.block[:, None] - tokens.block[None, :]) <= window
+                sees = related(relation, tokens, rows, columns)
+                if window is not None and relation != "all":
+                    apart = tokens.block[rows][:, None] - tokens.block[columns][None, :]
+                    sees = sees & (np.abs(apart) <= window)
+                mask[rows, columns] |= sees
     blind = sorted(set(kinds[~mask.any(axis=1)]) - silent)
     if blind:
         raise ValueError(f"the visibility table hides everything from {', '.join(blind)}")

@@ -20,7 +20,7 @@ from einops import rearrange
 
 from wamjax.core.typing import Array, Float, Int, typed
 from wamjax.model.block import Noise
-from wamjax.model.cache import Cache, appended, blank_cache
+from wamjax.model.cache import Cache, Group, Origin, appended, blank_cache
 from wamjax.model.config import Clock, Port, Stack, WamConfig
 from wamjax.model.layers import Linear, embedding
 from wamjax.model.layout import Layout
@@ -191,9 +191,14 @@ class Wam(nn.Module):
         cache: Cache,
         sigma: Mapping[str, Array] | None = None,
         wanted: tuple[Stream, ...] | None = None,
+        origin: Origin = "predicted",
     ) -> Cache:
-        """The cache with the segments of `layout` that stand behind it; `tokens` holds those."""
-        return self._run(layout, tokens, sigma or {}, cache, wanted)[1]
+        """The cache with the segments of `layout` that stand behind it; `tokens` holds those.
+
+        Args:
+            origin: what the new group of the cache stands for, see model.cache.
+        """
+        return self._run(layout, tokens, sigma or {}, cache, wanted, origin)[1]
 
     def denoise(
         self,
@@ -212,7 +217,8 @@ class Wam(nn.Module):
             layout: the whole sequence.
             tokens: all of it, or only what stands behind the cached segments.
             sigma: stream -> noise level of its noisy tokens, [B], or [B, S] for the S noisy
-                segments of the stream that are in `tokens`, or [B, N] for the N tokens of those.
+                segments of the stream that are in `tokens`, or [B, N] for the N tokens of those;
+                also "video/clean" -> those of what is given, where it is not clean after all.
             cache: from `prefill` or `extend`.
             wanted: predict these streams only; by default all.
             step: stream -> length of the jump that its prediction is for, shaped as its level or
@@ -247,6 +253,7 @@ class Wam(nn.Module):
         sigma: Mapping[str, Array],
         cache: Cache,
         wanted: tuple[Stream, ...] | None,
+        origin: Origin = "context",
         step: Mapping[str, Array] | None = None,
     ) -> tuple[Route, Cache, dict[int, Array]]:
         """Embed the new segments and run the stacks.
@@ -256,7 +263,8 @@ class Wam(nn.Module):
             vector in its last expert.
         """
         c, batch = self.config, tokens.real.shape[0]
-        new = range(sum(cache.groups), len(layout.segments))
+        new = range(len(cache.segments), len(layout.segments))
+        assert layout.segments[: new.start] == cache.segments
         found = levels_of(layout.segments[new.start :], sigma, batch)
         noise = dict(zip(new, found, strict=True))
         lengths = {name: jnp.zeros(batch) for name in sigma} | dict(step or {})
@@ -274,6 +282,8 @@ class Wam(nn.Module):
         real = jnp.concatenate([cache.real, tokens.real], axis=1)
         route = Route(c, layout, cache, real, embedded)
         keys, memory = dict(cache.keys), dict(cache.memory)
+        stands: dict[str, tuple[Segment, ...]] = {}
+        fills: dict[str, int] = {}
         levels: dict[int, Array] = {}
         for stack in needed(c, wanted):
             places = route.seats(stack)
@@ -309,6 +319,9 @@ class Wam(nn.Module):
             )
             keys[stack.name] = appended(held, own)
             memory |= {name: appended(had.get(name), made) for name, made in stored.items()}
+            if stack.heads:
+                stands[stack.name] = tuple(layout.segments[i] for i in places[-1].order)
+            fills |= {name: made.key.shape[2] for name, made in stored.items()}
             route.cut(stack, seated, x)
             if keep:
                 route.everywhere[stack.name] = layers[stack.experts[0].name]
@@ -317,7 +330,10 @@ class Wam(nn.Module):
                     ends = np.cumsum([noise[i].shape[1] for i in seat.segments])[:-1].tolist()
                     parts = jnp.split(marks[name].level, ends, axis=1)
                     levels |= dict(zip(seat.segments, parts, strict=True))
-        return route, Cache(keys, memory, real, (*cache.groups, len(new))), levels
+        group = Group(
+            layout.segments[new.start :], origin, tuple(stands.items()), tuple(fills.items())
+        )
+        return route, Cache(keys, memory, real, (*cache.groups, group)), levels
 
     def _taken(self, stack: Stack, place: int, tokens: Array) -> Array:
         """Tokens of an earlier stack in this one's width."""

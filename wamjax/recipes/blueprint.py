@@ -72,7 +72,8 @@ class Phase:
             with its last answer (velocity reuse). Empty for all of them.
         guidance: passes per step (2 with classifier-free guidance).
         writes: segments that hold the phase's results and are added to the cache behind it (one
-            pass more), for later phases to see; those of the last phase are for the next chunk.
+            pass more), for later phases to see; those of the last phase stand for what is written
+            once the chunk is executed, see recipes.episode.
     """
 
     segments: tuple[Segment, ...]
@@ -106,6 +107,21 @@ class Lesson:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class NoisyHistory:
+    """Noise on the clean copies of a stream while training, which the network is told of.
+
+    Attributes:
+        stream: whose.
+        share: of the examples.
+        most: noise levels are uniform in 0 ... most, one for each segment.
+    """
+
+    stream: Stream = "video"
+    share: float = 0.5
+    most: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Learning:
     """How a blueprint is trained on robot data.
 
@@ -121,6 +137,7 @@ class Learning:
         between: a codec for latent actions, learned in lessons of its own.
         levels: noise laws.
         apart: a level for each segment of a stream instead of one for the sample.
+        noisy_history: noise on what is given, or None.
         painted: what each latent frame of the sequence holds, where numbers are painted into frames
             ("state", "action", "camera 0", "blank", or "unknown" where nothing is recorded); those
             of block 1 and later lie in the future. Empty where video tokens are video alone.
@@ -134,6 +151,7 @@ class Learning:
     between: LatentActions | None = None
     levels: LevelsConfig = LevelsConfig()
     apart: bool = False
+    noisy_history: NoisyHistory | None = None
     painted: tuple[str, ...] = ()
     read: Literal["value", "laplace"] = "value"
     lessons: tuple[Lesson, ...] = (Lesson(),)

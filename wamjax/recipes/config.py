@@ -177,6 +177,11 @@ class SystemConfig:
                 "an expert for the actions, or no jump"
             )
 
+    @property
+    def past_actions(self) -> int:
+        """Executed actions that are shown: none."""
+        return 0
+
     def sampler(self, program: str) -> SamplerConfig:
         """The sampler settings for a program of flow.sampler."""
         return SamplerConfig(

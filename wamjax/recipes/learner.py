@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from wamjax.codec.paint import read
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
-from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
-from wamjax.flow.levels import LevelsConfig, draw_levels
+from wamjax.core.typing import AnyArray, Array, Bool, Float, Key, Params, UInt8
+from wamjax.flow.levels import LevelsConfig, draw_history_levels, draw_levels
 from wamjax.flow.loss import velocity_loss
 from wamjax.flow.losses import absolute_loss, laplace_law, laplace_loss, token_loss
 from wamjax.flow.path import corrupt, per_token, velocity
@@ -30,6 +30,23 @@ from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.scene import Reader, Scene
 
 PIXEL_SHIFT = 5.0
+# Actions [B, P, A] that were executed before now, and which of their numbers there were
+Past = tuple[AnyArray, AnyArray]
+
+
+def past_of(batch: Batch) -> Past | None:
+    """The executed actions of a batch; None where it has none."""
+    if batch.past_actions is None or batch.past_action_mask is None:
+        return None
+    return batch.past_actions, batch.past_action_mask
+
+
+def _shown(past: Past | None) -> dict[str, Array]:
+    """The past as a scene holds it."""
+    if past is None:
+        return {}
+    actions, mask = map(jnp.asarray, past)
+    return {"past": jnp.where(mask, actions, 0.0), "past_mask": mask}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,15 +89,18 @@ class Learner:
             text=jnp.asarray(batch.text),
             actions=jnp.where(batch.action_mask, batch.actions, 0.0),
             action_mask=jnp.asarray(batch.action_mask),
+            **_shown(past_of(batch)),
         )
         layout, rows = self.blueprint.training, scene.state.shape[0]
-        keys = named_keys(key, "levels", "video", "action", "delay", "codec")
+        keys = named_keys(key, "levels", "video", "action", "delay", "codec", "history", "given")
         if lesson.codec is not None:
             part = self.reader.codec_loss(params, scene, lesson.codec, keys["codec"])
             return part, {"loss/dynamics": part}
         sigma = self._levels(lesson, keys["levels"], rows)
         delay = draw_delays(keys["delay"], rows, self.config.delay)
-        continued = self.config.continued if self.config.delay else None
+        continued = self.config.continued if self.config.delay else ()
+        history = self._history_levels(keys["history"], rows)
+        sigma |= history
 
         values, present = [], []
         marks: dict[Stream, list[Array]] = {}
@@ -88,6 +108,11 @@ class Learner:
         for segment in layout.segments:
             if segment.copy != "noisy":
                 value, real = self.reader.values(params, scene, segment)
+                if segment.kind in history:
+                    place = [s for s in layout.segments if s.kind == segment.kind].index(segment)
+                    own = jax.random.fold_in(keys["given"], place)
+                    noise = jax.random.normal(own, value.shape)
+                    value = corrupt(value, noise, history[segment.kind][:, place])
             else:
                 clean, mask = self._clean(scene, segment)
                 real = self.reader.present(scene, segment)
@@ -97,8 +122,10 @@ class Learner:
                 level = sigma[segment.stream]
                 level = level if level.ndim == 1 else level[:, len(mine)]
                 x = corrupt(clean, noise, level)
-                if segment == continued:
-                    x, level, scored = delayed(clean, noise, level, delay)
+                if segment in continued:
+                    before = sum(s.count for s in continued[: continued.index(segment)])
+                    decided = jnp.clip(delay - before, 0, segment.count)
+                    x, level, scored = delayed(clean, noise, level, decided)
                     mask = mask & scored
                 marks.setdefault(segment.stream, []).append(
                     level if level.ndim == 2 else per_token(level, clean.shape[1])
@@ -107,8 +134,8 @@ class Learner:
                 value = self.reader.wide(scene, segment, x)
             values.append(value)
             present.append(real)
-        if continued is not None:
-            sigma[continued.stream] = jnp.concatenate(marks[continued.stream], axis=1)
+        if continued:
+            sigma["action"] = jnp.concatenate(marks["action"], axis=1)
         out: dict[Stream, Array] = call(
             network(self.blueprint),
             params["model"],
@@ -181,20 +208,31 @@ class Learner:
             sigma[stream] = jnp.full_like(sigma[stream], level)
         return sigma
 
+    def _history_levels(self, key: Key, rows: int) -> dict[str, Array]:
+        """Kind of given segments -> their noise levels, [B, S]; nothing where all are clean."""
+        noisy = self.learning.noisy_history
+        if noisy is None:
+            return {}
+        kind = f"{noisy.stream}/clean"
+        count = sum(segment.kind == kind for segment in self.blueprint.training.segments)
+        return {kind: draw_history_levels(key, rows, count, share=noisy.share, most=noisy.most)}
+
     def scene(
         self,
         frames: UInt8[Array, "B V T H W 3"],
         camera_mask: Bool[Array, "B V"],
         proprio: Float[Array, "B P"],
         text: UInt8[Array, "B X"],
+        past: Past | None = None,
     ) -> Scene:
-        """An observation; the future is blank."""
+        """An observation; the future is blank. What was executed before it is `past`."""
         return Scene(
             frames=pixels(frames),
             camera_mask=camera_mask,
             frame_mask=jnp.ones((frames.shape[0], frames.shape[2]), bool),
             state=proprio,
             text=text,
+            **_shown(past),
         )
 
     @functools.cached_property
@@ -225,6 +263,7 @@ class Learner:
         *,
         video: bool,
         under_way: UnderWay | None = None,
+        past: Past | None = None,
     ) -> dict[str, Array]:
         """Sample what follows an observation by the recipe's program.
 
@@ -234,16 +273,22 @@ class Learner:
             under_way: what the robot executes meanwhile: actions [B, K, A], normalised, the first
                 of them now, and how many of them [B], 0 ... `config.delay`. The chunk begins with
                 those and goes on from there.
+            past: actions executed before now, normalised, the newest last, and which numbers of
+                them there were, [B, `config.past_actions`, A] each.
 
         Returns:
             "action" float32 [B, K, A], normalised, where the program answers it, and "frames" uint8
             [B, predicted views, future, H, W, 3].
 
         Raises:
-            ValueError: actions are under way, and the recipe does not denoise one token for each.
+            ValueError: actions are under way, and the recipe does not denoise one token for each;
+                or other past actions than those the config tells of.
         """
-        scene = self.scene(frames, camera_mask, proprio, text)
-        if under_way is not None and self.config.continued is None:
+        count = 0 if past is None else past[0].shape[1]
+        if count != self.config.past_actions:
+            raise ValueError(f"{self.config.past_actions} past actions are shown, got {count}")
+        scene = self.scene(frames, camera_mask, proprio, text, past)
+        if under_way is not None and not self.config.continued:
             raise ValueError(f"{self.config.recipe} cannot go on from actions under way")
         out = self._walked(params, scene, key, imagine=False, under_way=under_way)
         result = {}
@@ -357,10 +402,11 @@ class Learner:
         text: UInt8[Array, "B X"],
         key: Key,
         under_way: UnderWay | None = None,
+        past: Past | None = None,
     ) -> Float[Array, "B K A"]:
         """Normalised actions; see `sample`."""
         given = (frames, camera_mask, proprio, text, key)
-        return self.sample(params, *given, video=False, under_way=under_way)["action"]
+        return self.sample(params, *given, video=False, under_way=under_way, past=past)["action"]
 
     def sample_future(
         self,
@@ -370,9 +416,10 @@ class Learner:
         proprio: Float[Array, "B P"],
         text: UInt8[Array, "B X"],
         key: Key,
+        past: Past | None = None,
     ) -> tuple[Float[Array, "B K A"], UInt8[Array, "B W F H W 3"]]:
         """Normalised actions and the predicted frames; see `sample`."""
-        out = self.sample(params, frames, camera_mask, proprio, text, key, video=True)
+        out = self.sample(params, frames, camera_mask, proprio, text, key, video=True, past=past)
         return out["action"], out["frames"]
 
     @property

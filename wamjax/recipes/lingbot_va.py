@@ -12,13 +12,15 @@
 
 So the noisy actions of a chunk see its clean video (inverse dynamics), and no action sees noisy
 video. At test time a chunk's video is denoised and written to the cache, then its actions; what was
-predicted is dropped and what was observed takes its place (`observed`).
+predicted goes with the chunk, and what was observed takes its place (recipes.episode).
 
-    form       actions
-    release    tokens in the video's trunk
-    paper      an expert of width 768 in the same attention
+    form         actions                                        cameras, chunk, steps
+    release      tokens in the video's trunk                    RoboTwin
+    paper        an expert of width 768 in the same attention   RoboTwin
+    real_robot   as the release                                 three cameras side by side (franka)
 """
 
+import dataclasses
 from typing import Literal, get_args
 
 from wamjax.flow.levels import LevelLaw, LevelsConfig
@@ -27,11 +29,20 @@ from wamjax.model.layout import Layout
 from wamjax.model.segments import Copy, Segment, Stream
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import WAN_ROTARY, wan
-from wamjax.recipes.blueprint import Blueprint, Learning, Phase, Recipe, Shape, Size, Walk
+from wamjax.recipes.blueprint import (
+    Blueprint,
+    Learning,
+    NoisyHistory,
+    Phase,
+    Recipe,
+    Shape,
+    Size,
+    Walk,
+)
 
-Form = Literal["release", "paper"]
+Form = Literal["release", "paper", "real_robot"]
 
-SHAPES: dict[Size, Shape] = {
+ROBOTWIN: dict[Size, Shape] = {
     "full": Shape(
         words=512,
         text=4096,
@@ -57,6 +68,13 @@ SHAPES: dict[Size, Shape] = {
         proprio=0,
     ),
 }
+# 210 tokens a latent frame: three cameras of 224 x 320 in a row, a token for 32 x 32 pixels.
+FRANKA: dict[Size, Shape] = {
+    "full": dataclasses.replace(
+        ROBOTWIN["full"], rows=7, columns=30, past=4, future=4, chunk=4 * 20
+    ),
+    "tiny": dataclasses.replace(ROBOTWIN["tiny"], past=4, future=4, chunk=4 * 4),
+}
 # (width, feed-forward width) of video and action; layers, heads, head_dim
 WIDTHS = {
     "full": ((3072, 14336), (768, 1536), (30, 24, 128)),
@@ -69,7 +87,20 @@ TABLE: Visibility = (
     *((f"{q}/noisy", f"{k}/noisy", "same") for q in STREAMS for k in STREAMS),
     *((f"{q}/{copy}", "text/clean", "all") for q in STREAMS for copy in ("clean", "noisy")),
 )
-WINDOW = {"full": 72, "tiny": 6}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A published setting: shapes, time blocks that are seen, steps of video and of actions."""
+
+    shapes: dict[Size, Shape]
+    window: dict[Size, int]
+    steps: tuple[int, int]
+
+
+SIMULATED = Setting(ROBOTWIN, {"full": 72, "tiny": 6}, (25, 50))
+REAL = Setting(FRANKA, {"full": 30, "tiny": 6}, (5, 10))
+SETTINGS: dict[Form, Setting] = {"release": SIMULATED, "paper": SIMULATED, "real_robot": REAL}
 LEVELS = LevelsConfig(video=LevelLaw(shift=5.0), action=LevelLaw())
 
 
@@ -78,7 +109,7 @@ def model(size: Size, form: Form) -> WamConfig:
     (width, mlp), (action, action_mlp), (depth, heads, head_dim) = WIDTHS[size]
     video = wan("video", width, mlp)
     experts = (
-        (video,) if form == "release" else (video, wan("action", action, action_mlp, memory=None))
+        (video, wan("action", action, action_mlp, memory=None)) if form == "paper" else (video,)
     )
     return WamConfig(
         stacks=(
@@ -96,7 +127,7 @@ def model(size: Size, form: Form) -> WamConfig:
             Port(stream="video", into="video", kind=False, head="table"),
             Port(
                 stream="action",
-                into="video" if form == "release" else "action",
+                into="action" if form == "paper" else "video",
                 kind=False,
                 head="table",
             ),
@@ -136,7 +167,8 @@ def observed(shape: Shape, frames: range) -> tuple[Segment, ...]:
 
 def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
     """Training on an episode of past + future frames; one chunk behind the past."""
-    shape = SHAPES[size]
+    setting = SETTINGS[form]
+    shape, (video_steps, action_steps) = setting.shapes[size], setting.steps
     whole = range(shape.past + shape.future)
     ahead = range(shape.past, shape.past + shape.future)
     text = Segment(stream="text", frames=shape.words)
@@ -153,23 +185,23 @@ def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
     return Blueprint(
         shape=shape,
         walk=Walk(shifts=(("video", 5.0),), guidance=(("video", 5.0),)),
-        learning=Learning(levels=LEVELS, apart=True),
+        learning=Learning(levels=LEVELS, apart=True, noisy_history=NoisyHistory()),
         model=model(size, form),
         features=(("text", shape.text), ("video", shape.latent), ("action", shape.action)),
-        training=Layout((text, *trained), TABLE, WINDOW[size]),
+        training=Layout((text, *trained), TABLE, setting.window[size]),
         given=(text, *observed(shape, range(shape.past))),
         program=(
             Phase(
                 segments=chunk("video", "noisy"),
                 levels=(("video", 1.0, 0.0),),
-                steps=25,
+                steps=video_steps,
                 guidance=2,
                 writes=chunk("video", "clean"),
             ),
             Phase(
                 segments=chunk("action", "noisy"),
                 levels=(("action", 1.0, 0.0),),
-                steps=50,
+                steps=action_steps,
                 writes=chunk("action", "clean"),
             ),
         ),
@@ -188,8 +220,23 @@ RECIPES = (
         deviations=(
             "Actions share the video's time embedder; the release has a copy for them.",
             "Guidance runs the video's passes twice; the release also doubles the actions' passes.",
-            "paper: a feed-forward width of 1536 is inferred from the published 350 M; the "
-            "forward-dynamics loss and asynchronous execution are not there.",
+            "A policy prefills the last frames anew for each chunk: the cache that is kept from "
+            "chunk to chunk (recipes.episode) is not carried through rollouts. The passes that are "
+            "counted are those of a first chunk.",
+            "Noisy history: levels are uniform in 0 ... 0.5, one for each latent frame; the law "
+            "within the published half of the schedule could not be verified.",
+            "Executed actions are padding unless system.past_actions and data.past_actions ask for "
+            "them, and rollouts do not deliver them; at an episode's start they are padding, not "
+            "zeros.",
+            "One chunk length and one window are trained, not 1 to 4 latent frames and 4 to 64 "
+            "blocks drawn for each batch; no text is dropped, so the tiny form is not guided; the "
+            "loss has no bell weight; actions have shift 1, not the 0.05 of the released LIBERO "
+            "setting, which has no form.",
+            "The paper's deployment (3 video steps to cleanliness 0.6, 10 action steps) has no "
+            "form: video is walked to the end and written as clean.",
+            "paper: a feed-forward width of 1536 is inferred from the published 350 M. The "
+            "forward-dynamics loss is not there, nor the asynchronous pipeline, in which such a "
+            "pass predicts the current frame anew from the last real one and the action under way.",
         ),
         build=lingbot_va,
         forms=get_args(Form),

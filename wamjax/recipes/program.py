@@ -7,7 +7,8 @@
     several steps it speaks: the word that is read behind each place goes in at the next one
 
 A stream whose level does not change is held: it is seen, not moved, and no output is made for it.
-What the last phase writes is for the next chunk, and is left out here.
+What phases write are predictions, which go with the chunk; what is seen and done instead is written
+between chunks, see recipes.episode, and what the last phase would write is left out.
 """
 
 import dataclasses
@@ -68,6 +69,7 @@ def walk(
     wide: Change = unchanged,
     written: Change = unchanged,
     under_way: UnderWay | None = None,
+    held: tuple[Cache, ...] | None = None,
 ) -> dict[str, Array]:
     """The streams at the end of the program, and what queries read out.
 
@@ -84,32 +86,34 @@ def walk(
         wide: puts beside the denoised values what the model also reads there.
         written: makes of a phase's results the values of the segments that it writes.
         under_way: the first actions of the chunk are known, see flow.prefix.
+        held: what is kept from chunk to chunk, in place of what is given: a cache for each of
+            `branches`.
     """
     model = network(blueprint)
     settings = blueprint.walk if settings is None else settings
-    phases, given = blueprint.phases(imagine), blueprint.known(imagine)
+    phases = blueprint.phases(imagine)
+    given = blueprint.known(imagine) if held is None else held[0].segments
     state, answers = dict(noise), {}
     scales = [guidance(phase, settings) for phase in phases]
-    branches = [True, False] if any(scales) else [True]
+    tellings = branches(blueprint, settings, imagine=imagine)
     every = tuple(dict.fromkeys(s for phase in phases for s in moved(phase)))
 
     def supplied(segments: tuple[Segment, ...], told: bool) -> Tokens:
-        parts = [_standing(segment, supply, state, wide, told) for segment in segments]
-        real = [present for _, present in parts]
-        rows = real[0].shape[0]
-        values = tuple(value for value, _ in parts)
-        return Tokens(values, jnp.concatenate(real, axis=1), jnp.zeros(rows, jnp.int32))
+        return tokens_of([_standing(segment, supply, state, wide, told) for segment in segments])
 
-    caches: list[Cache | None] = [None for _ in branches]
-    if given:
+    caches: list[Cache | None] = [None for _ in tellings] if held is None else [*held]
+    if given and held is None:
         layout = dataclasses.replace(blueprint.training, segments=given)
         full = {s.stream: _level(1.0, state[s.stream]) for s in given if s.copy == "noisy"}
         caches = [
             call(model, params, layout, supplied(given, told), full, every, method="prefill")
-            for told in branches
+            for told in tellings
         ]
     for place, phase in enumerate(phases):
-        layout = blueprint.sampling(place, imagine)
+        before = tuple(s for done in phases[:place] for s in done.writes)
+        layout = dataclasses.replace(
+            blueprint.training, segments=(*given, *before, *phase.segments)
+        )
         wanted = moved(phase)
         standing = [
             {
@@ -117,7 +121,7 @@ def walk(
                 for segment in phase.segments
                 if segment.copy != "noisy"
             }
-            for told in branches
+            for told in tellings
         ]
         ask = functools.partial(_ask, model, params, layout, phase, wide, wanted, settings)
         if not phase.levels:
@@ -153,21 +157,36 @@ def walk(
             state["action"] = hold(state["action"], *under_way)
         answers |= {stream: state[stream] for stream in wanted}
         if phase.writes and place + 1 < len(phases):
-            behind = tuple(s for done in phases[: place + 1] for s in done.writes)
-            layout = dataclasses.replace(blueprint.training, segments=(*given, *behind))
+            layout = dataclasses.replace(
+                blueprint.training, segments=(*given, *before, *phase.writes)
+            )
             source = [s for s in phase.segments if s.copy == "noisy"]
             values = tuple(
                 wide(to, written(to, _share(state[of.stream], of, phase.segments)))
                 for of, to in zip(source, phase.writes, strict=True)
             )
-            rows = values[0].shape[0]
-            real = jnp.ones((rows, sum(v.shape[1] for v in values)), bool)
-            tokens = Tokens(values, real, jnp.zeros(rows, jnp.int32))
+            tokens = tokens_of([(value, jnp.ones(value.shape[:2], bool)) for value in values])
             caches = [
                 call(model, params, layout, tokens, cache, None, every, method="extend")
                 for cache in caches
             ]
     return answers
+
+
+def tokens_of(parts: list[tuple[Array, Array]]) -> Tokens:
+    """Values of segments, and which of their tokens are real."""
+    real = jnp.concatenate([present for _, present in parts], axis=1)
+    values = tuple(value for value, _ in parts)
+    return Tokens(values, real, jnp.zeros(real.shape[0], jnp.int32))
+
+
+def branches(
+    blueprint: Blueprint, settings: Walk | None = None, *, imagine: bool = False
+) -> tuple[bool, ...]:
+    """Whether the instruction is told, for each of the caches that a walk needs."""
+    settings = blueprint.walk if settings is None else settings
+    guided = any(guidance(phase, settings) for phase in blueprint.phases(imagine))
+    return (True, False) if guided else (True,)
 
 
 def guidance(phase: Phase, settings: Walk) -> dict[str, float]:
@@ -209,7 +228,7 @@ def _started(noise: Array, grid: Array, settings: Walk) -> Array:
     return noise if settings.grid == "shifted" else noise * spread(grid[0])
 
 
-def _silent(values: Array, real: Array) -> tuple[Array, Array]:
+def untold(values: Array, real: Array) -> tuple[Array, Array]:
     """An empty instruction: one token of zeros, since attention to nothing at all is undefined."""
     return jnp.zeros_like(values), jnp.zeros_like(real).at[:, 0].set(True)
 
@@ -265,7 +284,7 @@ def _standing(
     """
     if segment.copy != "noisy":
         found = supply(segment)
-        return found if told or segment.stream != "text" else _silent(*found)
+        return found if told or segment.stream != "text" else untold(*found)
     own = state[segment.stream]
     start = segment.view * segment.count
     values = wide(segment, own[:, start : start + segment.count])
@@ -295,8 +314,7 @@ def _ask(
             present = jnp.ones(value.shape[:2], bool)
         values.append(value)
         real.append(present)
-    rows = real[0].shape[0]
-    tokens = Tokens(tuple(values), jnp.concatenate(real, axis=1), jnp.zeros(rows, jnp.int32))
+    tokens = tokens_of(list(zip(values, real, strict=True)))
     out: dict[str, Array] = call(
         model, params, layout, tokens, sigma, cache, wanted, method="denoise"
     )

@@ -28,6 +28,9 @@ class RecipeConfig:
             from actions under way (arXiv 2512.05964, see flow.prefix); 0 for none. Without effect
             where actions are not denoised one token each.
 
+        past_actions: executed actions that are shown, the newest of those for which the sequence
+            has tokens; the tokens of the others are padding. data.past_actions must say the same.
+
     Raises:
         ValueError: no such recipe or form, or a size that the recipe cannot have.
     """
@@ -40,6 +43,7 @@ class RecipeConfig:
     text_length: int = 64
     solver_steps: int = 0
     delay: int = 3
+    past_actions: int = 0
 
     def __post_init__(self) -> None:
         recipe = find_recipe(self.recipe)
@@ -57,6 +61,11 @@ class RecipeConfig:
             raise ValueError(f"solver_steps must not be negative, got {self.solver_steps}")
         if not 0 <= self.delay < shape.chunk:
             raise ValueError(f"delay must lie in 0 ... {shape.chunk - 1}, got {self.delay}")
+        if not 0 <= self.past_actions <= self.timeline.past_actions:
+            raise ValueError(
+                f"past_actions must lie in 0 ... {self.timeline.past_actions}, the tokens that "
+                f"{self.recipe} has for them, got {self.past_actions}"
+            )
 
     @functools.cached_property
     def blueprint(self) -> Blueprint:
@@ -95,17 +104,17 @@ class RecipeConfig:
         return self.blueprint.shape.proprio or 7
 
     @functools.cached_property
-    def continued(self) -> Segment | None:
+    def continued(self) -> tuple[Segment, ...]:
         """The chunk that is sampled, if each of its actions is denoised as a token of its own."""
         if self.learning.painted:
-            return None
-        chunks = [
+            return ()
+        parts = tuple(
             segment
             for phase in self.blueprint.program
             for segment in phase.segments
             if segment.kind == "action/noisy"
-        ]
-        return chunks[0] if len(chunks) == 1 and chunks[0].count == self.chunk else None
+        )
+        return parts if sum(part.count for part in parts) == self.chunk else ()
 
     @property
     def predicted_views(self) -> int:

@@ -5,7 +5,7 @@
     video       patches of the frames; what is denoised is their change since the newest frame
     image       patches, or keypoints              feature   keypoints steered by the instruction,
                                                              or averages of pixels
-    action      the chunk; past actions are not recorded in a window and count as padding
+    action      the chunk, and what was executed before it; padding where that is not known
 
 Networks that a published system takes pretrained (T5, SigLIP, DaViT, Qwen) are stood in for by the
 small ones of `codec`, trained with the rest.
@@ -51,6 +51,8 @@ class Scene:
         state: float32 [B, P], normalised, 0 where it was not recorded.
         text: uint8 [B, X].
         actions, action_mask: float32 and bool [B, K, A]; None when they are not known.
+        past, past_mask: float32 and bool [B, P, A], those before now, the newest last; None when
+            they are not known.
     """
 
     frames: Float[Array, "B V T H W 3"]
@@ -60,6 +62,24 @@ class Scene:
     text: UInt8[Array, "B X"]
     actions: Float[Array, "B K A"] | None = None
     action_mask: Bool[Array, "B K A"] | None = None
+    past: Float[Array, "B P A"] | None = None
+    past_mask: Bool[Array, "B P A"] | None = None
+
+    def knows(self, ticks: np.ndarray) -> bool:
+        """Whether actions at these control ticks from now on are part of the scene at all."""
+        return (self.past if (ticks < 0).all() else self.actions) is not None
+
+    def at(self, ticks: np.ndarray) -> tuple[Array, Array]:
+        """The actions at control ticks from now on, and which numbers are real, [B, N, A] each."""
+        found = [part for part in (self.past, self.actions) if part is not None]
+        masks = [part for part in (self.past_mask, self.action_mask) if part is not None]
+        whole, real = jnp.concatenate(found, axis=1), jnp.concatenate(masks, axis=1)
+        before = 0 if self.past is None else self.past.shape[1]
+        places = ticks + before
+        inside = (places >= 0) & (places < whole.shape[1])
+        picked = np.clip(places, 0, whole.shape[1] - 1)
+        there = real[:, picked] & inside[None, :, None]
+        return jnp.where(there, whole[:, picked], 0.0), there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,17 +315,12 @@ class Reader:
 
         A token may hold several consecutive actions (a whole chunk, in Octo).
         """
+        if segment.count > 1:
+            return scene.at(self.timeline.actions(segment))
         assert scene.actions is not None
         assert scene.action_mask is not None
-        batch, chunk, width = scene.actions.shape
-        places = self.timeline.actions(segment)
-        if segment.count == 1:
-            whole = (batch, 1, chunk * width)
-            return scene.actions.reshape(whole), scene.action_mask.reshape(whole)
-        inside = (places >= 0) & (places < chunk)
-        picked = np.clip(places, 0, chunk - 1)
-        real = scene.action_mask[:, picked] & inside[None, :, None]
-        return jnp.where(real, scene.actions[:, picked], 0.0), real
+        whole = (scene.actions.shape[0], 1, -1)
+        return scene.actions.reshape(whole), scene.action_mask.reshape(whole)
 
     def present(self, scene: Scene, segment: Segment) -> Bool[Array, "B N"]:
         """Which tokens of a segment stand for something that was recorded."""
@@ -333,9 +348,9 @@ class Reader:
                 newest = max(s.block for s in self.timeline.sampled if s.stream == "proprio")
                 return jnp.full((batch, count), segment.block == newest)
             case "action" if segment.copy != "query":
-                past = self.timeline.actions(segment) < 0
-                if scene.action_mask is None or segment.count == 1:
-                    return jnp.broadcast_to(~past, (batch, count))
+                ticks = self.timeline.actions(segment)
+                if not scene.knows(ticks) or segment.count == 1:
+                    return jnp.broadcast_to(ticks >= 0, (batch, count))
                 return self.actions(scene, segment)[1].any(-1)
             case _:
                 return jnp.ones((batch, count), bool)
@@ -371,7 +386,7 @@ class Reader:
                 return self.wide(scene, segment, own(scene, segment)), real
             case "action" if segment.copy == "query":
                 return jnp.zeros((batch, count, 1)), real
-            case "action" if scene.actions is None:
+            case "action" if not scene.knows(self.timeline.actions(segment)):
                 width = self.blueprint.shape.action
                 return self.wide(scene, segment, jnp.zeros((batch, count, width))), real
             case "action":

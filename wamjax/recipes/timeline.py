@@ -100,6 +100,11 @@ class Timeline:
         walked = [s for part in steps for s in part if s.stream == "action"]
         return ranked, ranked.index(_ranked(walked)[0]) if walked else 0
 
+    @property
+    def past_actions(self) -> int:
+        """Actions before now for which the sequences have tokens."""
+        return self._actions[1]
+
     def actions(self, segment: Segment) -> np.ndarray:
         """Control tick of each action token from now on, int [frames]; below 0 in the past."""
         ranked, first = self._actions
