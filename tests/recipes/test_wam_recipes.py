@@ -29,12 +29,12 @@ NAMES = [
     "vla_jepa",
 ]
 FORMS = [(name, form) for name in NAMES for form in RECIPES[name].forms or (None,)]
-# The other forms of the rest share the usual form's network.
-QUICK = {"fast_wam", "lingbot_va"}
+# Beside the usual ones: forms with a network or a sequence of their own.
+QUICK = {("fast_wam", form) for form in ("joint", "idm", "no_video")} | {("lingbot_va", "paper")}
 COMPILED = [
     pytest.param(name, form, marks=[] if quick else pytest.mark.slow)
     for name, form in FORMS
-    for quick in [name in QUICK or form in (None, *RECIPES[name].forms[:1])]
+    for quick in [(name, form) in QUICK or form in (None, *RECIPES[name].forms[:1])]
 ]
 
 
