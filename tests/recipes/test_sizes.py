@@ -67,3 +67,12 @@ def test_univlas_action_decoder_has_the_published_count():
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parts))
     print(f"action decoder: {count / 1e6:.2f} M")
     assert 12e6 < count < 13e6
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_executes_part_of_its_chunk_or_all_of_it(name):
+    recipe = RECIPES[name]
+    chunk = recipe.build("full").shape.chunk
+    assert recipe.executed is None or 1 <= recipe.executed < chunk
+    assert recipe.executes(chunk) == (recipe.executed or chunk)
+    assert recipe.executes(1) == 1

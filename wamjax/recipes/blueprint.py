@@ -278,6 +278,10 @@ class Recipe:
     explained: bool = True
     executed: int | None = None
 
+    def executes(self, chunk: int) -> int:
+        """Actions of a chunk of so many that are executed before the next one is predicted."""
+        return chunk if self.executed is None else min(self.executed, chunk)
+
     def agrees(self, parameters: int) -> bool:
         """Whether a count is within 2 % of the published one."""
         assert self.published is not None

@@ -201,6 +201,7 @@ RECIPES = (
         counted=f"{OPENVLA}; the same Prismatic model",
         outside=(*ENCODERS, OUTPUT_WORDS),
         beyond=("stack_look", "stack_act", "head_action", "embed_action"),
+        # Chunks are averaged where they overlap, so one is predicted at every step.
         executed=1,
         deviations=(
             "DINOv2 and SigLIP stand outside: their fused features (width 2176) are an input; the "
