@@ -18,8 +18,9 @@ them; `wamjax recipes NAME` draws one.
 What works for each: the network at both sizes, its visibility held to the published rule token by
 token, hidden tokens that leave outputs bit-equal, caches that change nothing (prefill, write,
 denoise), a sampler program that equals a plain loop without a cache, and a gradient for
-every input and every weight (`python -m pytest tests/recipes`). All can be trained at their tiny
-size by `wamjax train --config configs/recipe.py:NAME`. `tests/recipes/test_training.py` (slow)
+every input and every weight (`python -m pytest tests/model tests/flow tests/recipes`, which ends
+with a table of them, recipe by recipe). All can be trained at their tiny size by
+`wamjax train --config configs/recipe.py:NAME`. `tests/recipes/test_training.py` (slow)
 holds every one of them to beating the mean action on held-out demonstrations after 600 steps, and
 those that predict video to beating a still one. Laplace heads (`ript_vla`) and the quick start's
 flow can be rewarded in rollouts afterwards ([ript.md](ript.md)). What does not work yet: published
