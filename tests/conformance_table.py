@@ -14,7 +14,7 @@ a block), and they count for every recipe that is made of them.
 
 import collections
 import dataclasses
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 import pytest
 
@@ -96,13 +96,17 @@ def ending(outcomes: Iterable[str]) -> str:
     return min(found, key=ORDER.index, default="-")
 
 
-def table(outcomes: Iterable[Outcome], rows: Mapping[str, Mapping[str, set[str]]]) -> list[str]:
+def table(outcomes: Sequence[Outcome], rows: Mapping[str, Mapping[str, set[str]]]) -> list[str]:
     """Lines of the table.
 
     Args:
         outcomes: of the tests that ran.
-        rows: name of a row -> the shared parts that it is made of, by law.
+        rows: name of a row -> the shared parts that it is made of, by law. What tests are about
+            and no row is named after gets a row of its own.
     """
+    bare: dict[str, set[str]] = {letter: set() for letter in SHARED}
+    own = {name: bare for letter, name, _ in outcomes if letter not in SHARED}
+    rows = {**rows, **{name: made_of for name, made_of in own.items() if name not in rows}}
     found = collections.defaultdict(list)
     for letter, name, how in outcomes:
         found[letter, name].append(how)

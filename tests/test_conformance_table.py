@@ -79,6 +79,11 @@ def test_a_shared_law_holds_where_every_part_has_been_shown():
     assert first.split()[5] == "slow"
 
 
+def test_no_outcome_is_lost():
+    lines = table([("a", "nobody", "FAIL")], ROWS)
+    assert lines[-1].split()[:2] == ["nobody", "FAIL"]
+
+
 def test_a_recipe_is_made_of_what_it_says():
     assert parts("octo", None)["e"] == {"ddpm"}
     assert parts("openvla_oft", None)["e"] == set()
