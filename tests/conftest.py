@@ -24,6 +24,8 @@ if fusion_emitters_are_optional():
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 enable_compile_cache()
 
+pytest_plugins = ["tests.conformance_table"]
+
 SHARED_DATA = pathlib.Path(
     os.environ.get(
         "WAMJAX_SHARED_DATA", pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"

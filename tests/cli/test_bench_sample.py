@@ -24,7 +24,9 @@ def made(tmp_path_factory):
 def test_a_recipe_is_timed_and_its_full_size_counted(made):
     tiny, full = made[0]["rows"]
     assert 0 < tiny["own_bound_ms"] <= tiny["p50_ms"] <= tiny["p95_ms"]
-    assert tiny["per_action_ms"] == pytest.approx(tiny["p50_ms"] / tiny["actions"])
+    # Published: after five actions the next chunk is predicted.
+    assert (tiny["executed"], tiny["actions"]) == (full["executed"], 8) == (5, 8)
+    assert tiny["per_action_ms"] == pytest.approx(tiny["p50_ms"] / 5)
     assert tiny["forward_passes"] == full["forward_passes"] == 11
     assert (tiny["dtype"], full["dtype"]) == ("float32", "bfloat16")
     assert full["parameters"] == pytest.approx(3.24e9, rel=0.01)
@@ -40,6 +42,8 @@ def test_text_and_page_say_what_is_a_bound(made):
     assert "a bound, not a measurement" in text
     assert "pi0" in text
     assert "| `pi0` | tiny |" in page
+    assert "| 5 / 8 |" in page
+    assert "executes before it predicts the next chunk" in text
     assert "NVIDIA H200, at least ms" in page
     assert "Full sizes: a bound, not a measurement" in page
 

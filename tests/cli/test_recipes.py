@@ -2,11 +2,17 @@
 
 import json
 import pathlib
+import pkgutil
 
 import pytest
 
+from wamjax import pretrained
 from wamjax.cli import recipes_page
 from wamjax.cli.main import main
+from wamjax.cli.recipes import NO_WEIGHTS, line, state
+from wamjax.recipes.chance import chance
+from wamjax.recipes.learner import Learner
+from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
 
 
@@ -19,6 +25,58 @@ def test_the_list_has_every_recipe(capsys):
         assert row["source"]
         assert row["deviations"]
         assert row["passes"] > 0
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_list_fits_its_terminal(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["recipes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    text = " ".join(" ".join(lines).split())
+    for recipe in RECIPES.values():
+        assert recipe.objective in text
+        assert recipe.source in text
+    assert text.count("state: trains tiny") == len(RECIPES)
+
+
+def test_the_state_is_what_is_so():
+    """Each word of it is held to what the code does, so that it cannot outlive it."""
+    told = {name: set(state(recipe)) for name, recipe in RECIPES.items()}
+    for name in RECIPES:
+        learner = Learner(RecipeConfig(recipe=name))
+        if "is rewarded in rollouts" in told[name]:
+            chance(learner, 1.0)
+        else:
+            with pytest.raises(ValueError, match="no log-probability"):
+                chance(learner, 1.0)
+        denoised = {s.kind for s in learner.blueprint.training.segments}
+        assert ("shows video" in told[name]) == ("video/noisy" in denoised)
+    assert not list(pkgutil.iter_modules(pretrained.__path__)), (
+        "weights can be read now: say whose in `state`, instead of NO_WEIGHTS"
+    )
+    assert all(NO_WEIGHTS in words for words in told.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "walk"),
+    [
+        ("cosmos_policy", "video 0.988 -> 0.8, then 0: 5 steps"),
+        ("octo", "action 0.998 -> 0.0824, then 0: 20 steps"),
+        ("fast_wam", "action 1 -> 0: 10 steps"),
+    ],
+)
+def test_a_line_tells_of_the_grid_that_is_walked(name, walk):
+    blueprint = RECIPES[name].build("full")
+    assert line(blueprint, blueprint.program[-1]) == walk
+
+
+def test_what_is_outside_is_told_with_the_published_count(capsys):
+    assert main(["recipes", "octo"]) == 0
+    out = capsys.readouterr().out
+    assert "outside    2,116,096: a convolutional stem for each camera" in out
+    assert "published  93 M" in out
+    assert "here 92.8 M with what is outside" in out
 
 
 def test_one_in_full_draws_its_visibility(capsys):

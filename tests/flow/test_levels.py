@@ -79,7 +79,11 @@ LAWS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "stratified"), [*((name, False) for name in LAWS), ("edm", True), ("grid", True)]
+    ("name", "stratified"),
+    [
+        pytest.param(name, stratified, marks=pytest.mark.law("f", LAWS[name][0].law))
+        for name, stratified in [*((name, False) for name in LAWS), ("edm", True), ("grid", True)]
+    ],
 )
 def test_draws_follow_the_law(name, stratified):
     """Kolmogorov-Smirnov: the distance is below 1.95 / sqrt(n) with probability 0.999, and below
@@ -98,6 +102,7 @@ def test_draws_follow_the_law(name, stratified):
     assert distance < (2 / count if stratified else 1.95 / count**0.5) + grid
 
 
+@pytest.mark.law("f", "cosine")
 def test_the_levels_of_the_cosine_schedule_are_equally_likely():
     law = LevelLaw(law="cosine", entries=20)
     drawn = np.asarray(draw_levels(LevelsConfig(action=law), jax.random.key(0), 8_000)["action"])

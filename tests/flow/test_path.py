@@ -38,7 +38,10 @@ def test_point_and_velocity_give_back_both_ends(sigma):
     close(path.noise_from_velocity(x, v, level), NOISE)
 
 
-@pytest.mark.parametrize("prediction", ["velocity", "clean", "noise"])
+@pytest.mark.parametrize(
+    "prediction",
+    [pytest.param(p, marks=pytest.mark.law("d", p)) for p in ("velocity", "clean", "noise")],
+)
 def test_any_prediction_of_the_truth_is_the_true_velocity(prediction):
     level = jnp.clip(SIGMA, path.SIGMA_FLOOR, 1 - path.SIGMA_FLOOR)
     x, v = path.corrupt(CLEAN, NOISE, level), path.velocity(CLEAN, NOISE)

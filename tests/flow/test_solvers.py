@@ -43,7 +43,10 @@ def error(solver: str, steps: int) -> float:
 ORDERS = {"euler": 1, "heun": 2, "unipc": 2, "adams_bashforth": 2, "ddim": 1}
 
 
-@pytest.mark.parametrize(("solver", "order"), ORDERS.items())
+@pytest.mark.parametrize(
+    ("solver", "order"),
+    [pytest.param(s, o, marks=pytest.mark.law("e", s)) for s, o in ORDERS.items()],
+)
 def test_halving_the_step_divides_the_error_by_two_to_the_order(solver, order):
     """On a part of the path without its ends, where lambda is infinite."""
     errors = []
@@ -60,6 +63,7 @@ def test_the_ends_of_the_path_cost_less_than_half_an_order(solver, order):
     assert order - 0.4 < rate < order + 0.2
 
 
+@pytest.mark.law("e", "unipc")
 def test_unipc_is_the_published_recursion():
     """On the host, in double precision, with the linear systems of arXiv 2302.04867 solved as they
     stand: sum over the history of r^(k-1) rho = b_k, b_k = k! phi_(k+1)(-h) (-h)^k / B."""
@@ -106,6 +110,7 @@ def test_unipc_is_the_published_recursion():
     np.testing.assert_allclose(ours, x, atol=2e-5)
 
 
+@pytest.mark.law("e", "adams_bashforth")
 def test_adams_bashforth_is_exact_for_a_clean_sample_that_is_a_line():
     """In lambda, after its first step, however uneven the steps are."""
     grid = np.array([0.9, 0.8, 0.5, 0.45, 0.2, 0.1])
@@ -156,6 +161,7 @@ def test_data_of_one_point_are_hit_exactly(solver, steps):
     np.testing.assert_allclose(x, 0.4, atol=1e-5)
 
 
+@pytest.mark.law("e", "ddim")
 def test_ddim_is_euler_in_our_coordinates():
     grid = sigma_grid(7, 3.0)
     np.testing.assert_allclose(
@@ -165,6 +171,7 @@ def test_ddim_is_euler_in_our_coordinates():
     )
 
 
+@pytest.mark.law("e", "remix")
 def test_remix_is_its_recursion_and_too_wide():
     """The deviation d from (1 - sigma) mean follows d' = (1 - sigma') k d + sigma' noise."""
     grid = np.asarray(sigma_grid(10), np.float64)

@@ -55,6 +55,7 @@ def test_the_schedule_is_the_squared_cosine():
     assert np.all(np.diff(grid) < 0)
 
 
+@pytest.mark.law("d", "noise")
 def test_the_true_noise_is_the_true_velocity():
     sigma = jnp.linspace(0.0, 0.95, 6)
     x = corrupt(CLEAN, NOISE, sigma)
@@ -70,6 +71,7 @@ def ancestral(mean: float, deviation: float, steps: int) -> np.ndarray:
     return np.asarray(jax.jit(lambda x: integrate(slope, x, grid, "ddpm", key=KEYS[0]))(start))
 
 
+@pytest.mark.law("e", "ddpm")
 @pytest.mark.parametrize("steps", [5, 20])
 def test_ancestral_sampling_of_unit_variance_is_exact_at_any_number_of_steps(steps):
     """The mean is the data's (but for the signal left at the start) and the variance is A_0: every
@@ -80,6 +82,7 @@ def test_ancestral_sampling_of_unit_variance_is_exact_at_any_number_of_steps(ste
     np.testing.assert_allclose(out.var(), a[0], rtol=0.02)
 
 
+@pytest.mark.law("e", "ddpm")
 def test_ancestral_sampling_of_another_variance_tends_to_it():
     """Mean and variance of each step are linear in those of the last: the recursion is exact."""
     out = ancestral(0.6, 0.3, 20)

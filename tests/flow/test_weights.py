@@ -44,6 +44,7 @@ def test_a_bell_is_never_negative_and_highest_in_the_middle():
     assert ours.argmax() == 1000
 
 
+@pytest.mark.law("d", "velocity")
 def test_edm_preconditioning_makes_the_network_a_velocity():
     e = edm_from_sigma(SIGMA)[:, None]
     np.testing.assert_allclose(sigma_from_edm(e[:, 0]), SIGMA, rtol=1e-5)

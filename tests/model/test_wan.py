@@ -148,6 +148,7 @@ def converted(state: dict[str, np.ndarray]) -> dict:
     ("seed", "shape", "batch", "words"),
     [(0, (3, 4, 6), 2, 7), (1, (1, 8, 8), 1, 5), (2, (5, 2, 4), 3, 9)],
 )
+@pytest.mark.law("j", "wan")
 @pytest.mark.parametrize("per_frame", [False, True])
 def test_the_block_is_wan(seed, shape, batch, words, per_frame):
     model = reference(seed)

@@ -135,6 +135,7 @@ def check(walked, wanted):
         np.testing.assert_allclose(walked[name], value, rtol=0, atol=2e-5 * max(1.0, scale))
 
 
+@pytest.mark.law("c")
 @pytest.mark.parametrize(("name", "form"), EACH)
 def test_the_walk_equals_a_plain_loop_without_a_cache(name, form):
     check(*both(name, form))

@@ -75,6 +75,7 @@ def squared_errors(run: TrainedRun, batches: list) -> tuple[float, float]:
     return ours / count, still / count
 
 
+@pytest.mark.law("i")
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_tiny_form_learns_from_demonstrations(name, demos, tmp_path):
     config = load(CONFIGS / "recipe.py").config(name)

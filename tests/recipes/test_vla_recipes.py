@@ -81,22 +81,26 @@ RULES = {
 }
 
 
+@pytest.mark.law("a")
 @pytest.mark.parametrize("name", NAMES)
 def test_visibility_is_the_published_rule(name):
     blueprint = tiny(name)
     check_visibility(blueprint, blueprint.training, RULES[name])
 
 
+@pytest.mark.law("b")
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_hidden_changes_nothing(name):
     check_leaks(name)
 
 
+@pytest.mark.law("c")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cache_changes_nothing(name):
     check_cache(name)
 
 
+@pytest.mark.law("h")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_input_and_every_weight_matters(name):
     check_gradients(name)
@@ -137,11 +141,13 @@ def test_the_likelihood_of_an_action_reaches_both_heads():
             assert jnp.abs(leaf).max() > 0
 
 
+@pytest.mark.law("a", "univla")
 @pytest.mark.parametrize(("stack", "stream"), [("look", "feature"), ("act", "word")])
 def test_univlas_decoder_pools_one_kind_at_a_time(stack, stream):
     check_own_visibility(tiny("univla"), stack, univla_pooling(stream))
 
 
+@pytest.mark.law("b", "univla")
 def test_univlas_words_are_predicted_from_those_before_and_all_reach_the_actions():
     """So one pass for each word is exact: the words to come may be anything meanwhile."""
     blueprint, params = tiny("univla"), weights("univla")

@@ -20,24 +20,21 @@ from tests.recipes.conformance import (
 from wamjax.codec.paint import painted, read
 from wamjax.model.segments import Segment
 from wamjax.recipes.network import network
+from wamjax.recipes.registry import RECIPES
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
-FORMS = [
-    ("fast_wam", "first_frame"),
-    ("fast_wam", "joint"),
-    ("fast_wam", "idm"),
-    ("fast_wam", "no_video"),
-    ("motus", None),
-    ("uwm", None),
-    ("ge_act", None),
-    ("hidden", None),
-    ("cosmos_policy", None),
-    ("lingbot_va", "release"),
-    ("lingbot_va", "paper"),
-    ("lingbot_va", "real_robot"),
-    ("dreamzero", None),
-    ("vla_jepa", None),
+NAMES = [
+    *("fast_wam", "motus", "uwm", "ge_act", "hidden", "cosmos_policy", "lingbot_va", "dreamzero"),
+    "vla_jepa",
+]
+FORMS = [(name, form) for name in NAMES for form in RECIPES[name].forms or (None,)]
+# Beside the usual ones: forms with a network or a sequence of their own.
+QUICK = {("fast_wam", form) for form in ("joint", "idm", "no_video")} | {("lingbot_va", "paper")}
+COMPILED = [
+    pytest.param(name, form, marks=[] if quick else pytest.mark.slow)
+    for name, form in FORMS
+    for quick in [(name, form) in QUICK or form in (None, *RECIPES[name].forms[:1])]
 ]
 
 
@@ -153,9 +150,13 @@ RULES = {
 
 
 # What is predicted here depends on everything that is there.
-OPEN = {("motus", None), ("uwm", None), ("cosmos_policy", None), ("fast_wam", "no_video")}
+OPEN = {
+    *((name, form) for name, form in FORMS if name in ("motus", "uwm", "cosmos_policy")),
+    ("fast_wam", "no_video"),
+}
 
 
+@pytest.mark.law("a")
 @pytest.mark.parametrize(("name", "form"), FORMS)
 def test_visibility_is_the_published_rule(name, form):
     rule = fast_wam(form) if name == "fast_wam" else RULES[name]
@@ -163,24 +164,30 @@ def test_visibility_is_the_published_rule(name, form):
     check_visibility(blueprint, blueprint.training, rule)
 
 
-@pytest.mark.parametrize(("name", "form"), FORMS)
+@pytest.mark.law("b")
+@pytest.mark.parametrize(("name", "form"), COMPILED)
 def test_what_is_hidden_changes_nothing(name, form):
     independent = check_leaks(name, form)
     print(f"{name} {form}: {independent} independent pairs")
     assert (independent > 0) == ((name, form) not in OPEN)
 
 
-@pytest.mark.parametrize(("name", "form"), FORMS)
+@pytest.mark.law("c")
+@pytest.mark.parametrize(("name", "form"), COMPILED)
 def test_a_cache_changes_nothing(name, form):
     check_cache(name, form)
 
 
-@pytest.mark.parametrize(("name", "form"), FORMS)
+@pytest.mark.law("h")
+@pytest.mark.parametrize(("name", "form"), COMPILED)
 def test_every_input_and_every_weight_matters(name, form):
     check_gradients(name, form)
 
 
-@pytest.mark.parametrize(("name", "form"), [("lingbot_va", "release"), ("dreamzero", None)])
+@pytest.mark.law("c")
+@pytest.mark.parametrize(
+    ("name", "form"), [("lingbot_va", "release"), ("lingbot_va", "paper"), ("dreamzero", None)]
+)
 def test_teacher_forcing_equals_going_block_by_block(name, form):
     """The last block of the training sequence is what sampling sees behind clean blocks."""
     blueprint = tiny(name, form)
@@ -211,6 +218,7 @@ def test_teacher_forcing_equals_going_block_by_block(name, form):
             )
 
 
+@pytest.mark.law("b", "hidden dit4dit")
 def test_the_tap_is_all_that_actions_need():
     """Without the video loss the layers above the tap do not run."""
     blueprint = tiny("hidden")
@@ -225,10 +233,12 @@ def test_the_tap_is_all_that_actions_need():
     np.testing.assert_array_equal(good["action"], same["action"])
 
 
+@pytest.mark.law("a", "vla_jepa")
 def test_the_predictor_is_causal_frame_by_frame():
     check_own_visibility(tiny("vla_jepa"), "predictor", vla_jepa_predictor)
 
 
+@pytest.mark.law("b", "vla_jepa")
 def test_later_frames_reach_neither_the_language_model_nor_the_actions():
     """VLA-JEPA's claim: what is to come is a target, never a context."""
     blueprint = tiny("vla_jepa")

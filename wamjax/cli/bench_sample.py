@@ -78,14 +78,19 @@ def counted(blueprint: Blueprint, batch: int, steps: int | None) -> dict[str, An
 
 
 def timed(
-    blueprint: Blueprint, batch: int, steps: int | None, repeats: int, own: Device
+    blueprint: Blueprint,
+    executed: int,
+    batch: int,
+    steps: int | None,
+    repeats: int,
+    own: Device,
 ) -> dict[str, Any]:
-    """What this device took, and its bound."""
+    """What this device took for a chunk and for each of its executed actions, and its bound."""
     taken, compiling = chunk_time(blueprint, rows=batch, steps=steps, repeats=repeats)
     return {
         "p50_ms": taken.p50_ms,
         "p95_ms": taken.p95_ms,
-        "per_action_ms": taken.p50_ms / (batch * blueprint.shape.chunk),
+        "per_action_ms": taken.p50_ms / (batch * executed),
         "repeats": taken.repeats,
         "compile_seconds": compiling,
         "own_bound_ms": 1e3 * least_seconds(passes(blueprint, batch, steps=steps), own),
@@ -153,11 +158,14 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
                 "dtype": dtype,
                 "parameters": parameters(blueprint),
                 "actions": blueprint.shape.chunk,
+                "executed": RECIPES[name].executes(blueprint.shape.chunk),
                 **counted(blueprint, args.batch, args.steps),
             }
             reason = why_not_timed(size, BYTES[dtype] * row["parameters"])
             if reason is None:
-                row |= timed(blueprint, args.batch, args.steps, args.repeats, owns[dtype])
+                row |= timed(
+                    blueprint, row["executed"], args.batch, args.steps, args.repeats, owns[dtype]
+                )
             rows.append({**row, "not_timed": reason})
             progress.advance(note=f"{name} {size}")
     return {

@@ -1,17 +1,26 @@
 """`wamjax recipes`: the published systems, their sizes, and how they are sampled."""
 
 import argparse
+import dataclasses
 import itertools
 import json
-from typing import Any
+import shutil
+import textwrap
+from typing import Any, assert_never
 
 import numpy as np
 
 from wamjax.core.errors import UserError
+from wamjax.flow.grid import edm_grid
+from wamjax.flow.variance_preserving import cosine_grid
 from wamjax.model.layout import Layout, mask_of
 from wamjax.recipes.blueprint import Blueprint, Phase, Recipe
-from wamjax.recipes.network import parameters
+from wamjax.recipes.learner import Learner
+from wamjax.recipes.network import compared, parameters
+from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES, find_recipe
+
+NO_WEIGHTS = "no published weights"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,22 +53,63 @@ def described(recipe: Recipe, form: str | None = None) -> dict[str, Any]:
         "kind": recipe.kind,
         "coupling": recipe.coupling,
         "objective": recipe.objective,
+        "state": state(recipe, form),
         "parameters": parameters(full),
         "published": recipe.published,
+        "published_in": recipe.counted or recipe.source if recipe.published else None,
+        "compared": compared(recipe, full) if held(recipe, form) else None,
+        "outside": [dataclasses.asdict(part) for part in recipe.outside],
         "parts": recipe.parts,
         "tiny_parameters": parameters(tiny),
         "passes": full.passes,
         "actions": sum(s.count for s in full.program[-1].segments if s.stream == "action") or None,
+        "executed": recipe.executed,
         "source": recipe.source,
         "forms": list(recipe.forms),
         "deviations": list(recipe.deviations),
     }
 
 
-def line(phase: Phase) -> str:
+def held(recipe: Recipe, form: str | None) -> bool:
+    """Whether the size of a form is held against the published count: that of the usual form."""
+    usual = form is None or form == recipe.forms[0]
+    return recipe.published is not None and recipe.explained and usual
+
+
+def state(recipe: Recipe, form: str | None = None) -> list[str]:
+    """What works, read off what the recipe is made of."""
+    config = RecipeConfig(recipe=recipe.name, form=form or "")
+    works = {
+        "trains tiny": bool(config.learning.lessons),
+        "shows video": Learner(config).predicts_video,
+        "goes on from actions under way": config.continued is not None,
+        "is rewarded in rollouts": config.learning.read == "laplace",
+        "full size counted": True,
+        NO_WEIGHTS: True,
+    }
+    return [what for what, does in works.items() if does]
+
+
+def ends(blueprint: Blueprint, phase: Phase, start: float, end: float) -> str:
+    """From where to where a stream walks, on the grid that is walked."""
+    match blueprint.walk.grid:
+        case "shifted":
+            return f"{start:g} -> {end:g}"
+        case "cosine":
+            grid = cosine_grid(phase.steps)
+        case "edm":
+            grid = edm_grid(phase.steps)
+        case _:
+            assert_never(blueprint.walk.grid)
+    return f"{grid[0]:.3g} -> {grid[-2]:.3g}, then {grid[-1]:g}"
+
+
+def line(blueprint: Blueprint, phase: Phase) -> str:
     """A phase as a line: who walks from where to where, and what is written."""
     walks = ", ".join(
-        f"{stream} held at {start:g}" if start == end else f"{stream} {start:g} -> {end:g}"
+        f"{stream} held at {start:g}"
+        if start == end
+        else f"{stream} {ends(blueprint, phase, start, end)}"
         for stream, start, end in phase.levels
     )
     unit = "steps" if phase.levels else "passes"
@@ -98,6 +148,48 @@ def _drawn(layout: Layout, mask: np.ndarray) -> list[str]:
     return rows
 
 
+def short(count: int) -> str:
+    """A number of parameters with three digits, such as 6.80 B."""
+    for size, unit in ((1e9, "B"), (1e6, "M")):
+        if count >= size:
+            return f"{count / size:#.3g} {unit}".replace(". ", " ")
+    return f"{count / 1e3:.0f} k"
+
+
+def published(recipe: Recipe, row: dict[str, Any]) -> str:
+    """What is published of a recipe's size, and what is held against it."""
+    said = f"{recipe.published} ({recipe.counted})" if recipe.counted else recipe.published
+    if row["compared"] is None:
+        why = "of the usual form" if recipe.explained else "what it counts is not known"
+        return f"{said}; {why}"
+    beyond = f", without {', '.join(recipe.beyond)}" if recipe.beyond else ""
+    outside = " with what is outside" if recipe.outside else ""
+    against = f"{short(row['compared'])}{outside}{beyond}"
+    return f"{said}; here {against}"
+
+
+def listed(rows: list[dict[str, Any]], columns: int) -> list[str]:
+    """The list: a line of numbers for each recipe, then what it learns, its source, its state."""
+    heads = f"{'full':>7}{'as published':>13}{'published':>10}{'tiny':>7}{'passes':>7}"
+    lines = [f"{'recipe':<14}{'kind':<9}{'coupling':<13}{heads}"]
+    for row in rows:
+        against = short(row["compared"]) if row["compared"] else ""
+        lines.append(
+            f"{row['name']:<14}{row['kind']:<9}{row['coupling']:<13}{short(row['parameters']):>7}"
+            f"{against:>13}{row['published'] or '-':>10}{short(row['tiny_parameters']):>7}"
+            f"{row['passes']:>7}"
+        )
+        told = f"{row['objective']}; {row['source']}; state: {', '.join(row['state'])}"
+        lines += textwrap.wrap(
+            told, columns, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+        )
+    note = (
+        "full: what is built, without encoders that stand outside; as published: with them, "
+        "held to 2 % of the published count."
+    )
+    return lines + textwrap.wrap(note, columns)
+
+
 def run(args: argparse.Namespace) -> None:
     """Run the verb."""
     if args.name is None:
@@ -107,15 +199,7 @@ def run(args: argparse.Namespace) -> None:
         if args.json:
             print(json.dumps(rows, indent=2))
             return
-        print(
-            f"{'recipe':<15}{'kind':<10}{'coupling':<13}{'full':>9}{'tiny':>9}{'passes':>8}  source"
-        )
-        for row in rows:
-            full, tiny = f"{row['parameters'] / 1e9:.2f} B", f"{row['tiny_parameters'] / 1e3:.0f} k"
-            print(
-                f"{row['name']:<15}{row['kind']:<10}{row['coupling']:<13}{full:>9}{tiny:>9}"
-                f"{row['passes']:>8}  {row['source']}"
-            )
+        print("\n".join(listed(rows, shutil.get_terminal_size().columns)))
         return
     recipe = find_recipe(args.name)
     row = described(recipe, args.form)
@@ -124,18 +208,22 @@ def run(args: argparse.Namespace) -> None:
         return
     blueprint = built(recipe, "tiny", args.form)
     full = built(recipe, "full", args.form)
-    published = f", published {row['published']}" if row["published"] else ""
     print(f"{recipe.name} ({recipe.kind}), {recipe.source}")
     print(f"learns     {recipe.objective}")
     print(f"coupling   {recipe.coupling}")
-    print(f"full       {row['parameters']:,} parameters: {recipe.parts}{published}")
+    print(f"state      {', '.join(row['state'])}")
+    print(f"full       {row['parameters']:,} parameters: {recipe.parts}")
+    for part in recipe.outside:
+        print(f"outside    {part.parameters:,}: {part.name} ({part.source})")
+    if recipe.published:
+        print(f"published  {published(recipe, row)}")
     print(f"tiny       {row['tiny_parameters']:,} parameters")
     if recipe.forms:
         print(f"forms      {', '.join(recipe.forms)}")
     given = ", ".join(dict.fromkeys(segment.kind for segment in full.given))
     print(f"samples    prefill {given}" if given else "samples")
     for phase in full.program:
-        print(f"           {line(phase)}")
+        print(f"           {line(full, phase)}")
     print(f"           {full.passes} passes a chunk")
     print("sees       rows look at columns, in the same order (# all, + some, . none)")
     print("\n".join(sight(blueprint)))

@@ -2,7 +2,7 @@
 
 import sys
 
-from wamjax.cli.recipes import described, line, sight
+from wamjax.cli.recipes import described, line, published, short, sight
 from wamjax.recipes.blueprint import Blueprint, Recipe
 from wamjax.recipes.registry import RECIPES
 
@@ -18,8 +18,9 @@ them; `wamjax recipes NAME` draws one.
 What works for each: the network at both sizes, its visibility held to the published rule token by
 token, hidden tokens that leave outputs bit-equal, caches that change nothing (prefill, write,
 denoise), a sampler program that equals a plain loop without a cache, and a gradient for
-every input and every weight (`python -m pytest tests/recipes`). All can be trained at their tiny
-size by `wamjax train --config configs/recipe.py:NAME`. `tests/recipes/test_training.py` (slow)
+every input and every weight (`python -m pytest tests/model tests/flow tests/recipes`, which ends
+with a table of them, recipe by recipe). All can be trained at their tiny size by
+`wamjax train --config configs/recipe.py:NAME`. `tests/recipes/test_training.py` (slow)
 holds every one of them to beating the mean action on held-out demonstrations after 600 steps, and
 those that predict video to beating a still one. Laplace heads (`ript_vla`) and the quick start's
 flow can be rewarded in rollouts afterwards ([ript.md](ript.md)). What does not work yet: published
@@ -37,8 +38,9 @@ already under way (arXiv 2512.05964): they are seen clean, at level 0, and not s
 goes on from them: `Learner.sample_actions(..., under_way=(actions, delay))`.
 `--config.system.delay=0` trains without."""
 COUNTED = """Parameters are counted through `eval_shape`, of what the recipe builds; encoders that
-are networks of their own stand outside. Passes are forward passes for one chunk, prefill and
-guidance included. How long a chunk takes, and what it takes at least:
+are networks of their own stand outside. As published: with those, and held to 2 % of the published
+count where one is known (`python -m pytest tests/recipes/test_sizes.py`). Passes are forward passes
+for one chunk, prefill and guidance included. How long a chunk takes, and what it takes at least:
 [results/sample.md](results/sample.md)."""
 FAMILIES = {
     "mot": "One attention, an expert per stream (`mot`)",
@@ -62,23 +64,50 @@ def page() -> str:
 
 def _table() -> str:
     rows = [
-        "| recipe | kind | coupling | learns | parameters (published) | passes | source |",
-        "|---|---|---|---|---|---|---|",
+        "| recipe | kind | coupling | learns | parameters | as published | published | passes "
+        "| source | state |",
+        "|---" * 10 + "|",
     ]
     for recipe in RECIPES.values():
         row = described(recipe)
-        published = f" ({recipe.published})" if recipe.published else ""
+        against = short(row["compared"]) if row["compared"] else ""
         rows.append(
             f"| `{recipe.name}` | {recipe.kind} | {recipe.coupling} | {recipe.objective} "
-            f"| {row['parameters'] / 1e9:.2f} B{published} | {row['passes']} | {recipe.source} |"
+            f"| {short(row['parameters'])} | {against} | {recipe.published or ''} "
+            f"| {row['passes']} | {recipe.source} | {', '.join(row['state'])} |"
         )
     return "\n".join(rows)
 
 
 def _program(blueprint: Blueprint) -> str:
     given = ", ".join(dict.fromkeys(segment.kind for segment in blueprint.given))
-    phases = "; ".join(line(phase) for phase in blueprint.program)
+    phases = "; ".join(line(blueprint, phase) for phase in blueprint.program)
     return f"{f'prefill {given}; ' if given else ''}{phases}; {blueprint.passes} passes."
+
+
+def _size(recipe: Recipe) -> list[str]:
+    """What is published of its size, and what stands outside."""
+    if recipe.published is None:
+        return []
+    lines = [f"Published size: {published(recipe, described(recipe))}."]
+    parts = [f"{part.name} {short(part.parameters)} ({part.source})" for part in recipe.outside]
+    return [" ".join([*lines, f"Outside: {'; '.join(parts)}."] if parts else lines)]
+
+
+def _drawings(recipe: Recipe) -> list[str]:
+    """The tables of all forms; those with the same one share it."""
+    groups: dict[str, list[str]] = {}
+    for form in recipe.forms or (None,):
+        tiny = recipe.build("tiny") if form is None else recipe.build("tiny", form)
+        groups.setdefault("\n".join(sight(tiny)), []).append(f"`{form}`")
+    blocks = [f"```\n{drawn}\n```" for drawn in groups]
+    if not recipe.forms:
+        return blocks
+    return [
+        part
+        for names, block in zip(groups.values(), blocks, strict=True)
+        for part in (f"{', '.join(names)}:", block)
+    ]
 
 
 def _section(recipe: Recipe) -> str:
@@ -88,17 +117,16 @@ def _section(recipe: Recipe) -> str:
         for form in forms
     ]
     told = [f"- {f'`{form}`: ' if form else ''}{text}" for form, text in programs]
-    tiny = recipe.build("tiny")
-    drawn = "\n".join(sight(tiny))
-    own = " Stacks with a table of their own follow." if tiny.training.own else ""
+    own = " Stacks with a table of their own follow." if recipe.build("tiny").training.own else ""
     return "\n\n".join(
         [
             f"### {recipe.name}",
             f"{recipe.parts}; {recipe.source}. How a chunk is sampled:",
             "\n".join(told),
+            *_size(recipe),
             "The tiny training sequence: rows look at columns, in the same order "
             f"(`#` all, `+` some, `.` none); the number is the time block.{own}",
-            f"```\n{drawn}\n```",
+            *_drawings(recipe),
             "What differs from the publication:",
             "\n".join(f"- {text}" for text in recipe.deviations),
         ]

@@ -244,6 +244,21 @@ class Blueprint:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Outside:
+    """What a published count of parameters holds and a recipe does not build.
+
+    Attributes:
+        name: of the network.
+        parameters: how many it has.
+        source: where that number is from.
+    """
+
+    name: str
+    parameters: int
+    source: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A published system: how to build it, and what is known about it.
 
@@ -252,8 +267,14 @@ class Recipe:
         kind, coupling, objective: what it is.
         source: arXiv id and repository.
         parts: what `build("full")` holds.
-        published: the published count of its parameters, with its digits, such as "5.9 B"; None
-            where none is published.
+        published: the published count of its parameters, such as "5.9 B"; None where none is
+            published.
+        counted: where that figure stands, if not in `source`.
+        outside: what that figure holds beside what is built.
+        beyond: modules (names at the top of the tree of weights) that the figure leaves out.
+        explained: whether it is known what the figure counts; if not, nothing is held against it.
+        executed: actions of a chunk that the published system executes before it predicts the next
+            one; None for all of them, and where nothing is said.
         deviations: what differs from the publication, and what could not be verified.
         build: (size) -> blueprint, or (size, form).
         forms: what `build` takes as its second argument, the usual one first.
@@ -269,13 +290,19 @@ class Recipe:
     deviations: tuple[str, ...]
     build: Callable[..., Blueprint]
     forms: tuple[str, ...] = ()
+    counted: str = ""
+    outside: tuple[Outside, ...] = ()
+    beyond: tuple[str, ...] = ()
+    explained: bool = True
+    executed: int | None = None
+
+    def executes(self, chunk: int) -> int:
+        """Actions of a chunk of so many that are executed before the next one is predicted."""
+        return chunk if self.executed is None else min(self.executed, chunk)
 
     def agrees(self, parameters: int) -> bool:
-        """Whether a count is within 2 % of the published one, or within half of its last digit."""
-        if self.published is None:
-            return True
+        """Whether a count is within 2 % of the published one."""
+        assert self.published is not None
         number, unit = self.published.split()
-        scale = {"M": 1e6, "B": 1e9}[unit]
-        digits = len(number.partition(".")[2])
-        tolerance = max(0.02 * float(number), 0.5 * 10.0**-digits)
-        return abs(parameters / scale - float(number)) <= tolerance
+        published = float(number) * {"M": 1e6, "B": 1e9}[unit]
+        return abs(parameters - published) <= 0.02 * published

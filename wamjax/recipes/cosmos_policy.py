@@ -143,7 +143,8 @@ RECIPES = (
         objective="joint, one level, roles",
         source="arXiv 2601.16163, NVlabs/cosmos-policy",
         parts="Cosmos-Predict2-2B",
-        published="2 B",
+        published="1.955 B",
+        counted="the 3.91 GB of the checkpoint of Cosmos-Predict2-2B, two bytes each",
         deviations=(
             "The condition and padding masks are part of a token's values, given by the caller.",
             "Sampling stops at sigma 4 of its own scale, level 4/5 here, and ends with one clean "

@@ -162,6 +162,8 @@ RECIPES = (
         source="arXiv 2603.16666, yuantianyuan01/FastWAM",
         parts="Wan2.2-5B video expert and action expert",
         published="6 B",
+        # On LIBERO.
+        executed=10,
         deviations=(
             "The action positions run along time over the whole head.",
             "Text is masked where it is padding, instead of being zero there.",

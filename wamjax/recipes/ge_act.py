@@ -146,7 +146,11 @@ RECIPES = (
         objective="two_stage (video, then actions at maximum video noise)",
         source="arXiv 2508.05635, AgibotTech/Genie-Envisioner",
         parts="LTX-Video 2B and the action expert",
-        published=None,
+        published="2.2 B",
+        counted="arXiv 2603.22078",
+        explained=False,
+        # On LIBERO, where a chunk has 36.
+        executed=8,
         deviations=(
             "Views attend to one another in every layer; published: in every third.",
             "Rotary positions are indices; LTX normalises them by its largest canvas.",

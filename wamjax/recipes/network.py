@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from wamjax.core.typing import Array, Key, Params
 from wamjax.model.layout import Layout
 from wamjax.model.wam import Tokens, Wam
-from wamjax.recipes.blueprint import Blueprint
+from wamjax.recipes.blueprint import Blueprint, Recipe
 
 
 def network(blueprint: Blueprint) -> Wam:
@@ -57,3 +57,11 @@ def shapes(blueprint: Blueprint) -> Any:
 def parameters(blueprint: Blueprint) -> int:
     """How many weights there are."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes(blueprint)))
+
+
+def compared(recipe: Recipe, blueprint: Blueprint) -> int:
+    """How many weights are held against the published count: built, + outside, - beyond."""
+    tree = shapes(blueprint)
+    left_out = [tree[name] for name in recipe.beyond]
+    beyond = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(left_out))
+    return parameters(blueprint) + sum(part.parameters for part in recipe.outside) - beyond

@@ -16,7 +16,17 @@ from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import vit
-from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size, Walk
+from wamjax.recipes.blueprint import (
+    Blueprint,
+    Learning,
+    Lesson,
+    Outside,
+    Phase,
+    Recipe,
+    Shape,
+    Size,
+    Walk,
+)
 
 HISTORY = 2
 # Values of the images are features of the convolutional stems; `text` those of T5-base.
@@ -140,9 +150,27 @@ RECIPES = (
         objective="direct, noise prediction",
         source="arXiv 2405.12213, octo-models/octo",
         parts="the base transformer and its diffusion head",
-        published=None,
+        published="93 M",
+        outside=(
+            Outside(
+                name="a convolutional stem for each camera",
+                parameters=2 * 1_058_048,
+                source="octo/model/components/vit_encoders.py, on a frame and a goal",
+            ),
+            Outside(
+                name="positions of images for ten steps instead of one",
+                parameters=9 * 320 * 768,
+                source="scripts/configs/config.py",
+            ),
+            Outside(
+                name="a projection of its own for the second camera",
+                parameters=513 * 768,
+                source="features times width",
+            ),
+        ),
         deviations=(
             "T5-base and the convolutional stems stand outside; 93 M counts the stems.",
+            "Both cameras' features pass one projection, and positions are those of one step.",
             "One read-out, of the newest step; the published model has one per step, and a word "
             "sequence repeated at each step.",
             "The read-out token passes the backbone in every step of the head instead of once.",

@@ -10,7 +10,16 @@ from wamjax.model.config import Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.recipes.backbones import LINE_ROTARY, llama
-from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import (
+    Blueprint,
+    Learning,
+    Lesson,
+    Outside,
+    Phase,
+    Recipe,
+    Shape,
+    Size,
+)
 from wamjax.recipes.objectives import sees
 
 # `text` is the size of the vocabulary, `latent` the width of the fused image features.
@@ -106,10 +115,27 @@ def openvla_oft(size: Size) -> Blueprint:
 
 
 SHARED = (
-    "DINOv2 and SigLIP stand outside: their fused features (width 2176) are an input, and the "
-    "published 7 B is held against the language model with its projector.",
+    "DINOv2 and SigLIP stand outside: their fused features (width 2176) are an input; the words of "
+    "the output, which no action is read from, are not built.",
     "The projector has two layers instead of three; placeholders are a word "
     "that is learned, published zero.",
+)
+OPENVLA = "the 15,082,474,368 bytes of OpenVLA 7B's checkpoint, two each, heads apart"
+# Together with Llama 2 7B and three layers of projector (71.4 M) they are that count to 1e-6.
+ENCODERS = (
+    Outside(
+        name="DINOv2 L/14 with registers, at 224",
+        parameters=303_230_000,
+        source="timm, vit_large_patch14_reg4_dinov2",
+    ),
+    Outside(
+        name="SigLIP So400m/14", parameters=427_680_000, source="timm, vit_so400m_patch14_siglip"
+    ),
+)
+OUTPUT_WORDS = Outside(
+    name="words of the language model's output",
+    parameters=32_064 * 4096,
+    source="vocabulary times width",
 )
 RECIPES = (
     Recipe(
@@ -119,7 +145,10 @@ RECIPES = (
         objective="direct, one pass, L1",
         source="arXiv 2502.19645, moojink/openvla-oft",
         parts="Llama 2 7B, projectors and head",
-        published="7 B",
+        published="7.54 B",
+        counted=OPENVLA,
+        outside=(*ENCODERS, OUTPUT_WORDS),
+        beyond=("head_action", "embed_proprio"),
         deviations=SHARED,
         build=openvla_oft,
     ),

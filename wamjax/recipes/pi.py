@@ -204,6 +204,8 @@ RECIPES = (
         source="arXiv 2410.24164, Physical-Intelligence/openpi",
         parts="SigLIP So400m, Gemma 2B with its words, and the 311 M action expert",
         published="3.3 B",
+        # On LIBERO.
+        executed=5,
         deviations=SHARED,
         build=pi0,
     ),
@@ -215,6 +217,8 @@ RECIPES = (
         source="arXiv 2504.16054, Physical-Intelligence/openpi",
         parts="SigLIP So400m, Gemma 2B with its words, and the action expert",
         published="3.3 B",
+        # On LIBERO.
+        executed=5,
         deviations=(*SHARED, "Token prediction and insulation of the paper are not there."),
         build=pi05,
     ),

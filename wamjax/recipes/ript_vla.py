@@ -15,7 +15,7 @@ trained, its action is the mean.
 import dataclasses
 
 from wamjax.recipes.blueprint import Blueprint, Recipe, Size
-from wamjax.recipes.openvla_oft import SHARED, openvla_oft
+from wamjax.recipes.openvla_oft import ENCODERS, OPENVLA, OUTPUT_WORDS, SHARED, openvla_oft
 
 
 def ript_vla(size: Size) -> Blueprint:
@@ -40,7 +40,10 @@ RECIPES = (
         objective="direct, one pass, Laplace likelihood, then leave-one-out PPO",
         source="arXiv 2505.17016, Ariostgx/ript-vla",
         parts="Llama 2 7B, projectors and both heads",
-        published="7 B",
+        published="7.54 B",
+        counted=OPENVLA,
+        outside=(*ENCODERS, OUTPUT_WORDS),
+        beyond=("head_action", "head_action_1", "embed_proprio"),
         deviations=(
             *SHARED,
             "OpenVLA-OFT's form; the one on QueST, which draws sequences of skill words, is not "

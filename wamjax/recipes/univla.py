@@ -24,6 +24,7 @@ from wamjax.model.segments import Segment
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import LINE_ROTARY, llama
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
+from wamjax.recipes.openvla_oft import ENCODERS, OPENVLA, OUTPUT_WORDS
 
 # `text` is the size of the vocabulary, `latent` the width of the fused image features.
 SHAPES: dict[Size, Shape] = {
@@ -196,10 +197,15 @@ RECIPES = (
         objective="latent words (cross-entropy), then actions (L1)",
         source="arXiv 2505.06111, OpenDriveLab/UniVLA",
         parts="Llama 2 7B, projector and action decoder (12.6 M)",
-        published="7 B",
+        published="7.54 B",
+        counted=f"{OPENVLA}; the same Prismatic model",
+        outside=(*ENCODERS, OUTPUT_WORDS),
+        beyond=("stack_look", "stack_act", "head_action", "embed_action"),
+        # Chunks are averaged where they overlap, so one is predicted at every step.
+        executed=1,
         deviations=(
-            "DINOv2 and SigLIP stand outside: their fused features (width 2176) are an input, and "
-            "the published 7 B is held against the language model with its projector.",
+            "DINOv2 and SigLIP stand outside: their fused features (width 2176) are an input; the "
+            "words of the output that no latent word is are not built.",
             "The projector has two layers instead of three; the latent words have a table and a "
             "head of their own instead of 16 rows of the vocabulary's.",
             "Which four hidden states the release pools (those that predict the words, as here, "

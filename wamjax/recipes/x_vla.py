@@ -13,7 +13,17 @@ from wamjax.model.config import Port, Stack, Take, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.recipes.backbones import vit
-from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size, Walk
+from wamjax.recipes.blueprint import (
+    Blueprint,
+    Learning,
+    Lesson,
+    Outside,
+    Phase,
+    Recipe,
+    Shape,
+    Size,
+    Walk,
+)
 from wamjax.recipes.objectives import sees
 
 # `text` is the size of the vocabulary, `latent` the width of the image encoder's features.
@@ -133,9 +143,17 @@ RECIPES = (
         objective="direct, clean prediction",
         source="arXiv 2510.10274, 2toinf/X-VLA",
         parts="BART encoder with its words and the policy transformer",
-        published=None,
+        published="879.7 M",
+        counted="counted by a third party; the publication says 0.9 B",
+        outside=(
+            Outside(
+                name="DaViT of Florence-2 large",
+                parameters=360_000_000,
+                source="the 771 M of Florence-2 large without BART (407 M) and projection",
+            ),
+        ),
         deviations=(
-            "DaViT (about 360 M of the published 0.88 B) is outside; its features are an input.",
+            "DaViT is outside; its features are an input.",
             "The reader passes again in every step; with a cache between the stacks it need not.",
             "BART's norms stand behind its layers, here before them.",
         ),
