@@ -49,6 +49,8 @@ class Batch:
         proprio_mask: bool [B, P].
         text: uint8 [B, X], the instruction's UTF-8 bytes, padded with 0.
         index: int32 [B], the global example index, for tests and logs.
+        embodiment: int32 [B], which of the embodiments that the system has weights for; None where
+            all are of the one that the system's config names.
     """
 
     frames: AnyArray
@@ -60,6 +62,7 @@ class Batch:
     proprio_mask: AnyArray
     text: AnyArray
     index: AnyArray
+    embodiment: AnyArray | None = None
 
 
 @flax.struct.dataclass

@@ -9,7 +9,8 @@
     plain         W norm(x)
     residual      relu layers with residuals between two norms (OpenVLA-OFT 2502.19645)
 
-With `domains` every linear map at the edge has weights per domain (X-VLA 2510.10274).
+With `domains` every linear map and every table at the edge has weights per domain (X-VLA
+2510.10274).
 """
 
 from typing import Any, assert_never
@@ -84,8 +85,13 @@ class PortIn(nn.Module):
             case "as_is":
                 return value
             case "words":
-                table = embedding(self, "table", (self.features, width), ("vocab", "embed"))
-                return table[value[..., 0].astype(jnp.int32)]
+                rows = self.features * max(1, p.domains)
+                table = embedding(self, "table", (rows, width), ("vocab", "embed"))
+                word = value[..., 0].astype(jnp.int32)
+                if p.domains:
+                    assert domain is not None, "this model has words per domain: give Tokens.domain"
+                    word = word + self.features * domain[:, None]
+                return table[word]
             case _:
                 assert_never(p.embed)
 

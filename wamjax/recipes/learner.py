@@ -14,12 +14,19 @@ import jax.numpy as jnp
 from wamjax.codec.paint import read
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
-from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
+from wamjax.core.typing import Array, Bool, Float, Int, Key, Params, UInt8
 from wamjax.flow.levels import LevelsConfig, draw_levels
 from wamjax.flow.loss import velocity_loss
-from wamjax.flow.losses import absolute_loss, laplace_law, laplace_loss, token_loss
+from wamjax.flow.losses import (
+    absolute_loss,
+    decided,
+    laplace_law,
+    laplace_loss,
+    parts_loss,
+    token_loss,
+)
 from wamjax.flow.path import corrupt, per_token, velocity
-from wamjax.flow.prefix import delayed, draw_delays
+from wamjax.flow.prefix import delayed, draw_delays, hold
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
@@ -72,6 +79,7 @@ class Learner:
             text=jnp.asarray(batch.text),
             actions=jnp.where(batch.action_mask, batch.actions, 0.0),
             action_mask=jnp.asarray(batch.action_mask),
+            embodiment=self._embodiment(batch),
         )
         layout, rows = self.blueprint.training, scene.state.shape[0]
         keys = named_keys(key, "levels", "video", "action", "delay", "codec")
@@ -113,7 +121,7 @@ class Learner:
             network(self.blueprint),
             params["model"],
             layout,
-            Tokens(tuple(values), jnp.concatenate(present, axis=1), jnp.zeros(rows, jnp.int32)),
+            Tokens(tuple(values), jnp.concatenate(present, axis=1), scene.embodiment),
             sigma,
             method="denoise",
             wanted=tuple(stream for stream, _ in lesson.losses),
@@ -130,10 +138,19 @@ class Learner:
                 clean, noise, mask = (jnp.concatenate(c, axis=1) for c in columns)
                 target = {"velocity": velocity(clean, noise), "clean": clean, "noise": noise}
                 prediction = predictions.get(stream, "velocity")
-                part = velocity_loss(out[stream], target[prediction], mask)
+                if stream == "action" and self.learning.parts:
+                    part = parts_loss(self.learning.parts, out[stream], clean, mask)
+                else:
+                    part = velocity_loss(out[stream], target[prediction], mask)
             parts[f"loss/{stream}"] = part
             total = total + weight * part
         return total, parts
+
+    def _embodiment(self, batch: Batch) -> Int[Array, " B"]:
+        """Which embodiment each example is of."""
+        if batch.embodiment is None:
+            return jnp.full(batch.proprio.shape[0], self.config.embodiment, jnp.int32)
+        return jnp.asarray(batch.embodiment)
 
     def _read_loss(self, params: Params, scene: Scene, stream: Stream, read: Array) -> Array:
         """Of what is read in one pass, without noise."""
@@ -195,6 +212,7 @@ class Learner:
             frame_mask=jnp.ones((frames.shape[0], frames.shape[2]), bool),
             state=proprio,
             text=text,
+            embodiment=jnp.full(proprio.shape[0], self.config.embodiment, jnp.int32),
         )
 
     @functools.cached_property
@@ -253,7 +271,8 @@ class Learner:
             read = out["action"]
             if self.learning.read == "laplace":
                 read, _ = laplace_law(read)
-            result["action"] = self._chunk(read)
+            chunk = decided(self.learning.parts, self._chunk(read))
+            result["action"] = chunk if under_way is None else hold(chunk, *under_way)
         if video:
             if self.blueprint.imagine or "video" not in out:
                 out = self._walked(params, scene, key, imagine=True)
@@ -302,6 +321,7 @@ class Learner:
             wide=functools.partial(self.reader.wide, scene),
             written=functools.partial(self.reader.shown, scene),
             under_way=under_way,
+            domain=scene.embodiment,
         )
 
     @functools.cached_property

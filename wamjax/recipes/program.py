@@ -12,7 +12,7 @@ What the last phase writes is for the next chunk, and is left out here.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 import jax
@@ -68,6 +68,7 @@ def walk(
     wide: Change = unchanged,
     written: Change = unchanged,
     under_way: UnderWay | None = None,
+    domain: Array | None = None,
 ) -> dict[str, Array]:
     """The streams at the end of the program, and what queries read out.
 
@@ -84,6 +85,7 @@ def walk(
         wide: puts beside the denoised values what the model also reads there.
         written: makes of a phase's results the values of the segments that it writes.
         under_way: the first actions of the chunk are known, see flow.prefix.
+        domain: int [B], for models with weights per domain; the first by default.
     """
     model = network(blueprint)
     settings = blueprint.walk if settings is None else settings
@@ -96,9 +98,7 @@ def walk(
     def supplied(segments: tuple[Segment, ...], told: bool) -> Tokens:
         parts = [_standing(segment, supply, state, wide, told) for segment in segments]
         real = [present for _, present in parts]
-        rows = real[0].shape[0]
-        values = tuple(value for value, _ in parts)
-        return Tokens(values, jnp.concatenate(real, axis=1), jnp.zeros(rows, jnp.int32))
+        return _tokens([value for value, _ in parts], real, domain)
 
     caches: list[Cache | None] = [None for _ in branches]
     if given:
@@ -119,7 +119,7 @@ def walk(
             }
             for told in branches
         ]
-        ask = functools.partial(_ask, model, params, layout, phase, wide, wanted, settings)
+        ask = functools.partial(_ask, model, params, layout, phase, wide, wanted, settings, domain)
         if not phase.levels:
             answers |= _read_out(blueprint, phase, standing[0], caches[0], ask)
             continue
@@ -160,9 +160,7 @@ def walk(
                 wide(to, written(to, _share(state[of.stream], of, phase.segments)))
                 for of, to in zip(source, phase.writes, strict=True)
             )
-            rows = values[0].shape[0]
-            real = jnp.ones((rows, sum(v.shape[1] for v in values)), bool)
-            tokens = Tokens(values, real, jnp.zeros(rows, jnp.int32))
+            tokens = _tokens(values, [jnp.ones(v.shape[:2], bool) for v in values], domain)
             caches = [
                 call(model, params, layout, tokens, cache, None, every, method="extend")
                 for cache in caches
@@ -255,6 +253,13 @@ def _share(whole: Array, segment: Segment, segments: tuple[Segment, ...]) -> Arr
     return whole[:, start : start + segment.count]
 
 
+def _tokens(values: Sequence[Array], real: Sequence[Array], domain: Array | None) -> Tokens:
+    """Values of segments and which of their tokens are real, side by side."""
+    first = jnp.zeros(values[0].shape[0], jnp.int32)
+    whole = jnp.concatenate(real, axis=1)
+    return Tokens(tuple(values), whole, first if domain is None else domain)
+
+
 def _standing(
     segment: Segment, supply: Supply, state: Mapping[str, Array], wide: Change, told: bool
 ) -> tuple[Array, Array]:
@@ -280,6 +285,7 @@ def _ask(
     wide: Change,
     wanted: tuple[Stream, ...],
     settings: Walk,
+    domain: Array | None,
     standing: Mapping[Segment, tuple[Array, Array]],
     cache: Cache | None,
     x: Mapping[str, Array],
@@ -295,8 +301,7 @@ def _ask(
             present = jnp.ones(value.shape[:2], bool)
         values.append(value)
         real.append(present)
-    rows = real[0].shape[0]
-    tokens = Tokens(tuple(values), jnp.concatenate(real, axis=1), jnp.zeros(rows, jnp.int32))
+    tokens = _tokens(values, real, domain)
     out: dict[str, Array] = call(
         model, params, layout, tokens, sigma, cache, wanted, method="denoise"
     )

@@ -25,6 +25,8 @@ class RecipeConfig:
         delay: longest delay, in control ticks, that training simulates, so that a chunk can go on
             from actions under way (arXiv 2512.05964, see flow.prefix); 0 for none. Without effect
             where actions are not denoised one token each.
+        embodiment: which of the recipe's embodiments the data are of, where it has weights for
+            each (X-VLA); 0 elsewhere.
 
     Raises:
         ValueError: no such recipe or form, or a size that the recipe cannot have.
@@ -38,6 +40,7 @@ class RecipeConfig:
     text_length: int = 64
     solver_steps: int = 0
     delay: int = 3
+    embodiment: int = 0
 
     def __post_init__(self) -> None:
         recipe = find_recipe(self.recipe)
@@ -55,6 +58,11 @@ class RecipeConfig:
             raise ValueError(f"solver_steps must not be negative, got {self.solver_steps}")
         if not 0 <= self.delay < shape.chunk:
             raise ValueError(f"delay must lie in 0 ... {shape.chunk - 1}, got {self.delay}")
+        if not 0 <= self.embodiment < self.embodiments:
+            raise ValueError(
+                f"embodiment must lie in 0 ... {self.embodiments - 1} for {self.recipe}, "
+                f"got {self.embodiment}"
+            )
 
     @functools.cached_property
     def blueprint(self) -> Blueprint:
@@ -104,6 +112,11 @@ class RecipeConfig:
             if segment.kind == "action/noisy"
         ]
         return chunks[0] if len(chunks) == 1 and chunks[0].count == self.chunk else None
+
+    @property
+    def embodiments(self) -> int:
+        """Embodiments with weights of their own; one where all share theirs."""
+        return max(1, *(port.domains for port in self.blueprint.model.ports))
 
     @property
     def predicted_views(self) -> int:

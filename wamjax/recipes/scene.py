@@ -26,7 +26,7 @@ from wamjax.codec.patch import PatchCodec
 from wamjax.codec.pooled import pooled_patches
 from wamjax.codec.text import TextEncoder, word_numbers
 from wamjax.core.keys import named_keys
-from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
+from wamjax.core.typing import Array, Bool, Float, Int, Key, Params, UInt8
 from wamjax.model.segments import Segment
 from wamjax.model.wam import tokens_from_latents
 from wamjax.recipes.blueprint import Blueprint, Cameras, Learning, Words
@@ -51,6 +51,7 @@ class Scene:
         state: float32 [B, P], normalised, 0 where it was not recorded.
         text: uint8 [B, X].
         actions, action_mask: float32 and bool [B, K, A]; None when they are not known.
+        embodiment: int32 [B]; None for the first.
     """
 
     frames: Float[Array, "B V T H W 3"]
@@ -60,6 +61,7 @@ class Scene:
     text: UInt8[Array, "B X"]
     actions: Float[Array, "B K A"] | None = None
     action_mask: Bool[Array, "B K A"] | None = None
+    embodiment: Int[Array, " B"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,8 +287,16 @@ class Reader:
             case None:
                 return None
 
+    @functools.cached_property
+    def unseen(self) -> np.ndarray:
+        """Dimensions of an action that are read but never shown noisy, int [n]."""
+        hidden = [d for p in self.learning.parts if p.loss == "binary" for d in p.dimensions]
+        return np.asarray(hidden, np.int32)
+
     def wide(self, scene: Scene, segment: Segment, values: Array) -> Array:
         """Denoised values with what stands beside them."""
+        if segment.stream == "action" and self.unseen.size:
+            values = values.at[..., self.unseen].set(0.0)
         more = self.beside(scene, segment)
         return values if more is None else jnp.concatenate([values, more], axis=-1)
 
