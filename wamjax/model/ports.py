@@ -9,6 +9,9 @@
     plain         W norm(x)
     residual      relu layers with residuals between two norms (OpenVLA-OFT 2502.19645)
 
+    film          x (1 + scale) + shift,  scale and shift from the mean of another stream's tokens,
+                  zero start (arXiv 1709.07871)
+
 With `domains` every linear map and every table at the edge has weights per domain (X-VLA
 2510.10274).
 """
@@ -99,6 +102,20 @@ class PortIn(nn.Module):
         # One level for the segment, or one for each of its tokens.
         features = sigma_features(sigma, self.clock)
         return jnp.broadcast_to(features, (*value.shape[:2], features.shape[-1]))
+
+
+class Film(nn.Module):
+    """Tokens [B, N, D], scaled and shifted by the mean of the real ones of [B, M, E]; no change at
+    the start."""
+
+    @nn.compact
+    def __call__(self, x: Array, told: Array, real: Array) -> Array:
+        kept = jnp.where(real[..., None], told.astype(jnp.float32), 0)
+        mean = kept.sum(1) / jnp.maximum(real.sum(1), 1)[:, None]
+        width = x.shape[-1]
+        vectors = Linear((2, width), ("embed", None, "mlp"), zero=True, name="modulation")(mean)
+        scale, shift = vectors[:, None, 0], vectors[:, None, 1]
+        return (x.astype(jnp.float32) * (1 + scale) + shift).astype(x.dtype)
 
 
 class PortOut(nn.Module):
