@@ -32,6 +32,7 @@ def config(which: str = "fast_wam") -> RunConfig:
             history=system.history,
             future=system.future,
             frame_stride=system.frame_stride,
+            history_stride=system.history_stride,
             chunk=system.chunk,
             text_length=system.text_length,
             holdout=0.05,

@@ -32,6 +32,8 @@ DECISIVE = (
     "future", "frame_stride", "chunk", "text_length", "action_norm", "proprio_norm",
     "gripper_dim", "action_width", "proprio_width", "holdout", "part", "seed",
 )  # fmt: skip
+# Settings that came later: named only where they are set, so that states from before stay valid.
+LATER = ("history_stride",)
 
 
 class Windows:
@@ -106,11 +108,12 @@ class Windows:
     def fingerprint(self) -> dict[str, Any]:
         """All that decides the windows, their order and their numbers."""
         config = dataclasses.asdict(self.config)
+        decisive = (*DECISIVE, *(name for name in LATER if config[name] is not None))
         return {
             "data": self.episodes.source.fingerprint(),
             "config": {
                 name: list(config[name]) if isinstance(config[name], tuple) else config[name]
-                for name in DECISIVE
+                for name in decisive
             },
             "windows": len(self),
             "action": self.action_normaliser.to_json(),

@@ -129,6 +129,7 @@ class Learning:
         parts: of a denoised action, each with a loss of its own. A binary one (a gripper) is
             answered as a logit, and its noisy value is not shown. Empty for the mean square over
             all dimensions.
+        memory: sparse memory: the frames of the history stand so many frame strides apart.
         lessons: in their order.
     """
 
@@ -141,6 +142,7 @@ class Learning:
     painted: tuple[str, ...] = ()
     read: Literal["value", "laplace"] = "value"
     parts: tuple[Part, ...] = ()
+    memory: int = 1
     lessons: tuple[Lesson, ...] = (Lesson(),)
 
 

@@ -121,6 +121,11 @@ class SystemConfig:
                 f"({self.codec.temporal}), got {self.history} and {self.future}"
             )
 
+    @property
+    def history_stride(self) -> None:
+        """The frames of the history stand `frame_stride` apart."""
+        return None
+
     def sampler(self, program: str) -> SamplerConfig:
         """The sampler settings for a program of flow.sampler."""
         return SamplerConfig(

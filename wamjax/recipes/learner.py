@@ -247,7 +247,7 @@ class Learner:
         """Sample what follows an observation by the recipe's program.
 
         Args:
-            frames: the history. proprio: normalised.
+            frames: the history, at the strides of the training windows. proprio: normalised.
             video: also give the predicted frames, if the program denoises them.
             under_way: what the robot executes meanwhile: actions [B, K, A], normalised, the first
                 of them now, and how many of them [B], 0 ... `config.delay`. The chunk begins with

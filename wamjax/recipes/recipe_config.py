@@ -89,6 +89,12 @@ class RecipeConfig:
         return max(self.timeline.future, ends)
 
     @property
+    def history_stride(self) -> int | None:
+        """Control ticks between the frames of a sparse memory; None where it is not sparse."""
+        memory = self.learning.memory
+        return None if memory == 1 else memory * self.frame_stride
+
+    @property
     def chunk(self) -> int:
         return self.blueprint.shape.chunk
 

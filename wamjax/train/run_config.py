@@ -9,7 +9,9 @@ from wamjax.train.config import StageConfig, TrainConfig
 from wamjax.train.ript_config import RiptConfig
 
 # What the data deliver and what the system expects, field by field.
-SAME = ("image_size", "history", "future", "frame_stride", "chunk", "text_length")
+SAME = (
+    "image_size", "history", "future", "frame_stride", "history_stride", "chunk", "text_length",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
