@@ -347,3 +347,21 @@ def test_what_is_not_denoised_action_by_action_cannot_go_on(name):
 def test_a_delay_as_long_as_the_chunk_is_refused():
     with pytest.raises(ValueError, match=r"delay must lie in .* 7, got 8"):
         RecipeConfig(recipe="pi05", delay=8)
+
+
+def test_frames_of_the_memory_that_never_were_are_not_looked_at():
+    """GE-Act, at an episode's start: what stands in their place changes nothing."""
+    config = RecipeConfig(recipe="ge_act")
+    data, params = batch(config), weights(config)
+    given = (jnp.asarray(data.camera_mask), jnp.asarray(data.proprio), jnp.asarray(data.text), KEY)
+
+    @jax.jit
+    def act(frames, mask):
+        return Learner(config).sample_actions(params, frames, *given, frame_mask=mask)
+
+    frames = jnp.asarray(data.frames[:, :, : config.history])
+    other = frames.at[:, :, 0].set(255 - frames[:, :, 0])
+    there = jnp.ones((ROWS, config.history), bool)
+    gone = there.at[:, 0].set(False)
+    np.testing.assert_array_equal(act(frames, gone), act(other, gone))
+    assert jnp.abs(act(frames, there) - act(other, there)).max() > 1e-6

@@ -74,9 +74,12 @@ class Observation:
         camera_mask: bool [..., V].
         proprio: float32 [..., P], raw SI units (the policy normalises).
         text: uint8 [..., X], the instruction's UTF-8 bytes, padded with 0.
+        frame_mask: bool [..., T], the frame lies inside the episode, outside it stands a repeat of
+            the first one; None where all do.
     """
 
     frames: AnyArray
     camera_mask: AnyArray
     proprio: AnyArray
     text: AnyArray
+    frame_mask: AnyArray | None = None

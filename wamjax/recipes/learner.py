@@ -204,12 +204,14 @@ class Learner:
         camera_mask: Bool[Array, "B V"],
         proprio: Float[Array, "B P"],
         text: UInt8[Array, "B X"],
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> Scene:
         """An observation; the future is blank."""
+        every = jnp.ones((frames.shape[0], frames.shape[2]), bool)
         return Scene(
             frames=pixels(frames),
             camera_mask=camera_mask,
-            frame_mask=jnp.ones((frames.shape[0], frames.shape[2]), bool),
+            frame_mask=every if frame_mask is None else frame_mask,
             state=proprio,
             text=text,
             embodiment=jnp.full(proprio.shape[0], self.config.embodiment, jnp.int32),
@@ -243,6 +245,7 @@ class Learner:
         *,
         video: bool,
         under_way: UnderWay | None = None,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> dict[str, Array]:
         """Sample what follows an observation by the recipe's program.
 
@@ -252,6 +255,7 @@ class Learner:
             under_way: what the robot executes meanwhile: actions [B, K, A], normalised, the first
                 of them now, and how many of them [B], 0 ... `config.delay`. The chunk begins with
                 those and goes on from there.
+            frame_mask: which frames of the history there were; all by default.
 
         Returns:
             "action" float32 [B, K, A], normalised, where the program answers it, and "frames" uint8
@@ -260,7 +264,7 @@ class Learner:
         Raises:
             ValueError: actions are under way, and the recipe does not denoise one token for each.
         """
-        scene = self.scene(frames, camera_mask, proprio, text)
+        scene = self.scene(frames, camera_mask, proprio, text, frame_mask)
         if under_way is not None and self.config.continued is None:
             raise ValueError(f"{self.config.recipe} cannot go on from actions under way")
         out = self._walked(params, scene, key, imagine=False, under_way=under_way)
@@ -377,10 +381,12 @@ class Learner:
         text: UInt8[Array, "B X"],
         key: Key,
         under_way: UnderWay | None = None,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> Float[Array, "B K A"]:
         """Normalised actions; see `sample`."""
         given = (frames, camera_mask, proprio, text, key)
-        return self.sample(params, *given, video=False, under_way=under_way)["action"]
+        out = self.sample(params, *given, video=False, under_way=under_way, frame_mask=frame_mask)
+        return out["action"]
 
     def sample_future(
         self,
@@ -390,9 +396,11 @@ class Learner:
         proprio: Float[Array, "B P"],
         text: UInt8[Array, "B X"],
         key: Key,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> tuple[Float[Array, "B K A"], UInt8[Array, "B W F H W 3"]]:
         """Normalised actions and the predicted frames; see `sample`."""
-        out = self.sample(params, frames, camera_mask, proprio, text, key, video=True)
+        given = (frames, camera_mask, proprio, text, key)
+        out = self.sample(params, *given, video=True, frame_mask=frame_mask)
         return out["action"], out["frames"]
 
     @property

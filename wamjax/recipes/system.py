@@ -232,8 +232,13 @@ class System:
         proprio: Float[Array, "B P"],
         text: UInt8[Array, "B X"],
         key: Key,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> Float[Array, "B K A"]:
-        """Normalised actions; see `sample`."""
+        """Normalised actions; see `sample`.
+
+        Frames before the start repeat the first; training does not look at their mask either.
+        """
+        del frame_mask
         return self.sample(params, frames, camera_mask, proprio, text, key, video=False)["action"]
 
     def sample_future(
@@ -244,8 +249,10 @@ class System:
         proprio: Float[Array, "B P"],
         text: UInt8[Array, "B X"],
         key: Key,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> tuple[Float[Array, "B K A"], UInt8[Array, "B W F H W 3"]]:
-        """Normalised actions and the predicted frames; see `sample`."""
+        """Normalised actions and the predicted frames; see `sample` and `sample_actions`."""
+        del frame_mask
         out = self.sample(params, frames, camera_mask, proprio, text, key, video=True)
         return out["action"], out["frames"]
 
