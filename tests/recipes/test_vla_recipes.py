@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.recipes.conformance import (
     check_cache,
@@ -19,6 +20,7 @@ from tests.recipes.conformance import (
     weights,
 )
 from wamjax.flow import laplace_log_prob
+from wamjax.flow.laws import quantile
 from wamjax.flow.losses import laplace_law
 from wamjax.model.segments import Segment
 from wamjax.recipes.network import network, parameters
@@ -145,6 +147,16 @@ def test_what_is_seen_is_scaled_and_shifted_by_what_is_told():
         own = {**rest, "embed_feature": rest["embed_feature"] | {"out": moved}}
         answers.append(read({**own, "film_feature": start}, tokens)[row])
     np.testing.assert_allclose(read(params, tokens), jnp.stack(answers), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["pi0", "pi05"])
+def test_pis_levels_are_beta_of_one_and_a_half(name):
+    """openpi: 0.999 Beta(1.5, 1) + 0.001, whose quantile is 0.999 u^(2/3) + 0.001."""
+    u = np.linspace(0.01, 0.99, 50)
+    law = tiny(name).learning.levels.action
+    drawn = quantile(law, jnp.asarray(u, jnp.float32))
+    np.testing.assert_allclose(drawn, 0.999 * u ** (2 / 3) + 0.001, atol=1e-5)
+    np.testing.assert_allclose(drawn, 0.999 * stats.beta.ppf(u, 1.5, 1.0) + 0.001, atol=1e-5)
 
 
 def test_ript_vla_is_openvla_oft_with_a_second_head_of_its_own():
