@@ -149,7 +149,7 @@ class Learner:
     def _embodiment(self, batch: Batch) -> Int[Array, " B"]:
         """Which embodiment each example is of."""
         if batch.embodiment is None:
-            return jnp.full(batch.proprio.shape[0], self.config.embodiment, jnp.int32)
+            return jnp.full(batch.proprio.shape[0], self.config.embodiment or 0, jnp.int32)
         return jnp.asarray(batch.embodiment)
 
     def _read_loss(self, params: Params, scene: Scene, stream: Stream, read: Array) -> Array:
@@ -214,7 +214,7 @@ class Learner:
             frame_mask=every if frame_mask is None else frame_mask,
             state=proprio,
             text=text,
-            embodiment=jnp.full(proprio.shape[0], self.config.embodiment, jnp.int32),
+            embodiment=jnp.full(proprio.shape[0], self.config.embodiment or 0, jnp.int32),
         )
 
     @functools.cached_property

@@ -26,7 +26,7 @@ class RecipeConfig:
             from actions under way (arXiv 2512.05964, see flow.prefix); 0 for none. Without effect
             where actions are not denoised one token each.
         embodiment: which of the recipe's embodiments the data are of, where it has weights for
-            each (X-VLA); 0 elsewhere.
+            each (X-VLA); None for the first.
 
     Raises:
         ValueError: no such recipe or form, or a size that the recipe cannot have.
@@ -40,7 +40,7 @@ class RecipeConfig:
     text_length: int = 64
     solver_steps: int = 0
     delay: int = 3
-    embodiment: int = 0
+    embodiment: int | None = None
 
     def __post_init__(self) -> None:
         recipe = find_recipe(self.recipe)
@@ -58,7 +58,7 @@ class RecipeConfig:
             raise ValueError(f"solver_steps must not be negative, got {self.solver_steps}")
         if not 0 <= self.delay < shape.chunk:
             raise ValueError(f"delay must lie in 0 ... {shape.chunk - 1}, got {self.delay}")
-        if not 0 <= self.embodiment < self.embodiments:
+        if self.embodiment is not None and not 0 <= self.embodiment < self.embodiments:
             raise ValueError(
                 f"embodiment must lie in 0 ... {self.embodiments - 1} for {self.recipe}, "
                 f"got {self.embodiment}"
