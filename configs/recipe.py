@@ -32,6 +32,7 @@ def config(which: str = "fast_wam") -> RunConfig:
             history=system.history,
             future=system.future,
             frame_stride=system.frame_stride,
+            history_stride=system.history_stride,
             chunk=system.chunk,
             past_actions=system.past_actions,
             text_length=system.text_length,

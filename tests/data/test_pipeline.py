@@ -305,3 +305,19 @@ def test_training_data_need_no_tensorflow(tabletop: pathlib.Path, tmp_path: path
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_sparse_memory_is_named_in_the_fingerprint_alone_where_there_is_one(
+    tabletop: pathlib.Path, table: Episodes, statistics: Statistics
+) -> None:
+    """So that states of runs from before stay valid."""
+    plain = Windows(config(tabletop, history=2), statistics, table)
+    sparse = Windows(config(tabletop, history=2, history_stride=7), statistics, table)
+    told = sparse.fingerprint()["config"]
+    assert told.pop("history_stride") == 7
+    assert told == plain.fingerprint()["config"]
+
+
+def test_a_memory_without_a_stride_is_refused(tabletop: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="history_stride must be at least 1, got 0"):
+        config(tabletop, history_stride=0)

@@ -22,7 +22,8 @@ def _brute(plan: Plan, ok: np.ndarray, chosen: np.ndarray) -> list[tuple]:
         for t in range(length):
             frames, seen = [], []
             for j in range(-(plan.history - 1), plan.future + 1):
-                u = t + plan.stride * j
+                sparse = plan.history_stride is not None and j < 0
+                u = t + (plan.history_stride if sparse else plan.stride) * j
                 frames.append(start + min(max(u, 0), length - 1))
                 seen.append(0 <= u < length)
             actions, real = [], []
@@ -36,13 +37,17 @@ def _brute(plan: Plan, ok: np.ndarray, chosen: np.ndarray) -> list[tuple]:
 
 
 @pytest.mark.parametrize(
-    ("history", "future", "stride", "chunk", "ended"),
-    [*itertools.product((1, 3), (0, 2), (1, 4), (1, 8), (False, True)), (2, 5, 3, 16, True)],
+    ("history", "future", "stride", "chunk", "ended", "back"),
+    [
+        *itertools.product((1, 3), (0, 2), (1, 4), (1, 8), (False, True), (None,)),
+        (2, 5, 3, 16, True, None),
+        *itertools.product((1, 4), (0, 2), (2,), (4,), (False, True), (1, 5)),
+    ],
 )
 def test_windows_are_the_definition(
-    history: int, future: int, stride: int, chunk: int, ended: bool
+    history: int, future: int, stride: int, chunk: int, ended: bool, back: int | None
 ) -> None:
-    plan = Plan(history, future, stride, chunk)
+    plan = Plan(history, future, stride, chunk, history_stride=back)
     ok = np.ones(STARTS[-1], bool)
     if ended:
         ok[STARTS[1:] - 1] = False

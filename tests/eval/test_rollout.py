@@ -1,11 +1,21 @@
 """Laws of the rollout: company, padding and devices change nothing; success is latched."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.eval.point_world import HORIZON, NEEDS, POLICY, WEIGHTS, PointEnv, variants
+from tests.eval.point_world import (
+    HORIZON,
+    NEEDS,
+    POLICY,
+    WEIGHTS,
+    PointEnv,
+    noisy_act,
+    variants,
+)
 from wamjax.core.errors import UserError
 from wamjax.eval.outcome import NEVER
 from wamjax.eval.rollout import plan_key, rollout
@@ -186,7 +196,6 @@ def test_what_does_not_fit_is_refused_before_compilation():
         ({"image_size": 16}, "16 pixel rows"),
         ({"proprio": 7}, "7 proprio"),
         ({"text": 64}, "64 bytes"),
-        ({"history": 2}, "2 frames"),
     ):
         with pytest.raises(UserError, match=word):
             compiled(needing(**change))
@@ -196,3 +205,31 @@ def test_what_does_not_fit_is_refused_before_compilation():
 
 def one(seed):
     return jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), variants([seed]))
+
+
+def dated(weights, observation, key):
+    """A little noise on an action that hangs on all that is shown."""
+    shown = observation.frames.astype(jnp.float32).mean((1, 3, 4, 5)) / 255
+    pull = jnp.where(observation.frame_mask, shown, 0.5).mean(1)
+    return noisy_act(weights, observation, key) + pull[:, None, None]
+
+
+@pytest.mark.parametrize(("history", "stride"), [(3, 2), (2, 7), (4, 3)])
+def test_a_policy_with_a_history_is_shown_what_it_saw(history, stride):
+    """Frame by frame what each past state looks like; before the start the first one, masked."""
+    needs = dataclasses.replace(NEEDS, history=history, history_stride=stride)
+    policy = Policy(name="dated", chunk=4, replan=3, act=dated, needs=needs)
+    outcome, trace = compiled(policy=policy, batch=4).trace(WEIGHTS, variants(SEEDS[:4]), KEY)
+    alone = compiled(policy=policy, batch=1)(WEIGHTS, variants(SEEDS[2:3]), KEY)
+    same(jax.tree.map(lambda leaf: leaf[2:3], outcome), alone, exact=False)
+    seen = trace.seen
+    assert seen.frames.shape[1:4] == (6, 1, history)
+    for plan in range(6):
+        for place, back in enumerate(range(history - 1, -1, -1)):
+            tick = 3 * plan - stride * back
+            np.testing.assert_array_equal(seen.frame_mask[:, plan, place], tick >= 0)
+            for world in range(4):
+                state = jax.tree.map(lambda leaf: leaf[world, max(tick, 0)], trace.states)  # noqa: B023
+                expected = ENV.observe(state).frames[1]
+                np.testing.assert_array_equal(seen.frames[world, plan, 0, place], expected[0])
+        np.testing.assert_array_equal(seen.proprio[:, plan, :2], trace.states.at[:, 3 * plan])

@@ -6,7 +6,15 @@ import numpy as np
 import optax
 import pytest
 
-from wamjax.flow.losses import absolute_loss, binary_loss, grouped_mean, token_loss
+from wamjax.flow.losses import (
+    Part,
+    absolute_loss,
+    binary_loss,
+    decided,
+    grouped_mean,
+    parts_loss,
+    token_loss,
+)
 
 KEYS = jax.random.split(jax.random.key(0), 5)
 PREDICTED, TARGET = (3 * jax.random.normal(key, (4, 6)) for key in KEYS[:2])
@@ -99,3 +107,41 @@ def test_binary_loss_is_finite_for_huge_logits():
     value, slope = both(logit)
     np.testing.assert_allclose(value, 1e4)
     np.testing.assert_allclose(slope, [[0.5, -0.5]])
+
+
+PARTS = (
+    Part(dimensions=(0, 2), weight=500.0),
+    Part(dimensions=(1, 3), weight=10.0),
+    Part(dimensions=(5,), weight=2.0, loss="binary"),
+)
+
+
+def test_parts_are_scored_by_their_own_formulas():
+    """Written out: dimension 4 is in no part, and a target beyond 1 is certain."""
+    target = TARGET.at[:, 5].set(jnp.array([1.0, -1.0, 0.0, 3.0]))
+    expected = 0.0
+    for dimensions, weight in (((0, 2), 500.0), ((1, 3), 10.0)):
+        own = np.array(dimensions)
+        errors = np.square(np.asarray(PREDICTED - target))[:, own]
+        expected += weight * errors[np.asarray(MASK)[:, own]].mean()
+    chance = np.array([1.0, 0.0, 0.5, 1.0])
+    entropy = optax.losses.sigmoid_binary_cross_entropy(PREDICTED[:, 5], chance)
+    expected += 2.0 * np.asarray(entropy)[np.asarray(MASK)[:, 5]].mean()
+    ours = parts_loss(PARTS, PREDICTED, target, MASK)
+    np.testing.assert_allclose(ours, expected, rtol=1e-5)
+    wild = jnp.where(MASK, target, jnp.nan)
+    assert parts_loss(PARTS, PREDICTED, wild, MASK) == ours
+    assert bool(jnp.isfinite(jax.grad(parts_loss, argnums=1)(PARTS, PREDICTED, wild, MASK)).all())
+
+
+def test_decided_values_have_the_least_expected_square_error():
+    """Of a logit's two outcomes -1 and 1: their mean. Other dimensions stay."""
+    out = np.asarray(decided(PARTS, PREDICTED))
+    np.testing.assert_array_equal(out[:, :5], PREDICTED[:, :5])
+    chance = 1 / (1 + np.exp(-np.asarray(PREDICTED[:, 5], np.float64)))
+    np.testing.assert_allclose(out[:, 5], chance - (1 - chance), atol=1e-6)
+
+
+def test_a_part_without_dimensions_is_refused():
+    with pytest.raises(ValueError, match="at least one dimension"):
+        Part(dimensions=(), weight=1.0)

@@ -105,3 +105,32 @@ def test_still_means_no_motion_and_an_open_gripper():
 def test_impossible_limits_are_refused(lower, upper, word):
     with pytest.raises(UserError, match=word):
         random_policy(np.float32([lower]), np.float32([upper]), chunk=1, replan=1)
+
+
+def test_a_policy_with_a_history_is_told_which_frames_there_were():
+    def sample(weights, frames, camera_mask, proprio, text, key, frame_mask=None):
+        del weights, camera_mask, text, key
+        assert frame_mask is not None
+        assert frames.shape[2] == frame_mask.shape[1]
+        return jnp.where(frame_mask.all(1), 1.0, 0.0)[:, None, None] * jnp.ones((1, 2, 7))
+
+    identity = Affine(np.float32(0), np.float32(1))
+    needs = Needs(cameras=("a",), history=3, image_size=4, proprio=7, text=8, history_stride=5)
+    assert needs.offsets.tolist() == [-10, -5, 0]
+    policy = trained_policy(
+        sample,
+        action_normaliser=identity,
+        proprio_normaliser=identity,
+        needs=needs,
+        chunk=2,
+        replan=1,
+    )
+    seen = Observation(
+        frames=np.zeros((2, 1, 3, 4, 4, 3), np.uint8),
+        camera_mask=np.ones((2, 1), bool),
+        proprio=np.zeros((2, 7), np.float32),
+        text=np.zeros((2, 8), np.uint8),
+        frame_mask=np.array([[True] * 3, [False, True, True]]),
+    )
+    out = policy.act({}, seen, jax.random.key(0))
+    np.testing.assert_array_equal(out[:, 0, 0], [1.0, 0.0])

@@ -487,3 +487,21 @@ def test_as_many_actions_are_shown_as_were_asked_for():
         RecipeConfig(recipe="lingbot_va", past_actions=9)
     with pytest.raises(ValueError, match=r"past_actions must lie in 0 ... 0"):
         RecipeConfig(recipe="fast_wam", past_actions=1)
+
+
+def test_frames_of_the_memory_that_never_were_are_not_looked_at():
+    """GE-Act, at an episode's start: what stands in their place changes nothing."""
+    config = RecipeConfig(recipe="ge_act")
+    data, params = batch(config), weights(config)
+    given = (jnp.asarray(data.camera_mask), jnp.asarray(data.proprio), jnp.asarray(data.text), KEY)
+
+    @jax.jit
+    def act(frames, mask):
+        return Learner(config).sample_actions(params, frames, *given, frame_mask=mask)
+
+    frames = jnp.asarray(data.frames[:, :, : config.history])
+    other = frames.at[:, :, 0].set(255 - frames[:, :, 0])
+    there = jnp.ones((ROWS, config.history), bool)
+    gone = there.at[:, 0].set(False)
+    np.testing.assert_array_equal(act(frames, gone), act(other, gone))
+    assert jnp.abs(act(frames, there) - act(other, there)).max() > 1e-6

@@ -1,17 +1,23 @@
 """Which frame and action a token stands for, per recipe, against numbers written by hand."""
 
+import dataclasses
+import pathlib
+
 import numpy as np
 import pytest
 
 from tests.recipes.conformance import tiny
+from tests.test_configs import load
+from wamjax.data.windows import Plan
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
 from wamjax.recipes.timeline import Timeline
 
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 # name -> (frames up to now, frames after now); UniVLA's latent words look on to the chunk's end
 NEEDS = {
     "pi0": (1, 0), "pi05": (1, 0), "openvla_oft": (1, 0), "x_vla": (1, 0), "octo": (2, 0),
-    "motus": (1, 2), "ge_act": (2, 2), "cosmos_policy": (1, 1), "lingbot_va": (2, 2),
+    "motus": (1, 2), "ge_act": (4, 2), "cosmos_policy": (1, 1), "lingbot_va": (2, 2),
     "ript_vla": (1, 0), "dreamzero": (3, 2), "fast_wam": (1, 2), "uwm": (1, 1), "hidden": (1, 2),
     "univla": (1, 2), "vla_jepa": (1, 2),
 }  # fmt: skip
@@ -21,6 +27,26 @@ NEEDS = {
 def test_frames_needed(name):
     config = RecipeConfig(recipe=name)
     assert (config.history, config.future) == NEEDS[name]
+
+
+def test_ge_acts_memory_is_sparse():
+    """Four frames at every second stride; the future follows stride by stride."""
+    config = RecipeConfig(recipe="ge_act", frame_stride=3)
+    run = load(CONFIGS / "recipe.py").config("ge_act")
+    assert (config.history_stride, run.data.history_stride) == (6, 8)
+    plan = Plan(config.history, config.future, 3, 8, history_stride=config.history_stride)
+    assert plan.offsets.tolist() == [-18, -12, -6, 0, 3, 6]
+    line = Timeline(tiny("ge_act", None))
+    segments = [s for s in tiny("ge_act", None).training.segments if s.stream == "video"]
+    assert [line.frames(s).tolist() for s in segments[::2]] == [[0, 1, 2, 3], [4, 5]]
+    # What changes is counted from now, not from a frame of the memory.
+    assert {line.reference(s) for s in segments if s.copy == "noisy"} == {3}
+
+
+def test_a_run_whose_data_have_another_memory_is_refused():
+    run = load(CONFIGS / "recipe.py").config("ge_act")
+    with pytest.raises(ValueError, match=r"system.history_stride is 8 but data.history_stride is"):
+        dataclasses.replace(run, data=dataclasses.replace(run.data, history_stride=None))
 
 
 def test_every_recipe_can_be_trained_on_windows():

@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.recipes.conformance import (
     check_cache,
@@ -18,6 +20,7 @@ from tests.recipes.conformance import (
     weights,
 )
 from wamjax.flow import laplace_log_prob
+from wamjax.flow.laws import quantile
 from wamjax.flow.losses import laplace_law
 from wamjax.model.segments import Segment
 from wamjax.recipes.network import network, parameters
@@ -25,6 +28,7 @@ from wamjax.recipes.network import network, parameters
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 NAMES = ["pi0", "pi05", "openvla_oft", "ript_vla", "univla", "x_vla", "octo"]
+FORMS = [*((name, None) for name in NAMES), ("openvla_oft", "film")]
 
 
 def pi(q: Segment, k: Segment, same: bool) -> bool:
@@ -82,28 +86,81 @@ RULES = {
 
 
 @pytest.mark.law("a")
-@pytest.mark.parametrize("name", NAMES)
-def test_visibility_is_the_published_rule(name):
-    blueprint = tiny(name)
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_visibility_is_the_published_rule(name, form):
+    blueprint = tiny(name, form)
     check_visibility(blueprint, blueprint.training, RULES[name])
 
 
 @pytest.mark.law("b")
-@pytest.mark.parametrize("name", NAMES)
-def test_what_is_hidden_changes_nothing(name):
-    check_leaks(name)
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_what_is_hidden_changes_nothing(name, form):
+    check_leaks(name, form)
 
 
 @pytest.mark.law("c")
-@pytest.mark.parametrize("name", NAMES)
-def test_a_cache_changes_nothing(name):
-    check_cache(name)
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_a_cache_changes_nothing(name, form):
+    check_cache(name, form)
 
 
 @pytest.mark.law("h")
-@pytest.mark.parametrize("name", NAMES)
-def test_every_input_and_every_weight_matters(name):
-    check_gradients(name)
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_every_input_and_every_weight_matters(name, form):
+    check_gradients(name, form)
+
+
+def test_what_is_seen_is_scaled_and_shifted_by_what_is_told():
+    """OpenVLA-OFT+. Without its weights it is the plain form, to the bit, and they alone differ."""
+    plain, film = tiny("openvla_oft"), tiny("openvla_oft", "film")
+    params, layout = weights("openvla_oft", "film"), film.training
+    tokens, sigma = filled(film, layout)
+
+    @jax.jit
+    def read(params, tokens):
+        given = ({"params": params}, layout, tokens, sigma)
+        return network(film).apply(*given, method="denoise")["action"]
+
+    fresh = network(film).init(jax.random.key(0), layout, tokens, sigma, method="denoise")
+    start = nn.unbox(fresh["params"])["film_feature"]
+    assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(start))
+    rest = {name: leaf for name, leaf in params.items() if name != "film_feature"}
+    assert parameters(film) - parameters(plain) == sum(x.size for x in jax.tree.leaves(start))
+    old = network(plain).apply({"params": rest}, layout, tokens, sigma, method="denoise")["action"]
+    np.testing.assert_allclose(read({**rest, "film_feature": start}, tokens), old, atol=1e-6)
+    assert jnp.abs(read(params, tokens) - old).max() > 1e-3
+
+    # Written out: features moved by hand in the plain form's place give the same.
+    words = next(i for i, s in enumerate(layout.segments) if s.stream == "word")
+    starts = layout.starts()
+    silent = tokens.real.at[0, starts[words] + 3 : starts[words + 1]].set(False)
+    tokens = dataclasses.replace(tokens, real=silent)
+    table = params["embed_word"]["table"]
+    told = table[tokens.values[words][..., 0].astype(int)]
+    mean = jnp.stack([told[0, :3].mean(0), told[1].mean(0)])
+    weight = params["film_feature"]["modulation"]
+    scale, shift = jnp.moveaxis(jnp.einsum("BE,EkD->BkD", mean, weight["kernel"]), 1, 0)
+    scale, shift = scale + weight["bias"][0], shift + weight["bias"][1]
+    out = params["embed_feature"]["out"]
+    answers = []
+    for row in range(2):
+        moved = {
+            "kernel": out["kernel"] * (1 + scale[row]),
+            "bias": out["bias"] * (1 + scale[row]) + shift[row],
+        }
+        own = {**rest, "embed_feature": rest["embed_feature"] | {"out": moved}}
+        answers.append(read({**own, "film_feature": start}, tokens)[row])
+    np.testing.assert_allclose(read(params, tokens), jnp.stack(answers), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["pi0", "pi05"])
+def test_pis_levels_are_beta_of_one_and_a_half(name):
+    """openpi: 0.999 Beta(1.5, 1) + 0.001, whose quantile is 0.999 u^(2/3) + 0.001."""
+    u = np.linspace(0.01, 0.99, 50)
+    law = tiny(name).learning.levels.action
+    drawn = quantile(law, jnp.asarray(u, jnp.float32))
+    np.testing.assert_allclose(drawn, 0.999 * u ** (2 / 3) + 0.001, atol=1e-5)
+    np.testing.assert_allclose(drawn, 0.999 * stats.beta.ppf(u, 1.5, 1.0) + 0.001, atol=1e-5)
 
 
 def test_ript_vla_is_openvla_oft_with_a_second_head_of_its_own():

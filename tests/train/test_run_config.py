@@ -7,6 +7,7 @@ from wamjax.core.errors import UserError
 from wamjax.data.config import DataConfig
 from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.objectives import STAGES
+from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.train.config import StageConfig, TrainConfig
 from wamjax.train.run_config import SAME, RunConfig, stages_for
 
@@ -21,9 +22,21 @@ def test_a_run_comes_back_from_flags_and_json():
 @pytest.mark.parametrize("name", SAME)
 def test_system_and_data_must_agree(name: str):
     flags = to_flags(RUN)
-    flags.data[name] = flags.data[name] + 1
-    with pytest.raises(UserError, match=rf"system\.{name} is \d+ but data\.{name} is \d+"):
+    flags.data[name] = (flags.data[name] or 0) + 1
+    with pytest.raises(UserError, match=rf"system\.{name} is (\d+|None) but data\.{name} is \d+"):
         from_flags(RunConfig, flags)
+
+
+def test_a_run_from_before_embodiments_and_sparse_memories_still_opens():
+    run = dataclasses.replace(
+        RUN,
+        system=RecipeConfig(recipe="x_vla"),
+        data=dataclasses.replace(RUN.data, history=1, future=0),
+    )
+    old = to_json(run)
+    assert old["system"].pop("embodiment") is None
+    assert old["data"].pop("history_stride") is None
+    assert from_json(RunConfig, old) == run
 
 
 def test_there_is_a_view_for_every_camera():

@@ -52,6 +52,8 @@ class Batch:
         past_actions: float32 [B, P, A], normalised, those executed before now, the newest last;
             None where the data do not deliver them.
         past_action_mask: bool [B, P, A].
+        embodiment: int32 [B], which of the embodiments that the system has weights for; None where
+            all are of the one that the system's config names.
     """
 
     frames: AnyArray
@@ -65,6 +67,7 @@ class Batch:
     index: AnyArray
     past_actions: AnyArray | None = None
     past_action_mask: AnyArray | None = None
+    embodiment: AnyArray | None = None
 
 
 @flax.struct.dataclass
@@ -76,9 +79,12 @@ class Observation:
         camera_mask: bool [..., V].
         proprio: float32 [..., P], raw SI units (the policy normalises).
         text: uint8 [..., X], the instruction's UTF-8 bytes, padded with 0.
+        frame_mask: bool [..., T], the frame lies inside the episode, outside it stands a repeat of
+            the first one; None where all do.
     """
 
     frames: AnyArray
     camera_mask: AnyArray
     proprio: AnyArray
     text: AnyArray
+    frame_mask: AnyArray | None = None

@@ -23,6 +23,7 @@ class DataConfig:
         history: frames up to now, the newest last.
         future: frames after now.
         frame_stride: control steps from one frame to the next.
+        history_stride: control steps between the frames of the history; None for `frame_stride`.
         chunk: consecutive actions, one a control step.
         past_actions: actions executed before now, one a control step.
         text_length: UTF-8 bytes of the instruction.
@@ -55,6 +56,7 @@ class DataConfig:
     gripper_dim: int | None = 6
     action_width: int | None = None
     proprio_width: int | None = None
+    history_stride: int | None = None
     holdout: float = 0.1
     part: Part = "train"
     seed: int = 0
@@ -84,6 +86,8 @@ class DataConfig:
                 raise ValueError(f"without {key} its width must be given")
             if width is not None and width < 1:
                 raise ValueError(f"a width must be at least 1, got {width}")
+        if self.history_stride is not None and self.history_stride < 1:
+            raise ValueError(f"history_stride must be at least 1, got {self.history_stride}")
         if self.gripper_dim is not None and self.gripper_dim < 0:
             raise ValueError(f"gripper_dim counts from 0, got {self.gripper_dim}")
 

@@ -32,6 +32,8 @@ DECISIVE = (
     "future", "frame_stride", "chunk", "text_length", "action_norm", "proprio_norm",
     "gripper_dim", "action_width", "proprio_width", "holdout", "part", "seed",
 )  # fmt: skip
+# Settings that came later: named only where they are set, so that states from before stay valid.
+LATER = ("history_stride", "past_actions")
 
 
 class Windows:
@@ -115,8 +117,7 @@ class Windows:
     def fingerprint(self) -> dict[str, Any]:
         """All that decides the windows, their order and their numbers."""
         config = dataclasses.asdict(self.config)
-        # Windows without past actions are those of runs from before there were any.
-        decisive = (*DECISIVE, *(["past_actions"] if self.plan.past_actions else []))
+        decisive = (*DECISIVE, *(name for name in LATER if config[name]))
         return {
             "data": self.episodes.source.fingerprint(),
             "config": {

@@ -3,6 +3,7 @@
 For a window at step t of an episode of T steps, with a stride of s control steps:
 
     frames   t + s j,   j = -(history - 1) .. future     clamped into 0 .. T - 1
+             (s is `history_stride` for j < 0, where there is one: sparse memory)
     actions  t + k,     k = 0 .. K - 1                   clamped to the last recorded action
     past     t - k,     k = P .. 1                       clamped to the first step
     masks    True where nothing was clamped
@@ -21,18 +22,26 @@ from wamjax.data.config import DataConfig
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The numbers that decide which rows a window reads."""
+    """The numbers that decide which rows a window reads; see DataConfig."""
 
     history: int
     future: int
     stride: int
     chunk: int
     past_actions: int = 0
+    history_stride: int | None = None
 
     @classmethod
     def of(cls, config: DataConfig) -> "Plan":
         c = config
-        return cls(c.history, c.future, c.frame_stride, c.chunk, c.past_actions)
+        return cls(c.history, c.future, c.frame_stride, c.chunk, c.past_actions, c.history_stride)
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Control steps from now to each frame, int [T]."""
+        back = self.stride if self.history_stride is None else self.history_stride
+        past = back * np.arange(-(self.history - 1), 1)
+        return np.concatenate([past, self.stride * np.arange(1, self.future + 1)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +94,7 @@ def frame_rows(
     index: WindowIndex, windows: Int[np.ndarray, "B"], plan: Plan
 ) -> tuple[Int[np.ndarray, "B T"], Bool[np.ndarray, "B T"]]:
     """Rows of the frames and whether they lie inside the episode."""
-    offsets = plan.stride * np.arange(-(plan.history - 1), plan.future + 1)
-    wanted = index.row[windows, None] + offsets
+    wanted = index.row[windows, None] + plan.offsets
     first, last = index.first[windows, None], index.last[windows, None]
     return np.clip(wanted, first, last), (wanted >= first) & (wanted <= last)
 

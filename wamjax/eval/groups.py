@@ -21,7 +21,7 @@ import numpy as np
 
 from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Array, Key, Params, PyTree
-from wamjax.eval.rollout import episodes, viewer
+from wamjax.eval.rollout import episodes, offsets_of, viewer
 from wamjax.eval.worlds import Env
 from wamjax.policy.base import Law, Policy
 from wamjax.sim.manifest import EVALUATION_SEEDS
@@ -59,7 +59,8 @@ def play_groups(policy: Policy, law: Law, env: Env, horizon: int, one: PyTree) -
             actions, drawn, log_probs = jax.vmap(draw)(seen, keys)
             return actions, (seen, jax.vmap(jax.random.key_data)(keys), drawn, log_probs)
 
-        outcome, trace = episodes(think, env, horizon, policy.replan, variants, keys)
+        offsets = offsets_of(policy)
+        outcome, trace = episodes(think, env, horizon, policy.replan, variants, keys, offsets)
         return outcome.success, outcome.steps_to_success, trace.seen  # pyright: ignore
 
     return program_jit(run)

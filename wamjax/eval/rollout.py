@@ -6,6 +6,9 @@
 
     key[world, plan] = fold_in(fold_in(key, variant.seed), plan)
 
+A policy with a history is shown the past states again as they looked then; before the start stands
+the first one, masked.
+
 A world's draws hang on its seed, never on its place in the batch, so a world gives the same
 episode alone, in any company, and under every perturbation axis that shares its seed. Worlds run
 in batches of one fixed size (the last is filled up with repeats, whose results are dropped), so
@@ -53,7 +56,14 @@ class Trace:
 Advance = Callable[[int], None]
 
 
+# A state, or for a policy with a history its states [T, ...] and which of them there were, bool [T]
 Observe = Callable[[Any], Observation]
+NOW = np.zeros(1, np.int64)
+
+
+def offsets_of(policy: Policy) -> np.ndarray:
+    """Control steps from now to each frame that the policy is shown, int [T]."""
+    return NOW if policy.needs is None else policy.needs.offsets
 
 
 def viewer(policy: Policy, env: Env, variant: PyTree) -> tuple[Observe, Observation]:
@@ -71,8 +81,9 @@ def viewer(policy: Policy, env: Env, variant: PyTree) -> tuple[Observe, Observat
         blank = jax.eval_shape(lambda v: env.observe(env.reset_variant(v)), variant)
         return blank_view(blank), blank
     views = views_for(policy.needs, env.cameras)
+    history = policy.needs.history
 
-    def observe(state: Any) -> Observation:
+    def look(state: Any) -> Observation:
         seen = env.observe(state)
         # Slices by constants, not a gather: XLA then drops the drawing of unused cameras.
         return seen.replace(  # pyright: ignore
@@ -80,9 +91,27 @@ def viewer(policy: Policy, env: Env, variant: PyTree) -> tuple[Observe, Observat
             camera_mask=jnp.stack([seen.camera_mask[view] for view in views]),
         )
 
-    shapes = jax.eval_shape(lambda v: observe(env.reset_variant(v)), variant)
+    def recall(past: tuple[Any, Array]) -> Observation:
+        states, there = past
+        seen = jax.vmap(look)(states)
+        newest = jax.tree.map(lambda leaf: leaf[-1], seen)
+        return newest.replace(frames=jnp.moveaxis(seen.frames[:, :, 0], 0, 1), frame_mask=there)
+
+    def first(variant: Any) -> Observation:
+        state = env.reset_variant(variant)
+        if history == 1:
+            return look(state)
+        return recall((_repeated(state, history), jnp.ones(history, bool)))
+
+    observe = look if history == 1 else recall
+    shapes = jax.eval_shape(first, variant)
     check_observation(policy.needs, shapes)
     return observe, shapes
+
+
+def _repeated(tree: PyTree, times: int) -> PyTree:
+    """Every leaf `times` times along a new first axis."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (times, *leaf.shape)), tree)
 
 
 def blank_view(shapes: Observation) -> Observe:
@@ -117,13 +146,20 @@ def thinker(act: Act, replan: int, weights: Params, observe: Observe) -> Think:
 
 
 def episodes(
-    think: Think, env: Env, horizon: int, replan: int, variants: Any, key: Key
+    think: Think,
+    env: Env,
+    horizon: int,
+    replan: int,
+    variants: Any,
+    key: Key,
+    offsets: np.ndarray = NOW,
 ) -> tuple[Outcome, Trace]:
     """The equations at the top for E worlds.
 
     Args:
         think: decides the next `replan` actions; what it keeps of each plan becomes `Trace.seen`.
         key: one for all worlds, or one each, [E].
+        offsets: see `offsets_of`; `think` is given what `viewer` looks at.
 
     The loops are outside and vmap inside, so that who plays is one question for the whole batch
     and not one per world, which would compute both answers.
@@ -135,17 +171,34 @@ def episodes(
         step = step + 1
         return (state, latch(outcome, state.metrics, step, horizon), step), (state, actions)
 
+    # States of the last `reach` ticks, now among them, the newest last: [reach, E, ...].
+    reach = 1 - int(offsets[0])
+
+    def looked_at(state, recent, plan):
+        if reach == 1:
+            return state
+        picked = jax.tree.map(lambda leaf: jnp.swapaxes(leaf[reach - 1 + offsets], 0, 1), recent)
+        there = plan * replan + offsets >= 0
+        return picked, jnp.broadcast_to(there, (*variants.seed.shape, len(offsets)))
+
     def plan_and_play(carry, plan):
+        play, recent = carry
         keys = jax.vmap(plan_key, in_axes=(own, 0, None))(key, variants.seed, plan)
-        actions, seen = think(carry[0], keys)
-        carry, (states, played) = jax.lax.scan(tick, carry, jnp.swapaxes(actions, 0, 1))
-        return carry, (states, seen, played)
+        actions, seen = think(looked_at(play[0], recent, plan), keys)
+        play, (states, played) = jax.lax.scan(tick, play, jnp.swapaxes(actions, 0, 1))
+        if reach > 1:
+            recent = jax.tree.map(
+                lambda old, new: jnp.concatenate([old, new])[-reach:], recent, states
+            )
+        return (play, recent), (states, seen, played)
 
     own = 0 if key.ndim else None
     start = jax.vmap(env.reset_variant)(variants)
     first = (start, begin(start.metrics), jnp.array(0, jnp.int32))
     plans = jnp.arange(-(-horizon // replan))
-    (_, outcome, _), (states, seen, played) = jax.lax.scan(plan_and_play, first, plans)
+    recent = _repeated(start, reach) if reach > 1 else ()
+    carry, (states, seen, played) = jax.lax.scan(plan_and_play, (first, recent), plans)
+    outcome = carry[0][1]
 
     def joined(leaf: Array) -> Array:
         plans, ticks, *rest = leaf.shape
@@ -262,18 +315,19 @@ def rollout(
         )
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), variants)
     observe, shapes = viewer(policy, env, one)
+    offsets = offsets_of(policy)
 
     def run(who: Array, mine: Params, theirs: Params, variants: Any, key: Key):
         sees = thinker(policy.act, policy.replan, mine, observe)
         if beside is None:
-            outcome, trace = episodes(sees, env, horizon, policy.replan, variants, key)
+            outcome, trace = episodes(sees, env, horizon, policy.replan, variants, key, offsets)
         else:
             guesses = thinker(other.act, policy.replan, theirs, blank_view(shapes))
 
             def either(states: Any, draws: Key) -> tuple[Array, Observation]:
                 return jax.lax.cond(who, guesses, sees, states, draws)
 
-            outcome, trace = episodes(either, env, horizon, policy.replan, variants, key)
+            outcome, trace = episodes(either, env, horizon, policy.replan, variants, key, offsets)
         return outcome, trace if keep else None
 
     chosen = jax.devices() if devices is None else devices

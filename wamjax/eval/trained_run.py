@@ -85,6 +85,7 @@ class TrainedRun:
                 image_size=c.image_size,
                 proprio=c.proprio_dim,
                 text=c.text_length,
+                history_stride=c.history_stride or c.frame_stride,
             ),
             chunk=c.chunk,
             replan=max(1, c.chunk // 2) if replan is None else replan,

@@ -25,6 +25,7 @@ from wamjax.flow.losses import grouped_mean as grouped_mean
 from wamjax.flow.losses import laplace_draw as laplace_draw
 from wamjax.flow.losses import laplace_log_prob as laplace_log_prob
 from wamjax.flow.losses import laplace_loss as laplace_loss
+from wamjax.flow.losses import parts_loss as parts_loss
 from wamjax.flow.losses import token_loss as token_loss
 from wamjax.flow.mean_flow import draw_spans as draw_spans
 from wamjax.flow.mean_flow import mean_flow_loss as mean_flow_loss

@@ -195,6 +195,8 @@ class Port:
         merge: so many neighbouring tokens make one prediction (OpenVLA-OFT reads the hidden states
             of all dimensions of a step at once).
         domains: so many sets of weights at the edge, chosen per sample (X-VLA); 0 for one.
+        film: the mean of that stream's tokens, as they enter, scales and shifts this one's; empty
+            for nothing. Both streams' segments enter in the same pass.
     """
 
     stream: Stream
@@ -210,6 +212,7 @@ class Port:
     out: int = 0
     merge: int = 1
     domains: int = 0
+    film: Stream | Literal[""] = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -245,6 +248,11 @@ class WamConfig:
         memories = {port.into for port in self.ports} - {*experts}
         if clash := memories & {*names}:
             raise ValueError(f"{', '.join(sorted(clash))} names both a stack and a memory")
+        told = {port.film for port in self.ports if port.film}
+        if missing := told - {port.stream for port in self.ports}:
+            raise ValueError(
+                f"a port is steered by {', '.join(sorted(missing))}, which has no port"
+            )
         read = {port.behind for port in self.ports if port.behind}
         if missing := read - {*names}:
             raise ValueError(f"a head reads behind {', '.join(sorted(missing))}, which is no stack")

@@ -9,7 +9,11 @@
     plain         W norm(x)
     residual      relu layers with residuals between two norms (OpenVLA-OFT 2502.19645)
 
-With `domains` every linear map at the edge has weights per domain (X-VLA 2510.10274).
+    film          x (1 + scale) + shift,  scale and shift from the mean of another stream's tokens,
+                  zero start (arXiv 1709.07871)
+
+With `domains` every linear map and every table at the edge has weights per domain (X-VLA
+2510.10274).
 """
 
 from typing import Any, assert_never
@@ -84,8 +88,13 @@ class PortIn(nn.Module):
             case "as_is":
                 return value
             case "words":
-                table = embedding(self, "table", (self.features, width), ("vocab", "embed"))
-                return table[value[..., 0].astype(jnp.int32)]
+                rows = self.features * max(1, p.domains)
+                table = embedding(self, "table", (rows, width), ("vocab", "embed"))
+                word = value[..., 0].astype(jnp.int32)
+                if p.domains:
+                    assert domain is not None, "this model has words per domain: give Tokens.domain"
+                    word = word + self.features * domain[:, None]
+                return table[word]
             case _:
                 assert_never(p.embed)
 
@@ -93,6 +102,20 @@ class PortIn(nn.Module):
         # One level for the segment, or one for each of its tokens.
         features = sigma_features(sigma, self.clock)
         return jnp.broadcast_to(features, (*value.shape[:2], features.shape[-1]))
+
+
+class Film(nn.Module):
+    """Tokens [B, N, D], scaled and shifted by the mean of the real ones of [B, M, E]; no change at
+    the start."""
+
+    @nn.compact
+    def __call__(self, x: Array, told: Array, real: Array) -> Array:
+        kept = jnp.where(real[..., None], told.astype(jnp.float32), 0)
+        mean = kept.sum(1) / jnp.maximum(real.sum(1), 1)[:, None]
+        width = x.shape[-1]
+        vectors = Linear((2, width), ("embed", None, "mlp"), zero=True, name="modulation")(mean)
+        scale, shift = vectors[:, None, 0], vectors[:, None, 1]
+        return (x.astype(jnp.float32) * (1 + scale) + shift).astype(x.dtype)
 
 
 class PortOut(nn.Module):

@@ -25,7 +25,7 @@ from wamjax.model.config import Clock, Port, Stack, WamConfig
 from wamjax.model.layers import Linear, embedding
 from wamjax.model.layout import Layout
 from wamjax.model.modulation import Level
-from wamjax.model.ports import PortIn, PortOut, needs_level
+from wamjax.model.ports import Film, PortIn, PortOut, needs_level
 from wamjax.model.route import Route, Seated, levels_of, needed, shared_by
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.transformer import Layered, Transformer, empty_cache
@@ -109,6 +109,11 @@ class Wam(nn.Module):
             )
             for port in c.ports
             if port.stream in streams
+        }
+        self.film = {
+            (port.stream, port.into): Film(name=f"film_{port.stream}")
+            for port in c.ports
+            if port.film and port.stream in streams
         }
         marked = [s for s in segments if c.port(s.stream).kind]
         kinds = sorted({(s.kind, s.view, s.block) for s in marked})
@@ -279,6 +284,7 @@ class Wam(nn.Module):
             for port in c.ports
             if port.stream == layout.segments[i].stream
         }
+        embedded |= self._steered(layout, new, embedded, tokens.real)
         real = jnp.concatenate([cache.real, tokens.real], axis=1)
         route = Route(c, layout, cache, real, embedded)
         keys, memory = dict(cache.keys), dict(cache.memory)
@@ -352,6 +358,31 @@ class Wam(nn.Module):
             if port.place:
                 x = x + self.place[segment.stream][: segment.count]
         return x.astype(jnp.dtype(self.config.dtype))
+
+    def _steered(
+        self,
+        layout: Layout,
+        new: range,
+        embedded: Mapping[tuple[int, str], Array],
+        real: Array,
+    ) -> dict[tuple[int, str], Array]:
+        """The tokens of the ports that another stream scales and shifts."""
+        ends = np.cumsum([layout.segments[i].count for i in new])[:-1].tolist()
+        there = dict(zip(new, jnp.split(real, ends, axis=1), strict=True))
+        steered: dict[tuple[int, str], Array] = {}
+        for (i, into), x in embedded.items():
+            stream = layout.segments[i].stream
+            port = next(p for p in self.config.ports if (p.stream, p.into) == (stream, into))
+            by = port.film
+            if by == "":
+                continue
+            home = self.config.port(by).into
+            told = [j for j in new if layout.segments[j].stream == by]
+            assert told, f"{stream} is scaled and shifted by {by}, which must enter with it"
+            words = jnp.concatenate([embedded[(j, home)] for j in told], axis=1)
+            heard = jnp.concatenate([there[j] for j in told], axis=1)
+            steered[(i, into)] = self.film[(stream, into)](x, words, heard)
+        return steered
 
     def _levels(
         self,

@@ -30,6 +30,7 @@ class Needs:
     Attributes:
         cameras: names in view order; the observation is brought into this order.
         history: frames per camera, the newest last.
+        history_stride: control steps between them.
         image_size: side of the square frames, pixels.
         proprio: width of the proprio vector.
         text: bytes of the padded instruction.
@@ -40,6 +41,12 @@ class Needs:
     image_size: int
     proprio: int
     text: int
+    history_stride: int = 1
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Control steps from now to each frame of the history, int [T], 0 at last."""
+        return self.history_stride * np.arange(1 - self.history, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,8 @@ def trained_policy(
     Args:
         sample_actions: (weights, frames uint8 [E, V, T, H, W, 3], camera_mask bool [E, V],
             proprio float32 [E, P] normalised, text uint8 [E, X], key) -> normalised float32
-            [E, K, A]; sampler settings are already bound.
+            [E, K, A]; sampler settings are already bound. Of a history of several frames it is
+            told by `frame_mask` bool [E, T] which of them there were.
         action_normaliser: fitted on the training data.
         proprio_normaliser: fitted on the training data.
         needs: what the system was trained to see.
@@ -78,17 +79,21 @@ def trained_policy(
         )
 
     def act(weights: Params, observation: Observation, key: Key) -> Array:
-        actions = sample_actions(weights, *seen(observation), key)
+        actions = sample_actions(weights, *seen(observation), key, **memory(observation))
         return jnp.asarray(action_normaliser.invert(actions), jnp.float32)
 
     def imagine(weights: Params, observation: Observation, key: Key) -> tuple[Array, Array]:
         assert sample_future is not None
-        actions, frames = sample_future(weights, *seen(observation), key)
+        actions, frames = sample_future(weights, *seen(observation), key, **memory(observation))
         return jnp.asarray(action_normaliser.invert(actions), jnp.float32), frames
 
     def seen(observation: Observation) -> tuple[AnyArray, AnyArray, Array, AnyArray]:
         proprio = jnp.asarray(proprio_normaliser.apply(observation.proprio), jnp.float32)
         return observation.frames, observation.camera_mask, proprio, observation.text
+
+    def memory(observation: Observation) -> dict[str, AnyArray]:
+        mask = observation.frame_mask
+        return {} if mask is None else {"frame_mask": mask}
 
     def law(chance: Chance) -> Law:
         def draw(weights: Params, observation: Observation, key: Key) -> tuple[Array, Array, Array]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from wamjax.codec.latent_action import LatentActions
 from wamjax.codec.latent_action import Stage as CodecStage
 from wamjax.flow.levels import LevelsConfig
+from wamjax.flow.losses import Part
 from wamjax.flow.path import SIGMA_FLOOR, Prediction
 from wamjax.flow.sampler import Grid
 from wamjax.flow.solvers import Solver
@@ -142,6 +143,10 @@ class Learning:
             ("state", "action", "camera 0", "blank", or "unknown" where nothing is recorded); those
             of block 1 and later lie in the future. Empty where video tokens are video alone.
         read: what a query is read as: the value itself, or mean and log-scale of a Laplace law.
+        parts: of a denoised action, each with a loss of its own. A binary one (a gripper) is
+            answered as a logit, and its noisy value is not shown. Empty for the mean square over
+            all dimensions.
+        memory: sparse memory: the frames of the history stand so many frame strides apart.
         lessons: in their order.
     """
 
@@ -154,6 +159,8 @@ class Learning:
     noisy_history: NoisyHistory | None = None
     painted: tuple[str, ...] = ()
     read: Literal["value", "laplace"] = "value"
+    parts: tuple[Part, ...] = ()
+    memory: int = 1
     lessons: tuple[Lesson, ...] = (Lesson(),)
 
 

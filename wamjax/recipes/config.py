@@ -182,6 +182,11 @@ class SystemConfig:
         """Executed actions that are shown: none."""
         return 0
 
+    @property
+    def history_stride(self) -> None:
+        """The frames of the history stand `frame_stride` apart."""
+        return None
+
     def sampler(self, program: str) -> SamplerConfig:
         """The sampler settings for a program of flow.sampler."""
         return SamplerConfig(

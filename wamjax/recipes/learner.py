@@ -14,12 +14,19 @@ import jax.numpy as jnp
 from wamjax.codec.paint import read
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
-from wamjax.core.typing import AnyArray, Array, Bool, Float, Key, Params, UInt8
+from wamjax.core.typing import AnyArray, Array, Bool, Float, Int, Key, Params, UInt8
 from wamjax.flow.levels import LevelsConfig, draw_history_levels, draw_levels
 from wamjax.flow.loss import velocity_loss
-from wamjax.flow.losses import absolute_loss, laplace_law, laplace_loss, token_loss
+from wamjax.flow.losses import (
+    absolute_loss,
+    decided,
+    laplace_law,
+    laplace_loss,
+    parts_loss,
+    token_loss,
+)
 from wamjax.flow.path import corrupt, per_token, velocity
-from wamjax.flow.prefix import delayed, draw_delays
+from wamjax.flow.prefix import delayed, draw_delays, hold
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
@@ -90,6 +97,7 @@ class Learner:
             actions=jnp.where(batch.action_mask, batch.actions, 0.0),
             action_mask=jnp.asarray(batch.action_mask),
             **_shown(past_of(batch)),
+            embodiment=self._embodiment(batch),
         )
         layout, rows = self.blueprint.training, scene.state.shape[0]
         keys = named_keys(key, "levels", "video", "action", "delay", "codec", "history", "given")
@@ -140,7 +148,7 @@ class Learner:
             network(self.blueprint),
             params["model"],
             layout,
-            Tokens(tuple(values), jnp.concatenate(present, axis=1), jnp.zeros(rows, jnp.int32)),
+            Tokens(tuple(values), jnp.concatenate(present, axis=1), scene.embodiment),
             sigma,
             method="denoise",
             wanted=tuple(stream for stream, _ in lesson.losses),
@@ -157,10 +165,19 @@ class Learner:
                 clean, noise, mask = (jnp.concatenate(c, axis=1) for c in columns)
                 target = {"velocity": velocity(clean, noise), "clean": clean, "noise": noise}
                 prediction = predictions.get(stream, "velocity")
-                part = velocity_loss(out[stream], target[prediction], mask)
+                if stream == "action" and self.learning.parts:
+                    part = parts_loss(self.learning.parts, out[stream], clean, mask)
+                else:
+                    part = velocity_loss(out[stream], target[prediction], mask)
             parts[f"loss/{stream}"] = part
             total = total + weight * part
         return total, parts
+
+    def _embodiment(self, batch: Batch) -> Int[Array, " B"]:
+        """Which embodiment each example is of."""
+        if batch.embodiment is None:
+            return jnp.full(batch.proprio.shape[0], self.config.embodiment or 0, jnp.int32)
+        return jnp.asarray(batch.embodiment)
 
     def _read_loss(self, params: Params, scene: Scene, stream: Stream, read: Array) -> Array:
         """Of what is read in one pass, without noise."""
@@ -224,15 +241,18 @@ class Learner:
         proprio: Float[Array, "B P"],
         text: UInt8[Array, "B X"],
         past: Past | None = None,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> Scene:
         """An observation; the future is blank. What was executed before it is `past`."""
+        every = jnp.ones((frames.shape[0], frames.shape[2]), bool)
         return Scene(
             frames=pixels(frames),
             camera_mask=camera_mask,
-            frame_mask=jnp.ones((frames.shape[0], frames.shape[2]), bool),
+            frame_mask=every if frame_mask is None else frame_mask,
             state=proprio,
             text=text,
             **_shown(past),
+            embodiment=jnp.full(proprio.shape[0], self.config.embodiment or 0, jnp.int32),
         )
 
     @functools.cached_property
@@ -264,17 +284,19 @@ class Learner:
         video: bool,
         under_way: UnderWay | None = None,
         past: Past | None = None,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> dict[str, Array]:
         """Sample what follows an observation by the recipe's program.
 
         Args:
-            frames: the history. proprio: normalised.
+            frames: the history, at the strides of the training windows. proprio: normalised.
             video: also give the predicted frames, if the program denoises them.
             under_way: what the robot executes meanwhile: actions [B, K, A], normalised, the first
                 of them now, and how many of them [B], 0 ... `config.delay`. The chunk begins with
                 those and goes on from there.
             past: actions executed before now, normalised, the newest last, and which numbers of
                 them there were, [B, `config.past_actions`, A] each.
+            frame_mask: which frames of the history there were; all by default.
 
         Returns:
             "action" float32 [B, K, A], normalised, where the program answers it, and "frames" uint8
@@ -287,7 +309,7 @@ class Learner:
         count = 0 if past is None else past[0].shape[1]
         if count != self.config.past_actions:
             raise ValueError(f"{self.config.past_actions} past actions are shown, got {count}")
-        scene = self.scene(frames, camera_mask, proprio, text, past)
+        scene = self.scene(frames, camera_mask, proprio, text, past, frame_mask)
         if under_way is not None and not self.config.continued:
             raise ValueError(f"{self.config.recipe} cannot go on from actions under way")
         out = self._walked(params, scene, key, imagine=False, under_way=under_way)
@@ -298,7 +320,8 @@ class Learner:
             read = out["action"]
             if self.learning.read == "laplace":
                 read, _ = laplace_law(read)
-            result["action"] = self._chunk(read)
+            chunk = decided(self.learning.parts, self._chunk(read))
+            result["action"] = chunk if under_way is None else hold(chunk, *under_way)
         if video:
             if self.blueprint.imagine or "video" not in out:
                 out = self._walked(params, scene, key, imagine=True)
@@ -347,6 +370,7 @@ class Learner:
             wide=functools.partial(self.reader.wide, scene),
             written=functools.partial(self.reader.shown, scene),
             under_way=under_way,
+            domain=scene.embodiment,
         )
 
     @functools.cached_property
@@ -403,10 +427,12 @@ class Learner:
         key: Key,
         under_way: UnderWay | None = None,
         past: Past | None = None,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> Float[Array, "B K A"]:
         """Normalised actions; see `sample`."""
         given = (frames, camera_mask, proprio, text, key)
-        return self.sample(params, *given, video=False, under_way=under_way, past=past)["action"]
+        shown = {"under_way": under_way, "past": past, "frame_mask": frame_mask}
+        return self.sample(params, *given, video=False, **shown)["action"]
 
     def sample_future(
         self,
@@ -417,9 +443,11 @@ class Learner:
         text: UInt8[Array, "B X"],
         key: Key,
         past: Past | None = None,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> tuple[Float[Array, "B K A"], UInt8[Array, "B W F H W 3"]]:
         """Normalised actions and the predicted frames; see `sample`."""
-        out = self.sample(params, frames, camera_mask, proprio, text, key, video=True, past=past)
+        given = (frames, camera_mask, proprio, text, key)
+        out = self.sample(params, *given, video=True, past=past, frame_mask=frame_mask)
         return out["action"], out["frames"]
 
     @property

@@ -174,9 +174,11 @@ RECIPES = (
             "One read-out, of the newest step; the published model has one per step, and a word "
             "sequence repeated at each step.",
             "The read-out token passes the backbone in every step of the head instead of once.",
-            "The tiny form predicts the velocity and makes the noise of it: in a few hundred steps "
-            "the noise itself is not learned well enough for DDPM's first step, which multiplies "
-            "its error by 30.",
+            "Noise prediction is sampled (the blueprint's walk, DDPM) but trained nowhere here: "
+            "trained is the velocity, and the noise is made of it. In a few hundred steps the "
+            "noise itself is not learned well enough for DDPM's first step, which multiplies its "
+            "error by 30.",
+            "Goal images, and the dropping of goal or instruction in training, are not there.",
         ),
         build=octo,
     ),

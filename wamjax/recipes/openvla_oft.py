@@ -4,7 +4,14 @@
     everything sees everything; the hidden states of a step's dimensions together make one action
 
 There is no noise: the loss is L1 between what is read out and the actions.
+
+    plain   LIBERO's: two cameras, 8 actions of 7 numbers
+    film    OFT+, ALOHA's: the mean of the words' embeddings scales and shifts what is seen; three
+            cameras, 25 actions of 14 numbers
 """
+
+import dataclasses
+from typing import Literal, get_args
 
 from wamjax.model.config import Port, Stack, WamConfig
 from wamjax.model.layout import Layout
@@ -22,6 +29,7 @@ from wamjax.recipes.blueprint import (
 )
 from wamjax.recipes.objectives import sees
 
+Form = Literal["plain", "film"]
 # `text` is the size of the vocabulary, `latent` the width of the fused image features.
 SHAPES: dict[Size, Shape] = {
     "full": Shape(
@@ -49,6 +57,10 @@ SHAPES: dict[Size, Shape] = {
         proprio=7,
     ),
 }
+FILM_SHAPES: dict[Size, Shape] = {
+    "full": dataclasses.replace(SHAPES["full"], views=3, chunk=25, action=14, proprio=14),
+    "tiny": SHAPES["tiny"],
+}
 # width, feed-forward width, layers, heads
 WIDTHS = {"full": (4096, 11008, 32, 32), "tiny": (48, 96, 2, 2)}
 TOKENS = ("feature/clean", "word/clean", "proprio/clean", "action/query")
@@ -56,9 +68,9 @@ TABLE = sees(TOKENS, TOKENS)
 LEARNING = Learning(encoded=(("feature", "own"),), lessons=(Lesson(losses=(("action", 1.0),)),))
 
 
-def openvla_oft(size: Size) -> Blueprint:
+def openvla_oft(size: Size, form: Form = "plain") -> Blueprint:
     """The network with its L1 head."""
-    shape = SHAPES[size]
+    shape = FILM_SHAPES[size] if form == "film" else SHAPES[size]
     width, mlp, depth, heads = WIDTHS[size]
     config = WamConfig(
         stacks=(
@@ -72,7 +84,14 @@ def openvla_oft(size: Size) -> Blueprint:
             ),
         ),
         ports=(
-            Port(stream="feature", into="language", embed="mlp", kind=False, positions="line"),
+            Port(
+                stream="feature",
+                into="language",
+                embed="mlp",
+                kind=False,
+                positions="line",
+                film="word" if form == "film" else "",
+            ),
             Port(stream="word", into="language", embed="words", kind=False, positions="line"),
             Port(stream="proprio", into="language", embed="mlp", kind=False, positions="line"),
             Port(
@@ -149,7 +168,15 @@ RECIPES = (
         counted=OPENVLA,
         outside=(*ENCODERS, OUTPUT_WORDS),
         beyond=("head_action", "embed_proprio"),
-        deviations=SHARED,
+        deviations=(
+            *SHARED,
+            "Form `film` (OFT+): published, every block of the vision tower is scaled and shifted, "
+            "between its attention and its feed-forward part; the tower stands outside, so it is "
+            "done once, behind the projector.",
+            "The tiny form's stand-in for the tower is steered by the instruction in both forms.",
+            "Only the L1 head is there; the published option of a DDIM head is not.",
+        ),
         build=openvla_oft,
+        forms=get_args(Form),
     ),
 )

@@ -70,6 +70,7 @@ def walk(
     written: Change = unchanged,
     under_way: UnderWay | None = None,
     held: tuple[Cache, ...] | None = None,
+    domain: Array | None = None,
 ) -> dict[str, Array]:
     """The streams at the end of the program, and what queries read out.
 
@@ -88,6 +89,7 @@ def walk(
         under_way: the first actions of the chunk are known, see flow.prefix.
         held: what is kept from chunk to chunk, in place of what is given: a cache for each of
             `branches`.
+        domain: int [B], for models with weights per domain; the first by default.
     """
     model = network(blueprint)
     settings = blueprint.walk if settings is None else settings
@@ -99,7 +101,8 @@ def walk(
     every = tuple(dict.fromkeys(s for phase in phases for s in moved(phase)))
 
     def supplied(segments: tuple[Segment, ...], told: bool) -> Tokens:
-        return tokens_of([_standing(segment, supply, state, wide, told) for segment in segments])
+        parts = [_standing(segment, supply, state, wide, told) for segment in segments]
+        return tokens_of(parts, domain)
 
     caches: list[Cache | None] = [None for _ in tellings] if held is None else [*held]
     if given and held is None:
@@ -123,7 +126,7 @@ def walk(
             }
             for told in tellings
         ]
-        ask = functools.partial(_ask, model, params, layout, phase, wide, wanted, settings)
+        ask = functools.partial(_ask, model, params, layout, phase, wide, wanted, settings, domain)
         if not phase.levels:
             answers |= _read_out(blueprint, phase, standing[0], caches[0], ask)
             continue
@@ -165,7 +168,8 @@ def walk(
                 wide(to, written(to, _share(state[of.stream], of, phase.segments)))
                 for of, to in zip(source, phase.writes, strict=True)
             )
-            tokens = tokens_of([(value, jnp.ones(value.shape[:2], bool)) for value in values])
+            parts = [(value, jnp.ones(value.shape[:2], bool)) for value in values]
+            tokens = tokens_of(parts, domain)
             caches = [
                 call(model, params, layout, tokens, cache, None, every, method="extend")
                 for cache in caches
@@ -173,11 +177,12 @@ def walk(
     return answers
 
 
-def tokens_of(parts: list[tuple[Array, Array]]) -> Tokens:
-    """Values of segments, and which of their tokens are real."""
+def tokens_of(parts: list[tuple[Array, Array]], domain: Array | None = None) -> Tokens:
+    """Values of segments, and which of their tokens are real; of the first domain by default."""
     real = jnp.concatenate([present for _, present in parts], axis=1)
     values = tuple(value for value, _ in parts)
-    return Tokens(values, real, jnp.zeros(real.shape[0], jnp.int32))
+    first = jnp.zeros(real.shape[0], jnp.int32)
+    return Tokens(values, real, first if domain is None else domain)
 
 
 def branches(
@@ -299,6 +304,7 @@ def _ask(
     wide: Change,
     wanted: tuple[Stream, ...],
     settings: Walk,
+    domain: Array | None,
     standing: Mapping[Segment, tuple[Array, Array]],
     cache: Cache | None,
     x: Mapping[str, Array],
@@ -314,7 +320,7 @@ def _ask(
             present = jnp.ones(value.shape[:2], bool)
         values.append(value)
         real.append(present)
-    tokens = tokens_of(list(zip(values, real, strict=True)))
+    tokens = tokens_of(list(zip(values, real, strict=True)), domain)
     out: dict[str, Array] = call(
         model, params, layout, tokens, sigma, cache, wanted, method="denoise"
     )

@@ -27,6 +27,8 @@ class RecipeConfig:
         delay: longest delay, in control ticks, that training simulates, so that a chunk can go on
             from actions under way (arXiv 2512.05964, see flow.prefix); 0 for none. Without effect
             where actions are not denoised one token each.
+        embodiment: which of the recipe's embodiments the data are of, where it has weights for
+            each (X-VLA); None for the first.
 
         past_actions: executed actions that are shown, the newest of those for which the sequence
             has tokens; the tokens of the others are padding. data.past_actions must say the same.
@@ -44,6 +46,7 @@ class RecipeConfig:
     solver_steps: int = 0
     delay: int = 3
     past_actions: int = 0
+    embodiment: int | None = None
 
     def __post_init__(self) -> None:
         recipe = find_recipe(self.recipe)
@@ -65,6 +68,11 @@ class RecipeConfig:
             raise ValueError(
                 f"past_actions must lie in 0 ... {self.timeline.past_actions}, the tokens that "
                 f"{self.recipe} has for them, got {self.past_actions}"
+            )
+        if self.embodiment is not None and not 0 <= self.embodiment < self.embodiments:
+            raise ValueError(
+                f"embodiment must lie in 0 ... {self.embodiments - 1} for {self.recipe}, "
+                f"got {self.embodiment}"
             )
 
     @functools.cached_property
@@ -92,6 +100,12 @@ class RecipeConfig:
         return max(self.timeline.future, ends)
 
     @property
+    def history_stride(self) -> int | None:
+        """Control ticks between the frames of a sparse memory; None where it is not sparse."""
+        memory = self.learning.memory
+        return None if memory == 1 else memory * self.frame_stride
+
+    @property
     def chunk(self) -> int:
         return self.blueprint.shape.chunk
 
@@ -115,6 +129,11 @@ class RecipeConfig:
             if segment.kind == "action/noisy"
         )
         return parts if sum(part.count for part in parts) == self.chunk else ()
+
+    @property
+    def embodiments(self) -> int:
+        """Embodiments with weights of their own; one where all share theirs."""
+        return max(1, *(port.domains for port in self.blueprint.model.ports))
 
     @property
     def predicted_views(self) -> int:

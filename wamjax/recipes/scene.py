@@ -26,7 +26,7 @@ from wamjax.codec.patch import PatchCodec
 from wamjax.codec.pooled import pooled_patches
 from wamjax.codec.text import TextEncoder, word_numbers
 from wamjax.core.keys import named_keys
-from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
+from wamjax.core.typing import Array, Bool, Float, Int, Key, Params, UInt8
 from wamjax.model.segments import Segment
 from wamjax.model.wam import tokens_from_latents
 from wamjax.recipes.blueprint import Blueprint, Cameras, Learning, Words
@@ -53,6 +53,7 @@ class Scene:
         actions, action_mask: float32 and bool [B, K, A]; None when they are not known.
         past, past_mask: float32 and bool [B, P, A], those before now, the newest last; None when
             they are not known.
+        embodiment: int32 [B]; None for the first.
     """
 
     frames: Float[Array, "B V T H W 3"]
@@ -64,6 +65,7 @@ class Scene:
     action_mask: Bool[Array, "B K A"] | None = None
     past: Float[Array, "B P A"] | None = None
     past_mask: Bool[Array, "B P A"] | None = None
+    embodiment: Int[Array, " B"] | None = None
 
     def knows(self, ticks: np.ndarray) -> bool:
         """Whether actions at these control ticks from now on are part of the scene at all."""
@@ -305,8 +307,16 @@ class Reader:
             case None:
                 return None
 
+    @functools.cached_property
+    def unseen(self) -> np.ndarray:
+        """Dimensions of an action that are read but never shown noisy, int [n]."""
+        hidden = [d for p in self.learning.parts if p.loss == "binary" for d in p.dimensions]
+        return np.asarray(hidden, np.int32)
+
     def wide(self, scene: Scene, segment: Segment, values: Array) -> Array:
         """Denoised values with what stands beside them."""
+        if segment.stream == "action" and self.unseen.size:
+            values = values.at[..., self.unseen].set(0.0)
         more = self.beside(scene, segment)
         return values if more is None else jnp.concatenate([values, more], axis=-1)
 

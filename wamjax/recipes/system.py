@@ -372,8 +372,13 @@ class System:
         text: UInt8[Array, "B X"],
         key: Key,
         under_way: UnderWay | None = None,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> Float[Array, "B K A"]:
-        """Normalised actions; see `sample`."""
+        """Normalised actions; see `sample`.
+
+        Frames before the start repeat the first; training does not look at their mask either.
+        """
+        del frame_mask
         given = (frames, camera_mask, proprio, text, key)
         return self.sample(params, *given, video=False, under_way=under_way)["action"]
 
@@ -385,8 +390,10 @@ class System:
         proprio: Float[Array, "B P"],
         text: UInt8[Array, "B X"],
         key: Key,
+        frame_mask: Bool[Array, "B T"] | None = None,
     ) -> tuple[Float[Array, "B K A"], UInt8[Array, "B W F H W 3"]]:
-        """Normalised actions and the predicted frames; see `sample`."""
+        """Normalised actions and the predicted frames; see `sample` and `sample_actions`."""
+        del frame_mask
         out = self.sample(params, frames, camera_mask, proprio, text, key, video=True)
         return out["action"], out["frames"]
 

@@ -9,4 +9,7 @@ from wamjax.flow.losses.laplace import laplace_draw as laplace_draw
 from wamjax.flow.losses.laplace import laplace_law as laplace_law
 from wamjax.flow.losses.laplace import laplace_log_prob as laplace_log_prob
 from wamjax.flow.losses.laplace import laplace_loss as laplace_loss
+from wamjax.flow.losses.parts import Part as Part
+from wamjax.flow.losses.parts import decided as decided
+from wamjax.flow.losses.parts import parts_loss as parts_loss
 from wamjax.flow.losses.tokens import token_loss as token_loss
