@@ -58,6 +58,7 @@ TABLE: Visibility = (
 )
 # First the video, then both at maximum video noise, on the actions alone.
 LEARNING = Learning(
+    pixel_shift=5.0,
     lessons=(
         Lesson(name="video", fraction=0.5, losses=(("video", 1.0),)),
         Lesson(name="action", fraction=0.5, losses=(("action", 1.0),), pins=(("video", 1.0),)),

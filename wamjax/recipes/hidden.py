@@ -59,9 +59,14 @@ LEVELS = LevelsConfig(
     video=LevelLaw(law="logit_normal"), action=LevelLaw(law="beta", alpha=1.5, beta=1.0)
 )
 LEARNING: dict[Form, Learning] = {
-    "dit4dit": Learning(levels=LEVELS, lessons=(Lesson(losses=(("video", 2.0), ("action", 1.0))),)),
+    "dit4dit": Learning(
+        levels=LEVELS,
+        pixel_shift=5.0,
+        lessons=(Lesson(losses=(("video", 2.0), ("action", 1.0))),),
+    ),
     "mimic_video": Learning(
         levels=LEVELS,
+        pixel_shift=5.0,
         lessons=(
             Lesson(name="video", fraction=0.5, losses=(("video", 1.0),)),
             Lesson(name="action", fraction=0.5, losses=(("action", 1.0),), train=(".*action.*",)),

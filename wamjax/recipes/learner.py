@@ -1,7 +1,8 @@
 """A recipe as functions of its weights: trained from a batch, sampled from an observation.
 
 loss     sigma ~ the recipe's laws ; x = corrupt(values, noise, sigma) ;
-         mean square of model(x) - what it predicts (velocity, clean values or noise)
+         mean square of model(x) - what it predicts (velocity, clean values or noise),
+         weighted by sigma where the recipe's velocities are
 sample   values of what is given -> the recipe's sampler program -> actions (and frames)
 """
 
@@ -15,11 +16,12 @@ from wamjax.codec.paint import read
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
-from wamjax.flow.levels import LevelsConfig, draw_levels
+from wamjax.flow.levels import draw_levels
 from wamjax.flow.loss import velocity_loss
 from wamjax.flow.losses import absolute_loss, laplace_law, laplace_loss, token_loss
 from wamjax.flow.path import corrupt, per_token, velocity
 from wamjax.flow.prefix import delayed, draw_delays
+from wamjax.flow.weights import loss_weight
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
@@ -28,8 +30,6 @@ from wamjax.recipes.parts import call, pixels, to_uint8
 from wamjax.recipes.program import UnderWay, moved, noise_for, walk
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.scene import Reader, Scene
-
-PIXEL_SHIFT = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Learner:
         if lesson.codec is not None:
             part = self.reader.codec_loss(params, scene, lesson.codec, keys["codec"])
             return part, {"loss/dynamics": part}
-        sigma = self._levels(lesson, keys["levels"], rows)
+        sigma = self.levels(lesson, keys["levels"], rows)
         delay = draw_delays(keys["delay"], rows, self.config.delay)
         continued = self.config.continued if self.config.delay else None
 
@@ -130,7 +130,11 @@ class Learner:
                 clean, noise, mask = (jnp.concatenate(c, axis=1) for c in columns)
                 target = {"velocity": velocity(clean, noise), "clean": clean, "noise": noise}
                 prediction = predictions.get(stream, "velocity")
-                part = velocity_loss(out[stream], target[prediction], mask)
+                weight_of = self.learning.weight if prediction == "velocity" else "none"
+                level = jnp.concatenate(marks[stream], axis=1)[..., None]
+                shift = self.learning.laws.laws[stream].shift
+                by_level = loss_weight(weight_of, level, shift)
+                part = velocity_loss(out[stream], target[prediction], mask, by_level)
             parts[f"loss/{stream}"] = part
             total = total + weight * part
         return total, parts
@@ -158,25 +162,13 @@ class Learner:
         follows = self.learning.painted or self.reader.timeline.follows(segment)
         return clean, real if follows else jnp.zeros_like(real)
 
-    @property
-    def _laws(self) -> LevelsConfig:
-        """The recipe's, with more of the video's levels near noise.
-
-        A patch of pixels still shows its picture where a latent of an autoencoder is noise, and
-        the network must learn the future without that (arXiv 2301.10972, 2403.03206).
-        """
-        levels = self.learning.levels
-        if self.learning.painted:
-            return levels
-        shift = PIXEL_SHIFT * levels.video.shift
-        return dataclasses.replace(levels, video=dataclasses.replace(levels.video, shift=shift))
-
-    def _levels(self, lesson: Lesson, key: Key, rows: int) -> dict[str, Array]:
+    def levels(self, lesson: Lesson, key: Key, rows: int) -> dict[str, Array]:
+        """Noise levels of the noisy streams in training, [B] or [B, segments]."""
         learning = self.learning
         noisy = [s.stream for s in self.blueprint.training.segments if s.copy == "noisy"]
         counts = {stream: noisy.count(stream) for stream in dict.fromkeys(noisy)}
         segments = counts if learning.apart else {}
-        sigma = draw_levels(self._laws, key, rows, streams=tuple(counts), segments=segments)
+        sigma = draw_levels(learning.laws, key, rows, streams=tuple(counts), segments=segments)
         for stream, level in lesson.pins:
             sigma[stream] = jnp.full_like(sigma[stream], level)
         return sigma

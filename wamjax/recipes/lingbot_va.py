@@ -153,7 +153,7 @@ def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
     return Blueprint(
         shape=shape,
         walk=Walk(shifts=(("video", 5.0),), guidance=(("video", 5.0),)),
-        learning=Learning(levels=LEVELS, apart=True),
+        learning=Learning(levels=LEVELS, pixel_shift=5.0, weight="bell", apart=True),
         model=model(size, form),
         features=(("text", shape.text), ("video", shape.latent), ("action", shape.action)),
         training=Layout((text, *trained), TABLE, WINDOW[size]),

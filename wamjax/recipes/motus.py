@@ -127,6 +127,7 @@ def motus(size: Size, mode: Mode = "joint") -> Blueprint:
         learning=Learning(
             encoded=(("feature", "all"),),
             levels=LevelsConfig(video=LevelLaw(shift=5.0), action=LevelLaw(shift=5.0)),
+            pixel_shift=5.0,
         ),
         model=model(size),
         features=(

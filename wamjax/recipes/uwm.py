@@ -86,7 +86,7 @@ def uwm(size: Size, mode: Mode = "policy") -> Blueprint:
     return Blueprint(
         shape=shape,
         imagine=(Phase(segments=noisy, levels=LEVELS["video"], steps=10),),
-        learning=Learning(encoded=(("feature", "all"),)),
+        learning=Learning(encoded=(("feature", "all"),), pixel_shift=5.0),
         model=config,
         features=(
             ("text", shape.text),
