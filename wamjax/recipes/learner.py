@@ -3,7 +3,7 @@
 loss     sigma ~ the recipe's laws ; x = corrupt(values, noise, sigma) ;
          mean square of model(x) - what it predicts (velocity, clean values or noise),
          weighted by sigma where the recipe's velocities are
-sample   values of what is given -> the recipe's sampler program -> actions (and frames)
+sample   values of what is given -> the recipe's sampler program -> what the form predicts
 """
 
 import dataclasses
@@ -25,9 +25,10 @@ from wamjax.flow.weights import loss_weight
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
+from wamjax.recipes.forms import NOTHING, Known, conditions, predicted, told
 from wamjax.recipes.network import initial, network
 from wamjax.recipes.parts import call, pixels, to_uint8
-from wamjax.recipes.program import UnderWay, moved, noise_for, walk
+from wamjax.recipes.program import UnderWay, noise_for, walk
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.scene import Reader, Scene
 
@@ -49,6 +50,30 @@ class Learner:
     @functools.cached_property
     def reader(self) -> Reader:
         return Reader(self.blueprint, self.config.views, self.config.image_size)
+
+    @property
+    def name(self) -> str:
+        """Recipe and form."""
+        form = self.config.form
+        return f"{self.config.recipe}/{form}" if form else self.config.recipe
+
+    def in_form(self, form: str) -> "Learner":
+        """The same weights, sampled in another form.
+
+        Raises:
+            ValueError: there is no such form, or its weights are others.
+        """
+        other = Learner(dataclasses.replace(self.config, form=form))
+        mine, theirs = self.blueprint, other.blueprint
+        kept = (mine.model, mine.features, mine.training.table, mine.learning)
+        if kept != (theirs.model, theirs.features, theirs.training.table, theirs.learning):
+            raise ValueError(f"{other.name} is not trained as {self.name}: train it by itself")
+        return other
+
+    @functools.cached_property
+    def predicts(self) -> tuple[str, ...]:
+        """What `sample` can answer, of "action" and "frames"."""
+        return predicted(self.blueprint)
 
     def init(self, key: Key) -> Params:
         """Fresh weights, boxed with their logical axes."""
@@ -217,24 +242,30 @@ class Learner:
         *,
         video: bool,
         under_way: UnderWay | None = None,
+        known: Known = NOTHING,
     ) -> dict[str, Array]:
         """Sample what follows an observation by the recipe's program.
 
         Args:
             frames: the history. proprio: normalised.
-            video: also give the predicted frames, if the program denoises them.
+            video: also give the predicted frames, where the form predicts both: those that were
+                sampled with the actions, or from the same observation where the program denoises
+                none.
+            known: what a form conditions on, see recipes.forms.
             under_way: what the robot executes meanwhile: actions [B, K, A], normalised, the first
                 of them now, and how many of them [B], 0 ... `config.delay`. The chunk begins with
                 those and goes on from there.
 
         Returns:
-            "action" float32 [B, K, A], normalised, where the program answers it, and "frames" uint8
+            Of `predicts`: "action" float32 [B, K, A], normalised, and "frames" uint8
             [B, predicted views, future, H, W, 3].
 
         Raises:
-            ValueError: actions are under way, and the recipe does not denoise one token for each.
+            ValueError: actions are under way, and the recipe does not denoise one token for each;
+                or what is known is not what the form conditions on.
         """
         scene = self.scene(frames, camera_mask, proprio, text)
+        scene = told(scene, known, conditions(self.blueprint), self.config.future, self.name)
         if under_way is not None and self.config.continued is None:
             raise ValueError(f"{self.config.recipe} cannot go on from actions under way")
         out = self._walked(params, scene, key, imagine=False, under_way=under_way)
@@ -246,11 +277,17 @@ class Learner:
             if self.learning.read == "laplace":
                 read, _ = laplace_law(read)
             result["action"] = self._chunk(read)
-        if video:
-            if self.blueprint.imagine or "video" not in out:
+        if "frames" in self.predicts and (video or "action" not in result):
+            if "video" not in out:
                 out = self._walked(params, scene, key, imagine=True)
             result["frames"] = self._frames(scene, out["video"])
         return result
+
+    def _answer(self, result: dict[str, Array], name: str) -> Array:
+        if name not in result:
+            can = " and ".join(self.predicts) or "nothing that was recorded"
+            raise ValueError(f"{self.name} predicts {can}, not {name}: sample another form")
+        return result[name]
 
     def _chunk(self, read: Array) -> Float[Array, "B K A"]:
         """The actions of a chunk, out of what stands at its tokens."""
@@ -282,11 +319,18 @@ class Learner:
     ) -> dict[str, Array]:
         keys = named_keys(key, "noise", "solver")
         rows = scene.state.shape[0]
+        noise = noise_for(self.blueprint, self.widths, rows, keys["noise"], imagine)
+        for phase in self.blueprint.phases(imagine):
+            for stream, start, end in phase.levels:
+                if start == end < 1:
+                    mine = [s for s in phase.segments if s.stream == stream and s.copy == "noisy"]
+                    clean = jnp.concatenate([self._clean(scene, s)[0] for s in mine], axis=1)
+                    noise[stream] = corrupt(clean, noise[stream], jnp.full(rows, start))
         return walk(
             self.blueprint,
             params["model"],
             functools.partial(self.reader.values, params, scene),
-            noise_for(self.blueprint, self.widths, rows, keys["noise"], imagine),
+            noise,
             imagine=imagine,
             settings=self.settings,
             steps=self.config.solver_steps or None,
@@ -349,10 +393,16 @@ class Learner:
         text: UInt8[Array, "B X"],
         key: Key,
         under_way: UnderWay | None = None,
+        known: Known = NOTHING,
     ) -> Float[Array, "B K A"]:
-        """Normalised actions; see `sample`."""
+        """Normalised actions; see `sample`.
+
+        Raises:
+            ValueError: the form predicts none.
+        """
         given = (frames, camera_mask, proprio, text, key)
-        return self.sample(params, *given, video=False, under_way=under_way)["action"]
+        out = self.sample(params, *given, video=False, under_way=under_way, known=known)
+        return self._answer(out, "action")
 
     def sample_future(
         self,
@@ -363,12 +413,15 @@ class Learner:
         text: UInt8[Array, "B X"],
         key: Key,
     ) -> tuple[Float[Array, "B K A"], UInt8[Array, "B W F H W 3"]]:
-        """Normalised actions and the predicted frames; see `sample`."""
+        """Normalised actions and the predicted frames; see `sample`.
+
+        Raises:
+            ValueError: the form predicts one of them alone.
+        """
         out = self.sample(params, frames, camera_mask, proprio, text, key, video=True)
-        return out["action"], out["frames"]
+        return self._answer(out, "action"), self._answer(out, "frames")
 
     @property
     def predicts_video(self) -> bool:
         """Whether sampling can show a predicted future."""
-        phases = self.blueprint.phases(imagine=True)
-        return any("video" in moved(phase) for phase in phases)
+        return "frames" in self.predicts
