@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wamjax.core.errors import UserError
 from wamjax.core.files import write_json
 from wamjax.core.keys import named_keys
 from wamjax.core.progress import Progress
@@ -22,6 +23,8 @@ from wamjax.eval.heldout import held_out, mean_action, samples
 from wamjax.eval.openloop import open_loop
 from wamjax.eval.sample_report import write_sample_report
 from wamjax.eval.trained_run import TrainedRun, open_run
+from wamjax.recipes.forms import Known, conditions
+from wamjax.recipes.learner import Learner
 
 BATCH = 32
 
@@ -32,6 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", required=True, type=pathlib.Path, help="of `wamjax train`")
     parser.add_argument("--out", type=pathlib.Path, help="the page; default WORKDIR/sample.html")
     parser.add_argument("--step", type=int, help="which checkpoint; default the newest")
+    parser.add_argument(
+        "--form", help="sample the same weights in another form of the recipe, such as joint"
+    )
     parser.add_argument("--dir", help="where the data are now, if they have moved")
     parser.add_argument("--limit", type=int, default=512, help="windows at most (default 512)")
     parser.add_argument("--show", type=int, default=8, help="windows on the page (default 8)")
@@ -50,8 +56,18 @@ def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, 
 
     A sampler draws from p(actions | observation); the prediction with the least expected error is
     nearer to the middle of that distribution than one draw from it.
+
+    Raises:
+        UserError: the form predicts no actions.
     """
     system, history = run.system, run.config.system.history
+    needs: tuple[str, ...] = ()
+    if isinstance(system, Learner):
+        if "action" not in system.predicts:
+            raise UserError(
+                f"{system.name} predicts no actions to measure; choose another form by --form."
+            )
+        needs = conditions(system.blueprint)
 
     @jax.jit
     def predict(weights: Any, batch: Batch, key: Key):
@@ -61,11 +77,14 @@ def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, 
             jnp.where(batch.proprio_mask, batch.proprio, 0.0),
             jnp.asarray(batch.text),
         )
+        # Only what the form conditions on: the true future, for inverse dynamics.
+        future = jnp.asarray(batch.frames)[:, :, history:]
+        told: dict[str, Any] = {"known": Known(frames=future)} if needs else {}
         keys = named_keys(key, "first", "others")
-        first = system.sample(weights, *seen, keys["first"], video=system.predicts_video)
+        first = system.sample(weights, *seen, keys["first"], video=system.predicts_video, **told)
 
         def one(key: Key):
-            return system.sample_actions(weights, *seen, key)
+            return system.sample_actions(weights, *seen, key, **told)
 
         others = jax.lax.map(one, jax.random.split(keys["others"], draws - 1))
         total = first["action"] + others.sum(0)
@@ -122,6 +141,8 @@ def run_sample(
 def run(args: argparse.Namespace) -> None:
     """Run the verb."""
     trained = open_run(args.workdir, args.step)
+    if args.form is not None:
+        trained = trained.in_form(args.form)
     out = args.out or args.workdir / "sample.html"
     errors = run_sample(
         trained,
@@ -131,7 +152,8 @@ def run(args: argparse.Namespace) -> None:
         show=args.show,
         draws=max(1, args.draws),
         seed=args.seed,
-        command=f"wamjax sample --workdir {args.workdir} --out {out}",
+        command=f"wamjax sample --workdir {args.workdir} --out {out}"
+        + (f" --form {args.form}" if args.form else ""),
     )
     if args.json:
         json.dump(errors, sys.stdout, indent=2)
