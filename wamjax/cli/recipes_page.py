@@ -28,7 +28,8 @@ weights, the pretrained encoders, and training at full size.
 In the tiny forms small networks stand in for the pretrained encoders and are trained with the rest
 (text: a byte-level encoder; image features: keypoints steered by the instruction); video tokens are
 patches of pixels instead of an autoencoder's latents, their change since the newest frame is
-denoised, the network predicts it clean, and their levels are drawn nearer to noise (shift times 5);
+denoised, the network predicts it clean, and their levels are drawn nearer to noise (shift times 5;
+DreamZero's published laws lie there already);
 a first block that no frame precedes is not scored; actions before now are padding.
 
 Where each action is denoised as a token of its own, training simulates that up to three actions are

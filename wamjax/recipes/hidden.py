@@ -163,6 +163,8 @@ RECIPES = (
             "DiT4DiT draws the noise level of what is tapped apart from that of the video loss; "
             "here one pass and one level serve both.",
             "The tap stands behind layer 19 of 28.",
+            "The tapped future is pure noise at test time; walking it to a level between, as "
+            "published for some tasks, is not there.",
             "Cosmos' extra input channels (condition mask, padding mask) are not there.",
         ),
         forms=get_args(Form),
