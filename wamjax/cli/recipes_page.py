@@ -29,9 +29,10 @@ weights, the pretrained encoders, and training at full size.
 In the tiny forms small networks stand in for the pretrained encoders and are trained with the rest
 (text: a byte-level encoder; image features: keypoints steered by the instruction); video tokens are
 patches of pixels instead of an autoencoder's latents, their change since the newest frame is
-denoised, the network predicts it clean, and their levels are drawn nearer to noise (shift times 5);
-a first block that no frame precedes is not scored; actions before now are padding, unless
-`--config.system.past_actions` and `--config.data.past_actions` ask for that many of them.
+denoised, the network predicts it clean, and their levels are drawn nearer to noise (shift times 5;
+DreamZero's published laws lie there already); a first block that no frame precedes is not scored;
+actions before now are padding, unless `--config.system.past_actions` and
+`--config.data.past_actions` ask for that many of them.
 
 Where each action is denoised as a token of its own, training simulates that up to three actions are
 already under way (arXiv 2512.05964): they are seen clean, at level 0, and not scored. A chunk then

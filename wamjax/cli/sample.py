@@ -23,7 +23,8 @@ from wamjax.eval.heldout import held_out, mean_action, samples
 from wamjax.eval.openloop import open_loop
 from wamjax.eval.sample_report import write_sample_report
 from wamjax.eval.trained_run import TrainedRun, open_run
-from wamjax.recipes.learner import past_of
+from wamjax.recipes.forms import Known, conditions
+from wamjax.recipes.learner import Learner, past_of
 
 BATCH = 32
 
@@ -34,6 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", required=True, type=pathlib.Path, help="of `wamjax train`")
     parser.add_argument("--out", type=pathlib.Path, help="the page; default WORKDIR/sample.html")
     parser.add_argument("--step", type=int, help="which checkpoint; default the newest")
+    parser.add_argument(
+        "--form", help="sample the same weights in another form of the recipe, such as joint"
+    )
     parser.add_argument("--dir", help="where the data are now, if they have moved")
     parser.add_argument("--limit", type=int, default=512, help="windows at most (default 512)")
     parser.add_argument("--show", type=int, default=8, help="windows on the page (default 8)")
@@ -55,8 +59,18 @@ def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, 
 
     A sampler draws from p(actions | observation); the prediction with the least expected error is
     nearer to the middle of that distribution than one draw from it.
+
+    Raises:
+        UserError: the form predicts no actions.
     """
     system, history = run.system, run.config.system.history
+    needs: tuple[str, ...] = ()
+    if isinstance(system, Learner):
+        if "action" not in system.predicts:
+            raise UserError(
+                f"{system.name} predicts no actions to measure; choose another form by --form."
+            )
+        needs = conditions(system.blueprint)
 
     @jax.jit
     def predict(weights: Any, batch: Batch, key: Key):
@@ -66,13 +80,17 @@ def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, 
             jnp.where(batch.proprio_mask, batch.proprio, 0.0),
             jnp.asarray(batch.text),
         )
+        # Only what the form conditions on: the true future, for inverse dynamics.
+        future = jnp.asarray(batch.frames)[:, :, history:]
+        told: dict[str, Any] = {"known": Known(frames=future)} if needs else {}
         keys = named_keys(key, "first", "others")
         past = past_of(batch)
-        more: dict[str, Any] = {} if past is None else {"past": past}
-        first = system.sample(weights, *seen, keys["first"], video=system.predicts_video, **more)
+        if past is not None:
+            told["past"] = past
+        first = system.sample(weights, *seen, keys["first"], video=system.predicts_video, **told)
 
         def one(key: Key):
-            return system.sample_actions(weights, *seen, key, **more)
+            return system.sample_actions(weights, *seen, key, **told)
 
         others = jax.lax.map(one, jax.random.split(keys["others"], draws - 1))
         total = first["action"] + others.sum(0)
@@ -146,6 +164,8 @@ def in_steps(run: TrainedRun, steps: int | None) -> TrainedRun:
 def run(args: argparse.Namespace) -> None:
     """Run the verb."""
     trained = in_steps(open_run(args.workdir, args.step), args.steps)
+    if args.form is not None:
+        trained = trained.in_form(args.form)
     out = args.out or args.workdir / "sample.html"
     errors = run_sample(
         trained,
@@ -156,7 +176,8 @@ def run(args: argparse.Namespace) -> None:
         draws=max(1, args.draws),
         seed=args.seed,
         command=f"wamjax sample --workdir {args.workdir} --out {out}"
-        + ("" if args.steps is None else f" --steps {args.steps}"),
+        + ("" if args.steps is None else f" --steps {args.steps}")
+        + (f" --form {args.form}" if args.form else ""),
     )
     if args.json:
         json.dump(errors, sys.stdout, indent=2)

@@ -15,6 +15,8 @@ from wamjax.policy.base import Needs, Policy
 from wamjax.policy.trained import trained_policy
 from wamjax.recipes.assembly import AnySystem, assembled
 from wamjax.recipes.chance import Chance, chance
+from wamjax.recipes.forms import conditions
+from wamjax.recipes.learner import Learner
 from wamjax.train.checkpoint import load_for_inference
 from wamjax.train.run_config import RunConfig
 
@@ -51,6 +53,23 @@ class TrainedRun:
     def proprio_normaliser(self) -> Normaliser:
         return proprio_normaliser(self.statistics, self.config.data)
 
+    def in_form(self, form: str) -> "TrainedRun":
+        """The same weights, sampled in another of the recipe's forms.
+
+        Raises:
+            UserError: the run has no such form, or its weights are others.
+        """
+        system = self.system
+        if not isinstance(system, Learner):
+            raise UserError(f"{self.config.name} has no forms; leave --form out.")
+        try:
+            other = system.in_form(form)
+        except ValueError as error:
+            raise UserError(f"{error}.") from error
+        return dataclasses.replace(
+            self, config=dataclasses.replace(self.config, system=other.config)
+        )
+
     def policy(
         self,
         cameras: tuple[str, ...],
@@ -66,7 +85,8 @@ class TrainedRun:
             strength: of the draws of its law, see wamjax.recipes.chance; None for no law.
 
         Raises:
-            UserError: there is no law of such a system, or it is shown executed actions.
+            UserError: there is no law of such a system, its form is not a policy, or it is shown
+                executed actions.
         """
         c = self.config.system
         if c.past_actions:
@@ -75,6 +95,13 @@ class TrainedRun:
                 "with wamjax sample, or train it with past_actions 0."
             )
         system = self.system
+        if isinstance(system, Learner) and (
+            "action" not in system.predicts or conditions(system.blueprint)
+        ):
+            raise UserError(
+                f"{system.name} does not act on an observation alone; train or open a form that "
+                "does, see `wamjax recipes`."
+            )
         return trained_policy(
             system.sample_actions,
             action_normaliser=self.action_normaliser,

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from wamjax.codec.latent_action import LatentActions
 from wamjax.codec.latent_action import Stage as CodecStage
-from wamjax.flow.levels import LevelsConfig
+from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.flow.losses import Part
 from wamjax.flow.path import SIGMA_FLOOR, Prediction
 from wamjax.flow.sampler import Grid
 from wamjax.flow.solvers import Solver
 from wamjax.flow.solvers.integrate import method_of
+from wamjax.flow.weights import Weight
 from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
@@ -136,7 +137,11 @@ class Learning:
             learned words, of one kind for each step and one more; "between": a start word and
             those that `between` makes of the chunk's first and last frame.
         between: a codec for latent actions, learned in lessons of its own.
-        levels: noise laws.
+        levels: noise laws, as published.
+        pixel_shift: by how much more the levels are shifted towards noise where video tokens are
+            patches of pixels, see `laws`; 1 for the published laws alone.
+        weight: of the squared error of a velocity, by its noise level, see flow.weights. What a
+            tiny form predicts clean (its video) is scored without.
         apart: a level for each segment of a stream instead of one for the sample.
         noisy_history: noise on what is given, or None.
         painted: what each latent frame of the sequence holds, where numbers are painted into frames
@@ -148,6 +153,9 @@ class Learning:
             all dimensions.
         memory: sparse memory: the frames of the history stand so many frame strides apart.
         lessons: in their order.
+
+    Raises:
+        ValueError: a Beta law of the video's levels is to be shifted.
     """
 
     encoded: tuple[tuple[Stream, Cameras], ...] = ()
@@ -155,6 +163,8 @@ class Learning:
     words: tuple[tuple[Stream, Words], ...] = (("word", "told"),)
     between: LatentActions | None = None
     levels: LevelsConfig = LevelsConfig()
+    pixel_shift: float = 1.0
+    weight: Weight = "none"
     apart: bool = False
     noisy_history: NoisyHistory | None = None
     painted: tuple[str, ...] = ()
@@ -162,6 +172,30 @@ class Learning:
     parts: tuple[Part, ...] = ()
     memory: int = 1
     lessons: tuple[Lesson, ...] = (Lesson(),)
+
+    def __post_init__(self) -> None:
+        if self.pixel_shift != 1 and self.levels.video.law == "beta":
+            raise ValueError("a Beta law says itself how near to noise it lies; leave it unshifted")
+
+    @property
+    def laws(self) -> LevelsConfig:
+        """The laws that a tiny form's levels are drawn from.
+
+        A patch of pixels still shows its picture where a latent of an autoencoder is noise, and
+        the network must learn the future without that (arXiv 2301.10972, 2403.03206): the video's
+        published shift is multiplied by `pixel_shift`. Streams that share their levels are shifted
+        together.
+        """
+
+        def shifted(law: LevelLaw) -> LevelLaw:
+            return dataclasses.replace(law, shift=law.shift * self.pixel_shift)
+
+        levels = self.levels
+        moved = dataclasses.replace(levels, video=shifted(levels.video))
+        if levels.coupling == "independent":
+            return moved
+        others = tuple((stream, shifted(law)) for stream, law in levels.others)
+        return dataclasses.replace(moved, action=shifted(levels.action), others=others)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ idm           a second copy of the video         video first, then actions on it
 no_video      the first frame; no video loss     as first_frame
 """
 
+import dataclasses
 from typing import Any, Literal, get_args
 
 from wamjax.flow.levels import LevelLaw, LevelsConfig
@@ -54,11 +55,12 @@ TABLES: dict[Form, Visibility] = {
     "no_video": VIDEO + ACTION,
 }
 LEVELS = LevelsConfig(video=LevelLaw(shift=5.0), action=LevelLaw(shift=5.0))
+COTRAIN = Learning(levels=LEVELS, pixel_shift=5.0, weight="bell")
 LEARNING: dict[Form, Learning] = {
-    "first_frame": Learning(levels=LEVELS),
-    "joint": Learning(levels=LEVELS),
-    "idm": Learning(levels=LEVELS),
-    "no_video": Learning(levels=LEVELS, lessons=(Lesson(losses=(("action", 1.0),)),)),
+    "first_frame": COTRAIN,
+    "joint": COTRAIN,
+    "idm": COTRAIN,
+    "no_video": dataclasses.replace(COTRAIN, lessons=(Lesson(losses=(("action", 1.0),)),)),
 }
 
 

@@ -60,6 +60,7 @@ TABLE: Visibility = (
 # stand two strides apart.
 LEARNING = Learning(
     memory=2,
+    pixel_shift=5.0,
     lessons=(
         Lesson(name="video", fraction=0.5, losses=(("video", 1.0),)),
         Lesson(name="action", fraction=0.5, losses=(("action", 1.0),), pins=(("video", 1.0),)),

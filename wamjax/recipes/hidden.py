@@ -59,9 +59,14 @@ LEVELS = LevelsConfig(
     video=LevelLaw(law="logit_normal"), action=LevelLaw(law="beta", alpha=1.5, beta=1.0)
 )
 LEARNING: dict[Form, Learning] = {
-    "dit4dit": Learning(levels=LEVELS, lessons=(Lesson(losses=(("video", 2.0), ("action", 1.0))),)),
+    "dit4dit": Learning(
+        levels=LEVELS,
+        pixel_shift=5.0,
+        lessons=(Lesson(losses=(("video", 2.0), ("action", 1.0))),),
+    ),
     "mimic_video": Learning(
         levels=LEVELS,
+        pixel_shift=5.0,
         lessons=(
             Lesson(name="video", fraction=0.5, losses=(("video", 1.0),)),
             Lesson(name="action", fraction=0.5, losses=(("action", 1.0),), train=(".*action.*",)),
@@ -158,6 +163,8 @@ RECIPES = (
             "DiT4DiT draws the noise level of what is tapped apart from that of the video loss; "
             "here one pass and one level serve both.",
             "The tap stands behind layer 19 of 28.",
+            "The tapped future is pure noise at test time; walking it to a level between, as "
+            "published for some tasks, is not there.",
             "Cosmos' extra input channels (condition mask, padding mask) are not there.",
         ),
         forms=get_args(Form),

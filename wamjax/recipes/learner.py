@@ -1,8 +1,9 @@
 """A recipe as functions of its weights: trained from a batch, sampled from an observation.
 
 loss     sigma ~ the recipe's laws ; x = corrupt(values, noise, sigma) ;
-         mean square of model(x) - what it predicts (velocity, clean values or noise)
-sample   values of what is given -> the recipe's sampler program -> actions (and frames)
+         mean square of model(x) - what it predicts (velocity, clean values or noise),
+         weighted by sigma where the recipe's velocities are
+sample   values of what is given -> the recipe's sampler program -> what the form predicts
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ from wamjax.codec.paint import read
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
 from wamjax.core.typing import AnyArray, Array, Bool, Float, Int, Key, Params, UInt8
-from wamjax.flow.levels import LevelsConfig, draw_history_levels, draw_levels
+from wamjax.flow.levels import draw_history_levels, draw_levels
 from wamjax.flow.loss import velocity_loss
 from wamjax.flow.losses import (
     absolute_loss,
@@ -27,16 +28,17 @@ from wamjax.flow.losses import (
 )
 from wamjax.flow.path import corrupt, per_token, velocity
 from wamjax.flow.prefix import delayed, draw_delays, hold
+from wamjax.flow.weights import loss_weight
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
+from wamjax.recipes.forms import NOTHING, Known, conditions, predicted, told
 from wamjax.recipes.network import initial, network
 from wamjax.recipes.parts import call, pixels, to_uint8
-from wamjax.recipes.program import UnderWay, moved, noise_for, walk
+from wamjax.recipes.program import UnderWay, noise_for, walk
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.scene import Reader, Scene
 
-PIXEL_SHIFT = 5.0
 # Actions [B, P, A] that were executed before now, and which of their numbers there were
 Past = tuple[AnyArray, AnyArray]
 
@@ -74,6 +76,30 @@ class Learner:
     def reader(self) -> Reader:
         return Reader(self.blueprint, self.config.views, self.config.image_size)
 
+    @property
+    def name(self) -> str:
+        """Recipe and form."""
+        form = self.config.form
+        return f"{self.config.recipe}/{form}" if form else self.config.recipe
+
+    def in_form(self, form: str) -> "Learner":
+        """The same weights, sampled in another form.
+
+        Raises:
+            ValueError: there is no such form, or its weights are others.
+        """
+        other = Learner(dataclasses.replace(self.config, form=form))
+        mine, theirs = self.blueprint, other.blueprint
+        kept = (mine.model, mine.features, mine.training.table, mine.learning)
+        if kept != (theirs.model, theirs.features, theirs.training.table, theirs.learning):
+            raise ValueError(f"{other.name} is not trained as {self.name}: train it by itself")
+        return other
+
+    @functools.cached_property
+    def predicts(self) -> tuple[str, ...]:
+        """What `sample` can answer, of "action" and "frames"."""
+        return predicted(self.blueprint)
+
     def init(self, key: Key) -> Params:
         """Fresh weights, boxed with their logical axes."""
         keys = named_keys(key, "reader", "model")
@@ -104,7 +130,7 @@ class Learner:
         if lesson.codec is not None:
             part = self.reader.codec_loss(params, scene, lesson.codec, keys["codec"])
             return part, {"loss/dynamics": part}
-        sigma = self._levels(lesson, keys["levels"], rows)
+        sigma = self.levels(lesson, keys["levels"], rows)
         delay = draw_delays(keys["delay"], rows, self.config.delay)
         continued = self.config.continued if self.config.delay else ()
         history = self._history_levels(keys["history"], rows)
@@ -168,7 +194,11 @@ class Learner:
                 if stream == "action" and self.learning.parts:
                     part = parts_loss(self.learning.parts, out[stream], clean, mask)
                 else:
-                    part = velocity_loss(out[stream], target[prediction], mask)
+                    weight_of = self.learning.weight if prediction == "velocity" else "none"
+                    level = jnp.concatenate(marks[stream], axis=1)[..., None]
+                    shift = self.learning.laws.laws[stream].shift
+                    by_level = loss_weight(weight_of, level, shift)
+                    part = velocity_loss(out[stream], target[prediction], mask, by_level)
             parts[f"loss/{stream}"] = part
             total = total + weight * part
         return total, parts
@@ -202,25 +232,13 @@ class Learner:
         follows = self.learning.painted or self.reader.timeline.follows(segment)
         return clean, real if follows else jnp.zeros_like(real)
 
-    @property
-    def _laws(self) -> LevelsConfig:
-        """The recipe's, with more of the video's levels near noise.
-
-        A patch of pixels still shows its picture where a latent of an autoencoder is noise, and
-        the network must learn the future without that (arXiv 2301.10972, 2403.03206).
-        """
-        levels = self.learning.levels
-        if self.learning.painted:
-            return levels
-        shift = PIXEL_SHIFT * levels.video.shift
-        return dataclasses.replace(levels, video=dataclasses.replace(levels.video, shift=shift))
-
-    def _levels(self, lesson: Lesson, key: Key, rows: int) -> dict[str, Array]:
+    def levels(self, lesson: Lesson, key: Key, rows: int) -> dict[str, Array]:
+        """Noise levels of the noisy streams in training, [B] or [B, segments]."""
         learning = self.learning
         noisy = [s.stream for s in self.blueprint.training.segments if s.copy == "noisy"]
         counts = {stream: noisy.count(stream) for stream in dict.fromkeys(noisy)}
         segments = counts if learning.apart else {}
-        sigma = draw_levels(self._laws, key, rows, streams=tuple(counts), segments=segments)
+        sigma = draw_levels(learning.laws, key, rows, streams=tuple(counts), segments=segments)
         for stream, level in lesson.pins:
             sigma[stream] = jnp.full_like(sigma[stream], level)
         return sigma
@@ -285,12 +303,16 @@ class Learner:
         under_way: UnderWay | None = None,
         past: Past | None = None,
         frame_mask: Bool[Array, "B T"] | None = None,
+        known: Known = NOTHING,
     ) -> dict[str, Array]:
         """Sample what follows an observation by the recipe's program.
 
         Args:
             frames: the history, at the strides of the training windows. proprio: normalised.
-            video: also give the predicted frames, if the program denoises them.
+            video: also give the predicted frames, where the form predicts both: those that were
+                sampled with the actions, or from the same observation where the program denoises
+                none.
+            known: what a form conditions on, see recipes.forms.
             under_way: what the robot executes meanwhile: actions [B, K, A], normalised, the first
                 of them now, and how many of them [B], 0 ... `config.delay`. The chunk begins with
                 those and goes on from there.
@@ -299,17 +321,19 @@ class Learner:
             frame_mask: which frames of the history there were; all by default.
 
         Returns:
-            "action" float32 [B, K, A], normalised, where the program answers it, and "frames" uint8
+            Of `predicts`: "action" float32 [B, K, A], normalised, and "frames" uint8
             [B, predicted views, future, H, W, 3].
 
         Raises:
             ValueError: actions are under way, and the recipe does not denoise one token for each;
-                or other past actions than those the config tells of.
+                or other past actions than those the config tells of, or what is known is not what
+                the form conditions on.
         """
         count = 0 if past is None else past[0].shape[1]
         if count != self.config.past_actions:
             raise ValueError(f"{self.config.past_actions} past actions are shown, got {count}")
         scene = self.scene(frames, camera_mask, proprio, text, past, frame_mask)
+        scene = told(scene, known, conditions(self.blueprint), self.config.future, self.name)
         if under_way is not None and not self.config.continued:
             raise ValueError(f"{self.config.recipe} cannot go on from actions under way")
         out = self._walked(params, scene, key, imagine=False, under_way=under_way)
@@ -322,11 +346,17 @@ class Learner:
                 read, _ = laplace_law(read)
             chunk = decided(self.learning.parts, self._chunk(read))
             result["action"] = chunk if under_way is None else hold(chunk, *under_way)
-        if video:
-            if self.blueprint.imagine or "video" not in out:
+        if "frames" in self.predicts and (video or "action" not in result):
+            if "video" not in out:
                 out = self._walked(params, scene, key, imagine=True)
             result["frames"] = self._frames(scene, out["video"])
         return result
+
+    def _answer(self, result: dict[str, Array], name: str) -> Array:
+        if name not in result:
+            can = " and ".join(self.predicts) or "nothing that was recorded"
+            raise ValueError(f"{self.name} predicts {can}, not {name}: sample another form")
+        return result[name]
 
     def _chunk(self, read: Array) -> Float[Array, "B K A"]:
         """The actions of a chunk, out of what stands at its tokens."""
@@ -358,11 +388,18 @@ class Learner:
     ) -> dict[str, Array]:
         keys = named_keys(key, "noise", "solver")
         rows = scene.state.shape[0]
+        noise = noise_for(self.blueprint, self.widths, rows, keys["noise"], imagine)
+        for phase in self.blueprint.phases(imagine):
+            for stream, start, end in phase.levels:
+                if start == end < 1:
+                    mine = [s for s in phase.segments if s.stream == stream and s.copy == "noisy"]
+                    clean = jnp.concatenate([self._clean(scene, s)[0] for s in mine], axis=1)
+                    noise[stream] = corrupt(clean, noise[stream], jnp.full(rows, start))
         return walk(
             self.blueprint,
             params["model"],
             functools.partial(self.reader.values, params, scene),
-            noise_for(self.blueprint, self.widths, rows, keys["noise"], imagine),
+            noise,
             imagine=imagine,
             settings=self.settings,
             steps=self.config.solver_steps or None,
@@ -428,11 +465,17 @@ class Learner:
         under_way: UnderWay | None = None,
         past: Past | None = None,
         frame_mask: Bool[Array, "B T"] | None = None,
+        known: Known = NOTHING,
     ) -> Float[Array, "B K A"]:
-        """Normalised actions; see `sample`."""
+        """Normalised actions; see `sample`.
+
+        Raises:
+            ValueError: the form predicts none.
+        """
         given = (frames, camera_mask, proprio, text, key)
         shown = {"under_way": under_way, "past": past, "frame_mask": frame_mask}
-        return self.sample(params, *given, video=False, **shown)["action"]
+        out = self.sample(params, *given, video=False, known=known, **shown)
+        return self._answer(out, "action")
 
     def sample_future(
         self,
@@ -445,13 +488,16 @@ class Learner:
         past: Past | None = None,
         frame_mask: Bool[Array, "B T"] | None = None,
     ) -> tuple[Float[Array, "B K A"], UInt8[Array, "B W F H W 3"]]:
-        """Normalised actions and the predicted frames; see `sample`."""
+        """Normalised actions and the predicted frames; see `sample`.
+
+        Raises:
+            ValueError: the form predicts one of them alone.
+        """
         given = (frames, camera_mask, proprio, text, key)
         out = self.sample(params, *given, video=True, past=past, frame_mask=frame_mask)
-        return out["action"], out["frames"]
+        return self._answer(out, "action"), self._answer(out, "frames")
 
     @property
     def predicts_video(self) -> bool:
         """Whether sampling can show a predicted future."""
-        phases = self.blueprint.phases(imagine=True)
-        return any("video" in moved(phase) for phase in phases)
+        return "frames" in self.predicts

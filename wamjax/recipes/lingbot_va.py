@@ -185,7 +185,13 @@ def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
     return Blueprint(
         shape=shape,
         walk=Walk(shifts=(("video", 5.0),), guidance=(("video", 5.0),)),
-        learning=Learning(levels=LEVELS, apart=True, noisy_history=NoisyHistory()),
+        learning=Learning(
+            levels=LEVELS,
+            pixel_shift=5.0,
+            weight="bell",
+            apart=True,
+            noisy_history=NoisyHistory(),
+        ),
         model=model(size, form),
         features=(("text", shape.text), ("video", shape.latent), ("action", shape.action)),
         training=Layout((text, *trained), TABLE, setting.window[size]),

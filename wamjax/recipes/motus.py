@@ -120,13 +120,15 @@ def motus(size: Size, mode: Mode = "joint") -> Blueprint:
             stream="action", copy="noisy", frames=shape.chunk, start=stride, stride=stride, block=1
         ),
     )
+    imagine = (Phase(segments=rest, levels=LEVELS["video"], steps=10),)
     return Blueprint(
         shape=shape,
         walk=Walk(shifts=(("video", 5.0), ("action", 5.0))),
-        imagine=(Phase(segments=rest, levels=LEVELS["video"], steps=10),),
+        imagine=imagine if mode == "policy" else (),
         learning=Learning(
             encoded=(("feature", "all"),),
             levels=LevelsConfig(video=LevelLaw(shift=5.0), action=LevelLaw(shift=5.0)),
+            pixel_shift=5.0,
         ),
         model=model(size),
         features=(

@@ -78,7 +78,8 @@ def walk(
         blueprint: whose.
         params: the model's weights.
         supply: values of every segment that is not denoised.
-        noise: [B, N, width] of each noisy stream, over its noisy segments in their order.
+        noise: [B, N, width] of each noisy stream, over its noisy segments in their order; of one
+            that is held below noise, its values at that level.
         imagine: walk the phases that show the future.
         settings: how they are walked; the blueprint's by default. Guidance is against an empty
             instruction (zeros), and costs nothing in a phase whose scales are all 1.

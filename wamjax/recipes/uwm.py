@@ -83,10 +83,11 @@ def uwm(size: Size, mode: Mode = "policy") -> Blueprint:
         ),
         Segment(stream="action", copy="noisy", frames=shape.chunk, block=1),
     )
+    imagine = (Phase(segments=noisy, levels=LEVELS["video"], steps=10),)
     return Blueprint(
         shape=shape,
-        imagine=(Phase(segments=noisy, levels=LEVELS["video"], steps=10),),
-        learning=Learning(encoded=(("feature", "all"),)),
+        imagine=imagine if mode == "policy" else (),
+        learning=Learning(encoded=(("feature", "all"),), pixel_shift=5.0),
         model=config,
         features=(
             ("text", shape.text),
