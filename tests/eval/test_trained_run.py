@@ -12,7 +12,7 @@ from wamjax.eval.trained_run import TrainedRun
 
 def test_a_system_that_is_shown_executed_actions_is_no_policy_for_rollouts():
     run = config("lingbot_va")
-    with pytest.raises(ValueError, match=r"system.past_actions is 8 but data.past_actions is 0"):
+    with pytest.raises(ValueError, match=r"system.past_actions is 8 but data.past_actions is None"):
         dataclasses.replace(run, system=dataclasses.replace(run.system, past_actions=8))
     shown = dataclasses.replace(
         run,

@@ -459,7 +459,7 @@ def test_executed_actions_stand_at_the_tokens_before_now():
 
 @pytest.mark.slow
 def test_a_chunk_depends_on_what_was_executed_and_not_on_what_was_not():
-    config, known = (RecipeConfig(recipe="lingbot_va", past_actions=n) for n in (6, 0))
+    config, known = (RecipeConfig(recipe="lingbot_va", past_actions=n) for n in (6, None))
     data, params = batch(config), weights(known)
     seen = (data.frames[:, :, : config.history], data.camera_mask, data.proprio, data.text)
     given = (*map(jnp.asarray, seen), KEY)
@@ -483,9 +483,9 @@ def test_as_many_actions_are_shown_as_were_asked_for():
     seen = (data.frames[:, :, : config.history], data.camera_mask, data.proprio, data.text)
     with pytest.raises(ValueError, match="6 past actions are shown, got 0"):
         learner.sample_actions({}, *map(jnp.asarray, seen), KEY)
-    with pytest.raises(ValueError, match=r"past_actions must lie in 0 ... 8"):
+    with pytest.raises(ValueError, match="one of the 8 for which"):
         RecipeConfig(recipe="lingbot_va", past_actions=9)
-    with pytest.raises(ValueError, match=r"past_actions must lie in 0 ... 0"):
+    with pytest.raises(ValueError, match="one of the 0 for which"):
         RecipeConfig(recipe="fast_wam", past_actions=1)
 
 

@@ -25,7 +25,7 @@ class DataConfig:
         frame_stride: control steps from one frame to the next.
         history_stride: control steps between the frames of the history; None for `frame_stride`.
         chunk: consecutive actions, one a control step.
-        past_actions: actions executed before now, one a control step.
+        past_actions: actions executed before now, one a control step; None for none.
         text_length: UTF-8 bytes of the instruction.
         action_norm, proprio_norm: how the Normaliser is fitted.
         gripper_dim: the action dimension that is 0..1 and goes to -1..1 whatever the statistics.
@@ -49,7 +49,6 @@ class DataConfig:
     future: int = 2
     frame_stride: int = 4
     chunk: int = 8
-    past_actions: int = 0
     text_length: int = 64
     action_norm: Norm = "quantile"
     proprio_norm: Norm = "quantile"
@@ -57,6 +56,7 @@ class DataConfig:
     action_width: int | None = None
     proprio_width: int | None = None
     history_stride: int | None = None
+    past_actions: int | None = None
     holdout: float = 0.1
     part: Part = "train"
     seed: int = 0
@@ -68,7 +68,7 @@ class DataConfig:
         for name in ("image_size", "history", "frame_stride", "chunk", "text_length"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("future", "past_actions", "seed", "cache_bytes", "prefetch"):
+        for name in ("future", "seed", "cache_bytes", "prefetch"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("holdout", "bad_budget"):
@@ -88,6 +88,8 @@ class DataConfig:
                 raise ValueError(f"a width must be at least 1, got {width}")
         if self.history_stride is not None and self.history_stride < 1:
             raise ValueError(f"history_stride must be at least 1, got {self.history_stride}")
+        if self.past_actions is not None and self.past_actions < 1:
+            raise ValueError(f"past_actions must be none or at least 1, got {self.past_actions}")
         if self.gripper_dim is not None and self.gripper_dim < 0:
             raise ValueError(f"gripper_dim counts from 0, got {self.gripper_dim}")
 

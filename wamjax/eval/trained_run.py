@@ -92,7 +92,7 @@ class TrainedRun:
         if c.past_actions:
             raise UserError(
                 "this system is shown executed actions, which rollouts do not deliver; measure it "
-                "with wamjax sample, or train it with past_actions 0."
+                "with wamjax sample, or train it without past_actions."
             )
         system = self.system
         if isinstance(system, Learner) and (

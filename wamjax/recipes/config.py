@@ -178,9 +178,9 @@ class SystemConfig:
             )
 
     @property
-    def past_actions(self) -> int:
-        """Executed actions that are shown: none."""
-        return 0
+    def past_actions(self) -> None:
+        """No executed actions are shown."""
+        return None
 
     @property
     def history_stride(self) -> None:

@@ -330,8 +330,9 @@ class Learner:
                 the form conditions on.
         """
         count = 0 if past is None else past[0].shape[1]
-        if count != self.config.past_actions:
-            raise ValueError(f"{self.config.past_actions} past actions are shown, got {count}")
+        wanted = self.config.past_actions or 0
+        if count != wanted:
+            raise ValueError(f"{wanted} past actions are shown, got {count}")
         scene = self.scene(frames, camera_mask, proprio, text, past, frame_mask)
         scene = told(scene, known, conditions(self.blueprint), self.config.future, self.name)
         if under_way is not None and not self.config.continued:

@@ -31,7 +31,8 @@ class RecipeConfig:
             each (X-VLA); None for the first.
 
         past_actions: executed actions that are shown, the newest of those for which the sequence
-            has tokens; the tokens of the others are padding. data.past_actions must say the same.
+            has tokens; the tokens of the others are padding. None for none; data.past_actions must
+            say the same.
 
     Raises:
         ValueError: no such recipe or form, or a size that the recipe cannot have.
@@ -45,7 +46,7 @@ class RecipeConfig:
     text_length: int = 64
     solver_steps: int = 0
     delay: int = 3
-    past_actions: int = 0
+    past_actions: int | None = None
     embodiment: int | None = None
 
     def __post_init__(self) -> None:
@@ -64,10 +65,11 @@ class RecipeConfig:
             raise ValueError(f"solver_steps must not be negative, got {self.solver_steps}")
         if not 0 <= self.delay < shape.chunk:
             raise ValueError(f"delay must lie in 0 ... {shape.chunk - 1}, got {self.delay}")
-        if not 0 <= self.past_actions <= self.timeline.past_actions:
+        room = self.timeline.past_actions
+        if self.past_actions is not None and not 1 <= self.past_actions <= room:
             raise ValueError(
-                f"past_actions must lie in 0 ... {self.timeline.past_actions}, the tokens that "
-                f"{self.recipe} has for them, got {self.past_actions}"
+                f"past_actions must be none or one of the {room} for which {self.recipe} has "
+                f"tokens, got {self.past_actions}"
             )
         if self.embodiment is not None and not 0 <= self.embodiment < self.embodiments:
             raise ValueError(
