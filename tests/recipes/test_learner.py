@@ -347,3 +347,11 @@ def test_what_is_not_denoised_action_by_action_cannot_go_on(name):
 def test_a_delay_as_long_as_the_chunk_is_refused():
     with pytest.raises(ValueError, match=r"delay must lie in .* 7, got 8"):
         RecipeConfig(recipe="pi05", delay=8)
+
+
+def test_a_form_that_would_learn_nothing_is_refused() -> None:
+    """Neither values nor next states are recorded; the other roles have something to learn."""
+    with pytest.raises(ValueError, match="choose another form"):
+        RecipeConfig(recipe="cosmos_policy", form="value")
+    for form in ("", "policy", "world_model"):
+        RecipeConfig(recipe="cosmos_policy", form=form)

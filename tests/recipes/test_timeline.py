@@ -15,6 +15,8 @@ NEEDS = {
     "ript_vla": (1, 0), "dreamzero": (3, 2), "fast_wam": (1, 2), "uwm": (1, 1), "hidden": (1, 2),
     "univla": (1, 2), "vla_jepa": (1, 2),
 }  # fmt: skip
+# Windows record nothing that these learn; a config refuses them.
+REFUSED = {("cosmos_policy", "value")}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -26,6 +28,8 @@ def test_frames_needed(name):
 def test_every_recipe_can_be_trained_on_windows():
     for name in RECIPES:
         for form in RECIPES[name].forms or ("",):
+            if (name, form) in REFUSED:
+                continue
             config = RecipeConfig(recipe=name, form=form)
             assert config.history >= 1
             assert config.chunk == 8

@@ -27,7 +27,8 @@ class RecipeConfig:
             where actions are not denoised one token each.
 
     Raises:
-        ValueError: no such recipe or form, or a size that the recipe cannot have.
+        ValueError: no such recipe or form, a form that would learn nothing, or a size that the
+            recipe cannot have.
     """
 
     recipe: str
@@ -55,6 +56,13 @@ class RecipeConfig:
             raise ValueError(f"solver_steps must not be negative, got {self.solver_steps}")
         if not 0 <= self.delay < shape.chunk:
             raise ValueError(f"delay must lie in 0 ... {shape.chunk - 1}, got {self.delay}")
+        painted = self.learning.painted
+        noisy = [s for s in self.blueprint.training.segments if s.copy == "noisy"]
+        if painted and all(painted[round(s.start)] == "unknown" for s in noisy):
+            raise ValueError(
+                f"{self.recipe} in form {self.form!r} learns only what the data do not record: "
+                "choose another form"
+            )
 
     @functools.cached_property
     def blueprint(self) -> Blueprint:
