@@ -21,6 +21,8 @@ NEEDS = {
     "ript_vla": (1, 0), "dreamzero": (3, 2), "fast_wam": (1, 2), "uwm": (1, 1), "hidden": (1, 2),
     "univla": (1, 2), "vla_jepa": (1, 2),
 }  # fmt: skip
+# Windows record nothing that these learn; a config refuses them.
+REFUSED = {("cosmos_policy", "value")}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -52,6 +54,8 @@ def test_a_run_whose_data_have_another_memory_is_refused():
 def test_every_recipe_can_be_trained_on_windows():
     for name in RECIPES:
         for form in RECIPES[name].forms or ("",):
+            if (name, form) in REFUSED:
+                continue
             config = RecipeConfig(recipe=name, form=form)
             assert config.history >= 1
             assert config.chunk == (16 if form == "real_robot" else 8)

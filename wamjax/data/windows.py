@@ -34,7 +34,9 @@ class Plan:
     @classmethod
     def of(cls, config: DataConfig) -> "Plan":
         c = config
-        return cls(c.history, c.future, c.frame_stride, c.chunk, c.past_actions or 0, c.history_stride)
+        return cls(
+            c.history, c.future, c.frame_stride, c.chunk, c.past_actions or 0, c.history_stride
+        )
 
     @property
     def offsets(self) -> np.ndarray:

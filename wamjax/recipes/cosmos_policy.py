@@ -59,7 +59,6 @@ CONDITION: dict[Role, tuple[str, ...]] = {
     "world_model": ("action",),
     "value": ("action", "next_proprio", "next_wrist", "next_third_person"),
 }
-SHARES: dict[Role, float] = {"policy": 0.5, "world_model": 0.25, "value": 0.25}
 FRAMES = ("video/clean", "video/cond", "video/noisy")
 TABLE = sees(FRAMES, (*FRAMES, "text/clean"))
 
@@ -149,6 +148,10 @@ RECIPES = (
             "The condition and padding masks are part of a token's values, given by the caller.",
             "Sampling stops at sigma 4 of its own scale, level 4/5 here, and ends with one clean "
             "prediction.",
+            "A run trains one role, its form; published batches mix the three in the shares above.",
+            "Windows record neither a value nor the next state: those two frames are hidden and "
+            "not scored, and form `value`, which would learn nothing, is refused.",
+            "There is no planning: the published best of N candidates by value needs that frame.",
         ),
         build=cosmos_policy,
         forms=get_args(Role),

@@ -29,13 +29,13 @@ class RecipeConfig:
             where actions are not denoised one token each.
         embodiment: which of the recipe's embodiments the data are of, where it has weights for
             each (X-VLA); None for the first.
-
         past_actions: executed actions that are shown, the newest of those for which the sequence
             has tokens; the tokens of the others are padding. None for none; data.past_actions must
             say the same.
 
     Raises:
-        ValueError: no such recipe or form, or a size that the recipe cannot have.
+        ValueError: no such recipe or form, a form that would learn nothing, or a size that the
+            recipe cannot have.
     """
 
     recipe: str
@@ -75,6 +75,13 @@ class RecipeConfig:
             raise ValueError(
                 f"embodiment must lie in 0 ... {self.embodiments - 1} for {self.recipe}, "
                 f"got {self.embodiment}"
+            )
+        painted = self.learning.painted
+        noisy = [s for s in self.blueprint.training.segments if s.copy == "noisy"]
+        if painted and all(painted[round(s.start)] == "unknown" for s in noisy):
+            raise ValueError(
+                f"{self.recipe} in form {self.form!r} learns only what the data do not record: "
+                "choose another form"
             )
 
     @functools.cached_property
