@@ -82,7 +82,7 @@ def state(recipe: Recipe, form: str | None = None) -> list[str]:
     works = {
         "trains tiny": bool(config.learning.lessons),
         "shows video": Learner(config).predicts_video,
-        "goes on from actions under way": config.continued is not None,
+        "goes on from actions under way": bool(config.continued),
         "is rewarded in rollouts": config.learning.read == "laplace",
         "full size counted": True,
         NO_WEIGHTS: True,
