@@ -124,6 +124,20 @@ class NoisyHistory:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Role:
+    """One thing that a sequence is trained for: some of its future is given, the rest denoised.
+
+    Attributes:
+        share: of the examples.
+        given: contents of latent frames (see `Learning.painted`) that stand there clean and are
+            not scored.
+    """
+
+    share: float
+    given: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Learning:
     """How a blueprint is trained on robot data.
 
@@ -147,6 +161,8 @@ class Learning:
         painted: what each latent frame of the sequence holds, where numbers are painted into frames
             ("state", "action", "camera 0", "blank", or "unknown" where nothing is recorded); those
             of block 1 and later lie in the future. Empty where video tokens are video alone.
+        roles: what an example may be told of a painted sequence's future; each draws one of them.
+            Empty where nothing is.
         read: what a query is read as: the value itself, or mean and log-scale of a Laplace law.
         parts: of a denoised action, each with a loss of its own. A binary one (a gripper) is
             answered as a logit, and its noisy value is not shown. Empty for the mean square over
@@ -168,6 +184,7 @@ class Learning:
     apart: bool = False
     noisy_history: NoisyHistory | None = None
     painted: tuple[str, ...] = ()
+    roles: tuple[Role, ...] = ()
     read: Literal["value", "laplace"] = "value"
     parts: tuple[Part, ...] = ()
     memory: int = 1

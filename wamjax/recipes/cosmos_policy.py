@@ -10,6 +10,8 @@ level. Numbers are painted into a frame: tiled until it is full, and read as the
     policy         1/2     proprio, images             action, next proprio, next images, value
     world model    1/4     and the action              next proprio, next images, value
     value          1/4     and what comes next         value
+
+A batch mixes the roles; a form is the role in which the one set of weights is sampled.
 """
 
 from typing import Literal, get_args
@@ -20,6 +22,7 @@ from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.recipes.backbones import COSMOS_ROTARY, cosmos
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size, Walk
+from wamjax.recipes.blueprint import Role as TrainedRole
 from wamjax.recipes.objectives import sees
 
 Role = Literal["policy", "world_model", "value"]
@@ -70,6 +73,8 @@ LEARNING = Learning(
         *("blank", "state", "camera 1", "camera 0"),
         *("action", "unknown", "camera 1", "camera 0", "unknown"),
     ),
+    # The value role has nothing to learn from windows without values; the others keep their ratio.
+    roles=(TrainedRole(share=2 / 3), TrainedRole(share=1 / 3, given=("action",))),
     lessons=(Lesson(losses=(("video", 1.0),)),),
 )
 
@@ -107,9 +112,10 @@ def cosmos_policy(size: Size, role: Role = "policy") -> Blueprint:
     shape = SHAPES[size]
     grid = shape.grid
     text = Segment(stream="text", frames=shape.words)
-    frames = (
-        *(Segment(stream="video", start=place, **grid) for place in range(len(GIVEN))),
-        *(
+
+    def frames(role: Role) -> tuple[Segment, ...]:
+        given = (Segment(stream="video", start=place, **grid) for place in range(len(GIVEN)))
+        future = (
             Segment(
                 stream="video",
                 copy="cond" if name in CONDITION[role] else "noisy",
@@ -118,18 +124,19 @@ def cosmos_policy(size: Size, role: Role = "policy") -> Blueprint:
                 **grid,
             )
             for place, name in enumerate(NEXT)
-        ),
-    )
+        )
+        return (*given, *future)
+
     return Blueprint(
         shape=shape,
         learning=LEARNING,
         walk=Walk(solver="adams_bashforth", grid="edm"),
         model=model(size),
         features=(("text", shape.text), ("video", shape.latent)),
-        training=Layout((text, *frames), TABLE),
+        training=Layout((text, *frames("policy")), TABLE),
         # Everything sees everything: only the text's keys do not change from step to step.
         given=(text,),
-        program=(Phase(segments=frames, levels=(("video", 80 / 81, 4 / 5),), steps=5),),
+        program=(Phase(segments=frames(role), levels=(("video", 80 / 81, 4 / 5),), steps=5),),
         answers=("video",),
     )
 
@@ -148,9 +155,9 @@ RECIPES = (
             "The condition and padding masks are part of a token's values, given by the caller.",
             "Sampling stops at sigma 4 of its own scale, level 4/5 here, and ends with one clean "
             "prediction.",
-            "A run trains one role, its form; published batches mix the three in the shares above.",
             "Windows record neither a value nor the next state: those two frames are hidden and "
-            "not scored, and form `value`, which would learn nothing, is refused.",
+            "not scored, form `value`, which would learn nothing, is refused, and batches mix the "
+            "other two roles, 2 to 1.",
             "There is no planning: the published best of N candidates by value needs that frame.",
         ),
         build=cosmos_policy,

@@ -126,7 +126,9 @@ class Learner:
             embodiment=self._embodiment(batch),
         )
         layout, rows = self.blueprint.training, scene.state.shape[0]
-        keys = named_keys(key, "levels", "video", "action", "delay", "codec", "history", "given")
+        keys = named_keys(
+            key, "levels", "video", "action", "delay", "codec", "history", "given", "role"
+        )
         if lesson.codec is not None:
             part = self.reader.codec_loss(params, scene, lesson.codec, keys["codec"])
             return part, {"loss/dynamics": part}
@@ -135,6 +137,8 @@ class Learner:
         continued = self.config.continued if self.config.delay else ()
         history = self._history_levels(keys["history"], rows)
         sigma |= history
+        roles = self._told(keys["role"], rows)
+        apart: dict[Stream, list[Array]] = {}
 
         values, present = [], []
         marks: dict[Stream, list[Array]] = {}
@@ -161,15 +165,22 @@ class Learner:
                     decided = jnp.clip(delay - before, 0, segment.count)
                     x, level, scored = delayed(clean, noise, level, decided)
                     mask = mask & scored
+                given = None if roles is None else roles[:, len(mine)]
+                if given is not None:
+                    x = jnp.where(given[:, None, None], clean, x)
+                    level = jnp.where(given, 0.0, level)
+                    mask = mask & ~given[:, None, None]
+                    apart.setdefault(segment.stream, []).append(level)
                 marks.setdefault(segment.stream, []).append(
                     level if level.ndim == 2 else per_token(level, clean.shape[1])
                 )
                 mine.append((clean, noise, mask))
-                value = self.reader.wide(scene, segment, x)
+                value = self.reader.wide(scene, segment, x, given)
             values.append(value)
             present.append(real)
         if continued:
             sigma["action"] = jnp.concatenate(marks["action"], axis=1)
+        sigma |= {stream: jnp.stack(levels, axis=1) for stream, levels in apart.items()}
         out: dict[Stream, Array] = call(
             network(self.blueprint),
             params["model"],
@@ -242,6 +253,16 @@ class Learner:
         for stream, level in lesson.pins:
             sigma[stream] = jnp.full_like(sigma[stream], level)
         return sigma
+
+    def _told(self, key: Key, rows: int) -> Bool[Array, "B S"] | None:
+        """Which of the noisy segments each example is given, by the role it draws."""
+        roles = self.learning.roles
+        if not roles:
+            return None
+        noisy = [s for s in self.blueprint.training.segments if s.copy == "noisy"]
+        table = [[self.reader.content(s) in role.given for s in noisy] for role in roles]
+        shares = jnp.asarray([role.share for role in roles])
+        return jnp.asarray(table)[jax.random.choice(key, len(roles), (rows,), p=shares)]
 
     def _history_levels(self, key: Key, rows: int) -> dict[str, Array]:
         """Kind of given segments -> their noise levels, [B, S]; nothing where all are clean."""

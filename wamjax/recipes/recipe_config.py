@@ -77,7 +77,8 @@ class RecipeConfig:
                 f"got {self.embodiment}"
             )
         painted = self.learning.painted
-        noisy = [s for s in self.blueprint.training.segments if s.copy == "noisy"]
+        walked = [s for phase in self.blueprint.program for s in phase.segments]
+        noisy = [s for s in walked if s.copy == "noisy"]
         if painted and all(painted[round(s.start)] == "unknown" for s in noisy):
             raise ValueError(
                 f"{self.recipe} in form {self.form!r} learns only what the data do not record: "

@@ -285,8 +285,12 @@ class Reader:
         latents = whole.reshape(batch, -1, grid.rows, grid.columns, width)
         return call(PatchCodec(patch=self.patch), {}, latents, method="decode")
 
-    def beside(self, scene: Scene, segment: Segment) -> Array | None:
-        """What stands beside the denoised values of a segment; None if nothing does."""
+    def beside(self, scene: Scene, segment: Segment, told: Array | None = None) -> Array | None:
+        """What stands beside the denoised values of a segment; None if nothing does.
+
+        Args:
+            told: bool [B], which examples are given the segment; those of its copy by default.
+        """
         batch = scene.state.shape[0]
         match dict(self.learning.beside).get(segment.stream):
             case "state":
@@ -302,8 +306,9 @@ class Reader:
                 return both.reshape(batch, segment.count, -1)
             case "given":
                 width = self.widths[segment.stream] // 9
-                given = 0.0 if segment.copy == "noisy" else 1.0
-                return jnp.full((batch, segment.count, width), given)
+                given = jnp.full(batch, segment.copy != "noisy") if told is None else told
+                given = given.astype(jnp.float32)[:, None, None]
+                return jnp.broadcast_to(given, (batch, segment.count, width))
             case None:
                 return None
 
@@ -313,11 +318,13 @@ class Reader:
         hidden = [d for p in self.learning.parts if p.loss == "binary" for d in p.dimensions]
         return np.asarray(hidden, np.int32)
 
-    def wide(self, scene: Scene, segment: Segment, values: Array) -> Array:
-        """Denoised values with what stands beside them."""
+    def wide(
+        self, scene: Scene, segment: Segment, values: Array, told: Array | None = None
+    ) -> Array:
+        """Denoised values with what stands beside them; `told` as in `beside`."""
         if segment.stream == "action" and self.unseen.size:
             values = values.at[..., self.unseen].set(0.0)
-        more = self.beside(scene, segment)
+        more = self.beside(scene, segment, told)
         return values if more is None else jnp.concatenate([values, more], axis=-1)
 
     def actions(self, scene: Scene, segment: Segment) -> tuple[Array, Array]:
