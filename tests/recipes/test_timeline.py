@@ -17,7 +17,7 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 # name -> (frames up to now, frames after now); UniVLA's latent words look on to the chunk's end
 NEEDS = {
     "pi0": (1, 0), "pi05": (1, 0), "openvla_oft": (1, 0), "x_vla": (1, 0), "octo": (2, 0),
-    "motus": (1, 2), "ge_act": (4, 2), "cosmos_policy": (1, 1), "lingbot_va": (2, 2),
+    "motus": (1, 2), "ge_act": (2, 2), "cosmos_policy": (1, 1), "lingbot_va": (2, 2),
     "ript_vla": (1, 0), "dreamzero": (3, 2), "fast_wam": (1, 2), "uwm": (1, 1), "hidden": (1, 2),
     "univla": (1, 2), "vla_jepa": (1, 2),
 }  # fmt: skip
@@ -32,17 +32,17 @@ def test_frames_needed(name):
 
 
 def test_ge_acts_memory_is_sparse():
-    """Four frames at every second stride; the future follows stride by stride."""
+    """Frames at every second stride; the future follows stride by stride."""
     config = RecipeConfig(recipe="ge_act", frame_stride=3)
     run = load(CONFIGS / "recipe.py").config("ge_act")
     assert (config.history_stride, run.data.history_stride) == (6, 8)
     plan = Plan(config.history, config.future, 3, 8, history_stride=config.history_stride)
-    assert plan.offsets.tolist() == [-18, -12, -6, 0, 3, 6]
+    assert plan.offsets.tolist() == [-6, 0, 3, 6]
     line = Timeline(tiny("ge_act", None))
     segments = [s for s in tiny("ge_act", None).training.segments if s.stream == "video"]
-    assert [line.frames(s).tolist() for s in segments[::2]] == [[0, 1, 2, 3], [4, 5]]
+    assert [line.frames(s).tolist() for s in segments[::2]] == [[0, 1], [2, 3]]
     # What changes is counted from now, not from a frame of the memory.
-    assert {line.reference(s) for s in segments if s.copy == "noisy"} == {3}
+    assert {line.reference(s) for s in segments if s.copy == "noisy"} == {1}
 
 
 def test_a_run_whose_data_have_another_memory_is_refused():

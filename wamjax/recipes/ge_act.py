@@ -36,7 +36,7 @@ SHAPES: dict[Size, Shape] = {
         views=2,
         rows=4,
         columns=4,
-        past=4,
+        past=2,
         latent=432,
         chunk=8,
         action=7,
@@ -56,8 +56,8 @@ TABLE: Visibility = (
     *sees(ACTION, ACTION),
     *((query, key, "all") for query in ACTION for key in VIDEO),
 )
-# First the video, then both at maximum video noise, on the actions alone. The memory's four frames
-# stand two strides apart.
+# First the video, then both at maximum video noise, on the actions alone. The frames of the
+# memory stand two strides apart.
 LEARNING = Learning(
     memory=2,
     pixel_shift=5.0,
@@ -155,8 +155,8 @@ RECIPES = (
         # On LIBERO, where a chunk has 36.
         executed=8,
         deviations=(
-            "The tiny form's memory reaches six frame strides back, at even steps; published, 500 "
-            "to 900 frames, at even or random ones.",
+            "The tiny form's memory is now and one frame two strides before; published, four that "
+            "reach 500 to 900 frames back, at even or random steps.",
             "The memory is shown clean; published with 1 to 10 % noise.",
             "Views attend to one another in every layer; published: in every third.",
             "Rotary positions are indices; LTX normalises them by its largest canvas.",
