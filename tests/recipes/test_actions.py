@@ -9,6 +9,7 @@ import pytest
 from tests.recipes.test_learner import ROWS, batch, scene
 from wamjax.data.normalise import fit
 from wamjax.data.statistics import summarise
+from wamjax.recipes.answers import chunk_of, painted_answer
 from wamjax.recipes.learner import Learner
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
@@ -50,9 +51,9 @@ def test_a_chunk_comes_back_and_what_is_masked_is_zero(name, form):
     there = scene(config, data)
     read = laid_out(learner, there)
     if learner.learning.painted:
-        chunk = learner._painted(there, read)["action"]
+        chunk = painted_answer(learner.reader, there, read)["action"]
     else:
-        chunk = learner._chunk(read)
+        chunk = chunk_of(learner.blueprint, read)
     back = np.asarray(normaliser.invert(np.asarray(chunk)))
     assert back.shape == padded.shape
     np.testing.assert_allclose(back[..., :WIDTH], raw, rtol=1e-5, atol=1e-5)

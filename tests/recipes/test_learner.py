@@ -347,7 +347,7 @@ def test_training_knows_the_first_actions_and_does_not_score_them():
 def test_a_delay_runs_on_from_one_segment_of_a_chunk_to_the_next(monkeypatch):
     """LingBot-VA's two: a head that answers 0 is scored by what is not under way, and all of it."""
     monkeypatch.setattr(
-        "wamjax.recipes.learner.draw_delays", lambda key, rows, longest: jnp.full(rows, 5)
+        "wamjax.recipes.scoring.draw_delays", lambda key, rows, longest: jnp.full(rows, 5)
     )
     config = RecipeConfig(recipe="lingbot_va")
     data, params = batch(config), weights(config)

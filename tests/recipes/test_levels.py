@@ -71,7 +71,7 @@ STATED: dict[tuple[str, str], dict[str, np.ndarray]] = {
 def drawn(name: str, form: str) -> dict[str, np.ndarray]:
     learner = Learner(RecipeConfig(recipe=name, form=form))
     lesson = learner.learning.lessons[0]
-    levels = learner.levels(lesson, jax.random.key(0), ROWS)
+    levels = learner.scoring.levels(lesson, jax.random.key(0), ROWS)
     return {stream: np.asarray(level) for stream, level in levels.items()}
 
 

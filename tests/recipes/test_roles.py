@@ -33,7 +33,7 @@ def in_role(*roles: Role) -> Learner:
 
 def test_roles_are_drawn_by_their_shares_and_give_what_they_say():
     rows = 6000
-    told = np.asarray(Learner(COSMOS)._told(KEY, rows))
+    told = np.asarray(Learner(COSMOS).scoring.told(KEY, rows))
     assert told.shape == (rows, len(NOISY))
     own = NOISY.index(ACTION)
     assert not np.delete(told, own, axis=1).any()

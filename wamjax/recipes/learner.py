@@ -1,43 +1,30 @@
 """A recipe as functions of its weights: trained from a batch, sampled from an observation.
 
-loss     sigma ~ the recipe's laws ; x = corrupt(values, noise, sigma) ;
-         mean square of model(x) - what it predicts (velocity, clean values or noise),
-         weighted by sigma where the recipe's velocities are
+loss     see recipes.scoring
 sample   values of what is given -> the recipe's sampler program -> what the form predicts
 """
 
 import dataclasses
 import functools
 
-import jax
 import jax.numpy as jnp
 
-from wamjax.codec.paint import read
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
 from wamjax.core.typing import AnyArray, Array, Bool, Float, Int, Key, Params, UInt8
-from wamjax.flow.levels import draw_history_levels, draw_levels
-from wamjax.flow.loss import velocity_loss
-from wamjax.flow.losses import (
-    absolute_loss,
-    decided,
-    laplace_law,
-    laplace_loss,
-    parts_loss,
-    token_loss,
-)
-from wamjax.flow.path import corrupt, per_token, velocity
-from wamjax.flow.prefix import delayed, draw_delays, hold
-from wamjax.flow.weights import loss_weight
-from wamjax.model.segments import Segment, Stream
-from wamjax.model.wam import Tokens
+from wamjax.flow.losses import decided, laplace_law
+from wamjax.flow.path import corrupt
+from wamjax.flow.prefix import hold
+from wamjax.recipes.answers import chunk_of, frames_of, painted_answer
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
 from wamjax.recipes.forms import NOTHING, Known, conditions, predicted, told
-from wamjax.recipes.network import initial, network
-from wamjax.recipes.parts import call, pixels, to_uint8
+from wamjax.recipes.network import initial
+from wamjax.recipes.parts import pixels
 from wamjax.recipes.program import UnderWay, noise_for, walk
+from wamjax.recipes.reader import Reader
 from wamjax.recipes.recipe_config import RecipeConfig
-from wamjax.recipes.scene import Reader, Scene
+from wamjax.recipes.scene import Scene
+from wamjax.recipes.scoring import Scoring
 
 # Actions [B, P, A] that were executed before now, and which of their numbers there were
 Past = tuple[AnyArray, AnyArray]
@@ -75,6 +62,10 @@ class Learner:
     @functools.cached_property
     def reader(self) -> Reader:
         return Reader(self.blueprint, self.config.views, self.config.image_size)
+
+    @functools.cached_property
+    def scoring(self) -> Scoring:
+        return Scoring(self.config, self.reader, self.settings)
 
     @property
     def name(self) -> str:
@@ -125,153 +116,13 @@ class Learner:
             **_shown(past_of(batch)),
             embodiment=self._embodiment(batch),
         )
-        layout, rows = self.blueprint.training, scene.state.shape[0]
-        keys = named_keys(
-            key, "levels", "video", "action", "delay", "codec", "history", "given", "role"
-        )
-        if lesson.codec is not None:
-            part = self.reader.codec_loss(params, scene, lesson.codec, keys["codec"])
-            return part, {"loss/dynamics": part}
-        sigma = self.levels(lesson, keys["levels"], rows)
-        delay = draw_delays(keys["delay"], rows, self.config.delay)
-        continued = self.config.continued if self.config.delay else ()
-        history = self._history_levels(keys["history"], rows)
-        sigma |= history
-        roles = self._told(keys["role"], rows)
-        apart: dict[Stream, list[Array]] = {}
-
-        values, present = [], []
-        marks: dict[Stream, list[Array]] = {}
-        truth: dict[Stream, list[tuple[Array, ...]]] = {}
-        for segment in layout.segments:
-            if segment.copy != "noisy":
-                value, real = self.reader.values(params, scene, segment)
-                if segment.kind in history:
-                    place = [s for s in layout.segments if s.kind == segment.kind].index(segment)
-                    own = jax.random.fold_in(keys["given"], place)
-                    noise = jax.random.normal(own, value.shape)
-                    value = corrupt(value, noise, history[segment.kind][:, place])
-            else:
-                clean, mask = self._clean(scene, segment)
-                real = self.reader.present(scene, segment)
-                mine = truth.setdefault(segment.stream, [])
-                place = jax.random.fold_in(keys[segment.stream], len(mine))
-                noise = jax.random.normal(place, clean.shape)
-                level = sigma[segment.stream]
-                level = level if level.ndim == 1 else level[:, len(mine)]
-                x = corrupt(clean, noise, level)
-                if segment in continued:
-                    before = sum(s.count for s in continued[: continued.index(segment)])
-                    decided = jnp.clip(delay - before, 0, segment.count)
-                    x, level, scored = delayed(clean, noise, level, decided)
-                    mask = mask & scored
-                given = None if roles is None else roles[:, len(mine)]
-                if given is not None:
-                    x = jnp.where(given[:, None, None], clean, x)
-                    level = jnp.where(given, 0.0, level)
-                    mask = mask & ~given[:, None, None]
-                    apart.setdefault(segment.stream, []).append(level)
-                marks.setdefault(segment.stream, []).append(
-                    level if level.ndim == 2 else per_token(level, clean.shape[1])
-                )
-                mine.append((clean, noise, mask))
-                value = self.reader.wide(scene, segment, x, given)
-            values.append(value)
-            present.append(real)
-        if continued:
-            sigma["action"] = jnp.concatenate(marks["action"], axis=1)
-        sigma |= {stream: jnp.stack(levels, axis=1) for stream, levels in apart.items()}
-        out: dict[Stream, Array] = call(
-            network(self.blueprint),
-            params["model"],
-            layout,
-            Tokens(tuple(values), jnp.concatenate(present, axis=1), scene.embodiment),
-            sigma,
-            method="denoise",
-            wanted=tuple(stream for stream, _ in lesson.losses),
-        )
-        parts, total = {}, jnp.zeros(())
-        predictions = dict(self.settings.predictions)
-        for stream, weight in lesson.losses:
-            if stream not in out:
-                continue
-            if stream not in truth:
-                part = self._read_loss(params, scene, stream, out[stream])
-            else:
-                columns = zip(*truth[stream], strict=True)
-                clean, noise, mask = (jnp.concatenate(c, axis=1) for c in columns)
-                target = {"velocity": velocity(clean, noise), "clean": clean, "noise": noise}
-                prediction = predictions.get(stream, "velocity")
-                if stream == "action" and self.learning.parts:
-                    part = parts_loss(self.learning.parts, out[stream], clean, mask)
-                else:
-                    weight_of = self.learning.weight if prediction == "velocity" else "none"
-                    level = jnp.concatenate(marks[stream], axis=1)[..., None]
-                    shift = self.learning.laws.laws[stream].shift
-                    by_level = loss_weight(weight_of, level, shift)
-                    part = velocity_loss(out[stream], target[prediction], mask, by_level)
-            parts[f"loss/{stream}"] = part
-            total = total + weight * part
-        return total, parts
+        return self.scoring.loss(params, scene, lesson, key)
 
     def _embodiment(self, batch: Batch) -> Int[Array, " B"]:
         """Which embodiment each example is of."""
         if batch.embodiment is None:
             return jnp.full(batch.proprio.shape[0], self.config.embodiment or 0, jnp.int32)
         return jnp.asarray(batch.embodiment)
-
-    def _read_loss(self, params: Params, scene: Scene, stream: Stream, read: Array) -> Array:
-        """Of what is read in one pass, without noise."""
-        if stream == "word":
-            return token_loss(read, *self.reader.latent_words(params, scene))
-        if stream == "feature":
-            return absolute_loss(read, *self.reader.next_features(scene))
-        assert scene.actions is not None
-        assert scene.action_mask is not None
-        if self.learning.read == "laplace":
-            mean, log_scale = (self._chunk(part) for part in laplace_law(read))
-            return laplace_loss(mean, log_scale, scene.actions, scene.action_mask)
-        return absolute_loss(self._chunk(read), scene.actions, scene.action_mask)
-
-    def _clean(self, scene: Scene, segment: Segment) -> tuple[Array, Array]:
-        """What a noisy segment is denoised to, and which numbers of it are scored."""
-        if segment.stream == "action":
-            return self.reader.actions(scene, segment)
-        clean = self.reader.change(scene, segment)
-        real = self.reader.present(scene, segment)[..., None]
-        # Before the first block there is no picture that could have changed.
-        follows = self.learning.painted or self.reader.timeline.follows(segment)
-        return clean, real if follows else jnp.zeros_like(real)
-
-    def levels(self, lesson: Lesson, key: Key, rows: int) -> dict[str, Array]:
-        """Noise levels of the noisy streams in training, [B] or [B, segments]."""
-        learning = self.learning
-        noisy = [s.stream for s in self.blueprint.training.segments if s.copy == "noisy"]
-        counts = {stream: noisy.count(stream) for stream in dict.fromkeys(noisy)}
-        segments = counts if learning.apart else {}
-        sigma = draw_levels(learning.laws, key, rows, streams=tuple(counts), segments=segments)
-        for stream, level in lesson.pins:
-            sigma[stream] = jnp.full_like(sigma[stream], level)
-        return sigma
-
-    def _told(self, key: Key, rows: int) -> Bool[Array, "B S"] | None:
-        """Which of the noisy segments each example is given, by the role it draws."""
-        roles = self.learning.roles
-        if not roles:
-            return None
-        noisy = [s for s in self.blueprint.training.segments if s.copy == "noisy"]
-        table = [[self.reader.content(s) in role.given for s in noisy] for role in roles]
-        shares = jnp.asarray([role.share for role in roles])
-        return jnp.asarray(table)[jax.random.choice(key, len(roles), (rows,), p=shares)]
-
-    def _history_levels(self, key: Key, rows: int) -> dict[str, Array]:
-        """Kind of given segments -> their noise levels, [B, S]; nothing where all are clean."""
-        noisy = self.learning.noisy_history
-        if noisy is None:
-            return {}
-        kind = f"{noisy.stream}/clean"
-        count = sum(segment.kind == kind for segment in self.blueprint.training.segments)
-        return {kind: draw_history_levels(key, rows, count, share=noisy.share, most=noisy.most)}
 
     def scene(
         self,
@@ -361,17 +212,17 @@ class Learner:
         out = self._walked(params, scene, key, imagine=False, under_way=under_way)
         result = {}
         if self.learning.painted:
-            return self._painted(scene, out["video"])
+            return painted_answer(self.reader, scene, out["video"])
         if "action" in out:
             read = out["action"]
             if self.learning.read == "laplace":
                 read, _ = laplace_law(read)
-            chunk = decided(self.learning.parts, self._chunk(read))
+            chunk = decided(self.learning.parts, chunk_of(self.blueprint, read))
             result["action"] = chunk if under_way is None else hold(chunk, *under_way)
         if "frames" in self.predicts and (video or "action" not in result):
             if "video" not in out:
                 out = self._walked(params, scene, key, imagine=True)
-            result["frames"] = self._frames(scene, out["video"])
+            result["frames"] = frames_of(self.reader, scene, out["video"])
         return result
 
     def _answer(self, result: dict[str, Array], name: str) -> Array:
@@ -379,11 +230,6 @@ class Learner:
             can = " and ".join(self.predicts) or "nothing that was recorded"
             raise ValueError(f"{self.name} predicts {can}, not {name}: sample another form")
         return result[name]
-
-    def _chunk(self, read: Array) -> Float[Array, "B K A"]:
-        """The actions of a chunk, out of what stands at its tokens."""
-        shape = self.blueprint.shape
-        return read.reshape(read.shape[0], -1, shape.action)[:, -shape.chunk :]
 
     def action_law(
         self,
@@ -397,7 +243,7 @@ class Learner:
         """Mean and log-scale of a Laplace head, normalised; see `sample`."""
         scene = self.scene(frames, camera_mask, proprio, text)
         mean, log_scale = laplace_law(self._walked(params, scene, key, imagine=False)["action"])
-        return self._chunk(mean), self._chunk(log_scale)
+        return chunk_of(self.blueprint, mean), chunk_of(self.blueprint, log_scale)
 
     def _walked(
         self,
@@ -415,7 +261,7 @@ class Learner:
             for stream, start, end in phase.levels:
                 if start == end < 1:
                     mine = [s for s in phase.segments if s.stream == stream and s.copy == "noisy"]
-                    clean = jnp.concatenate([self._clean(scene, s)[0] for s in mine], axis=1)
+                    clean = jnp.concatenate([self.reader.clean(scene, s)[0] for s in mine], axis=1)
                     noise[stream] = corrupt(clean, noise[stream], jnp.full(rows, start))
         return walk(
             self.blueprint,
@@ -446,35 +292,6 @@ class Learner:
         return dataclasses.replace(
             self.blueprint.walk, predictions=(("video", "clean"), *rest), guidance=()
         )
-
-    def _painted(self, scene: Scene, frames: Array) -> dict[str, Array]:
-        """What is read out of latent frames that were denoised."""
-        result, views, start = {}, {}, 0
-        rows, shape = frames.shape[0], self.blueprint.shape
-        for segment in (s for s in self.blueprint.program[0].segments if s.copy == "noisy"):
-            own = frames[:, start : start + segment.count]
-            start += segment.count
-            kind, _, number = self.reader.content(segment).partition(" ")
-            if kind == "action":
-                frame = own.reshape(rows, shape.rows, shape.columns, -1)
-                numbers = read(frame, shape.chunk * shape.action)
-                result["action"] = numbers.reshape(rows, shape.chunk, shape.action)
-            if kind == "camera":
-                views[int(number)] = self.reader.moved(scene, int(number), own)
-        if views:
-            result["frames"] = to_uint8(jnp.stack([views[view] for view in sorted(views)], axis=1))
-        return result
-
-    def _frames(self, scene: Scene, changes: Array) -> UInt8[Array, "B W F H W 3"]:
-        views: dict[int, list[Array]] = {}
-        start = 0
-        for phase in self.blueprint.phases(imagine=True):
-            for segment in (s for s in phase.segments if s.kind == "video/noisy"):
-                own = changes[:, start : start + segment.count]
-                views.setdefault(segment.view, []).append(self.reader.undo(scene, segment, own))
-                start += segment.count
-        whole = [jnp.concatenate(parts, axis=1) for _, parts in sorted(views.items())]
-        return to_uint8(jnp.stack(whole, axis=1))
 
     def sample_actions(
         self,
