@@ -3,9 +3,11 @@
     python -m tests.benchmarks.fast_wam [--repeats 9] [--compile] [--json FILE] [--page FILE]
 
 Same weights, inputs and noise; outputs are checked equal first; contestants take turns, one call
-each. What is timed: a train step (loss, gradients, AdamW; batch 4) and sampling of actions alone
-(prefill of the first frame, ten Euler steps; batch 1). Beside them stands what our program's matrix
-products alone take at the rate of the best product measured on that core in the same run.
+each, in a process that keeps the memory that it frees, as `wamjax train` does (PyTorch allocates
+little anew either way). What is timed: a train step (loss, gradients, AdamW; batch 4) and sampling
+of actions alone (prefill of the first frame, ten Euler steps; batch 1). Beside them stands what our
+program's matrix products alone take at the rate of the best product measured on that core in the
+same run.
 """
 
 import argparse
@@ -27,7 +29,7 @@ import optax  # noqa: E402
 import torch  # noqa: E402
 
 from tests.benchmarks.fast_wam_programs import Inputs, inputs, ours, pair  # noqa: E402
-from wamjax.core.runtime import device_name, versions  # noqa: E402
+from wamjax.core.runtime import device_name, keep_memory, versions  # noqa: E402
 from wamjax.eval.ceilings import own_device  # noqa: E402
 from wamjax.train.flops import count_flops  # noqa: E402
 
@@ -156,6 +158,7 @@ def main() -> None:
     parser.add_argument("--page", type=pathlib.Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()
     rows: dict[str, dict[str, list[float]]] = {}
     floors: dict[str, float] = {}
     peak = own_device("float32").flops

@@ -29,7 +29,7 @@ SHAPE = Shape(
 )
 WIDTHS: Widths = ((256, 1024), (128, 512), (6, 4, 64))
 _usual: Blueprint = assembled(SHAPE, WIDTHS, "first_frame")
-BLUEPRINT = dataclasses.replace(_usual, model=dataclasses.replace(_usual.model, remat="dots"))
+BLUEPRINT = dataclasses.replace(_usual, model=dataclasses.replace(_usual.model, scan_layers=False))
 FREQUENCIES = 256
 
 
@@ -200,7 +200,7 @@ def converted(model: Reference) -> dict:
         biases = [state[f"{n}.bias"].reshape(heads, head_dim) for n in names]
         if len(names) == 1:
             return {"kernel": kernels[0], "bias": biases[0]}
-        return {"kernel": np.stack(kernels, 1), "bias": np.stack(biases)}
+        return {"kernel": np.stack(kernels, 2), "bias": np.stack(biases, 1)}
 
     def back(name: str) -> dict:
         kernel = state[f"{name}.weight"].T.reshape(heads, head_dim, -1)
@@ -235,14 +235,8 @@ def converted(model: Reference) -> dict:
             },
         }
 
-    def stacked(rows: list[dict]) -> dict:
-        first = rows[0]
-        if isinstance(first, dict):
-            return {key: stacked([row[key] for row in rows]) for key in first}
-        return np.stack(rows)  # pyright: ignore[reportReturnType]
-
-    layers = stacked([layer("video", p) | layer("action", p) for p in range(depth)])
-    tree: dict = {"stack_main": {"layers": layers}}
+    layers = {f"layers_{p}": layer("video", p) | layer("action", p) for p in range(depth)}
+    tree: dict = {"stack_main": layers}
     for expert, words in (("video", "embed_text"), ("action", "embed_text_told")):
         width = state[f"{expert}.table"].shape[1]
         shared = linear(f"{expert}.time_shared")

@@ -78,7 +78,7 @@ def converted(state: dict[str, np.ndarray]) -> dict:
         biases = [state[f"{name}.bias"].reshape(HEADS, HEAD_DIM) for name in names]
         if len(names) == 1:
             return {"kernel": kernels[0], "bias": biases[0]}
-        return {"kernel": np.stack(kernels, 1), "bias": np.stack(biases)}
+        return {"kernel": np.stack(kernels, 2), "bias": np.stack(biases, 1)}
 
     def back(name: str) -> dict:
         kernel = state[f"{name}.weight"].T.reshape(HEADS, HEAD_DIM, WIDTH)

@@ -10,6 +10,7 @@ from typing import Any
 from wamjax.cli import config_file
 from wamjax.cli.ript import refuse_others, run_ript
 from wamjax.core.errors import UserError
+from wamjax.core.runtime import keep_memory
 from wamjax.data import Episodes, Windows, make_loader, read_episodes, statistics_for
 from wamjax.data.statistics import data_fingerprint, default_path
 from wamjax.parallel.start import start_hosts
@@ -40,6 +41,7 @@ def run_training(
         What `wamjax.train.loop.train` returns.
     """
     hosts = start_hosts()
+    keep_memory()
     episodes = read_episodes(config.data)
     statistics = statistics_for(config.data, episodes, statistics_place(config, episodes, workdir))
     loader = make_loader(

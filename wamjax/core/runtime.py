@@ -6,6 +6,7 @@ abort on that option. jaxlib 0.10.x deadlocks in batched Cholesky on CPU; setup.
 """
 
 import contextlib
+import ctypes
 import importlib.metadata
 import os
 import pathlib
@@ -90,6 +91,25 @@ def enable_compile_cache(directory: str | os.PathLike | None = None) -> pathlib.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return path
+
+
+# mallopt's options and our values: one arena, no mapping below 1 GiB, nothing given back.
+KEPT_MEMORY = ((-8, 1), (-3, 2**30), (-1, 2**31 - 1), (-2, 2**26))
+
+
+def keep_memory() -> bool:
+    """Let a process that trains on CPUs keep the memory that it frees.
+
+    A step's temporaries are otherwise mapped, cleared and given back every time, which takes about
+    a tenth of it. Only the C library glibc has the setting.
+
+    Returns:
+        Whether anything was set.
+    """
+    if jax.default_backend() != "cpu" or platform.libc_ver()[0] != "glibc":
+        return False
+    library = ctypes.CDLL(None)
+    return all(library.mallopt(option, value) == 1 for option, value in KEPT_MEMORY)
 
 
 @contextlib.contextmanager

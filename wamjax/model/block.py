@@ -143,14 +143,14 @@ class ExpertIn(nn.Module):
         h = modulated(x, e, vectors[:2], "norm")
         options = {"bias": e.bias, "dtype": self.dtype}
         if s.key_heads == s.heads:
-            axes = ("embed", None, *HEADS)
-            qkv = Linear((3, s.heads, s.head_dim), axes, name="qkv", **options)(h)
-            query, key, value = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+            axes = ("embed", "heads", None, "head_dim")
+            qkv = Linear((s.heads, 3, s.head_dim), axes, name="qkv", **options)(h)
+            query, key, value = (qkv[:, :, :, place] for place in range(3))
         else:
             query = Linear((s.heads, s.head_dim), ("embed", *HEADS), name="q", **options)(h)
             axes = ("embed", None, None, "head_dim")
-            kv = Linear((2, s.key_heads, s.head_dim), axes, name="kv", **options)(h)
-            key, value = kv[:, :, 0], kv[:, :, 1]
+            kv = Linear((s.key_heads, 2, s.head_dim), axes, name="kv", **options)(h)
+            key, value = kv[:, :, :, 0], kv[:, :, :, 1]
         query = HeadNorm(e, name="query_norm")(query)
         key = HeadNorm(e, name="key_norm")(key)
         return query, key, value, vectors[2:]
@@ -166,11 +166,11 @@ class MemoryKeys(nn.Module):
     @nn.compact
     def __call__(self, memory: Array) -> KeyValue:
         e, s = self.expert, self.stack
-        axes = ("embed", None, *HEADS)
-        kv = Linear((2, s.heads, s.head_dim), axes, bias=e.bias, dtype=self.dtype, name="kv")(
+        axes = ("embed", "heads", None, "head_dim")
+        kv = Linear((s.heads, 2, s.head_dim), axes, bias=e.bias, dtype=self.dtype, name="kv")(
             memory
         )
-        return KeyValue(HeadNorm(e, name="key_norm")(kv[:, :, 0]), kv[:, :, 1])
+        return KeyValue(HeadNorm(e, name="key_norm")(kv[:, :, :, 0]), kv[:, :, :, 1])
 
 
 class ExpertOut(nn.Module):

@@ -226,6 +226,9 @@ class WamConfig:
         dtype: compute type of the matrix products; weights, norms and softmax stay float32.
         remat: what the backward pass makes anew in each layer: nothing, all but the results of
             contractions (norms, activations and softmax are cheaper to make than to keep), or all.
+        scan_layers: a stack is one loop over stacked weights, or its layers stand one behind the
+            other with weights of their own (see model.stacking). Small models on a CPU run faster
+            so, for a loop copies each layer's weights; they compile longer.
 
     Raises:
         ValueError: names that are used twice, or that nothing has.
@@ -236,6 +239,7 @@ class WamConfig:
     patch: int = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
     remat: Remat = "none"
+    scan_layers: bool = True
 
     def __post_init__(self) -> None:
         names = [stack.name for stack in self.stacks]

@@ -1,5 +1,6 @@
 """The small parts: a linear map with named axes, norms, features of the noise level."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,10 +43,14 @@ class Linear(nn.Module):
             )
         )
         kernel: Any = self.param("kernel", nn.with_logical_partitioning(init, self.axes), shape)
-        contract = tuple(range(x.ndim - self.inputs, x.ndim))
-        y = jax.lax.dot_general(
-            x.astype(self.dtype), kernel.astype(self.dtype), ((contract, fan_in), ((), ()))
-        )
+        # As matrices: of more axes, XLA copies a weight's gradient on CPUs. Where a later axis may
+        # be split over devices, merging it would gather the weight.
+        merged = not any(axis not in (None, "head_dim") for axis in self.axes[self.inputs + 1 :])
+        wide = (math.prod(self.features),) if merged else self.features
+        narrow = math.prod(shape[: self.inputs])
+        rows = x.reshape(-1, narrow).astype(self.dtype)
+        y = jnp.tensordot(rows, kernel.reshape(narrow, *wide).astype(self.dtype), axes=1)
+        y = y.reshape(*x.shape[: x.ndim - self.inputs], *self.features)
         if self.bias:
             bias: Any = self.param(
                 "bias",

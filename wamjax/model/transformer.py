@@ -1,5 +1,9 @@
-"""All layers of a stack as one scan; keys and values of every layer go in and come out by hand."""
+"""All layers of a stack, as one scan or one behind the other.
 
+Keys and values of every layer go in and come out by hand, with a leading axis of layers.
+"""
+
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +15,7 @@ import jax.numpy as jnp
 from wamjax.core.typing import Array
 from wamjax.model.block import Block, KeyValue, Noise, Sight
 from wamjax.model.config import Remat, Stack
+from wamjax.model.stacking import LAYERS
 
 KEPT = {
     "dots": jax.checkpoint_policies.dots_saveable,
@@ -26,7 +31,7 @@ class Layered:
 
 
 class Transformer(nn.Module):
-    """`depth` blocks with stacked weights (leading axis "layer").
+    """`depth` blocks: with stacked weights (leading axis "layer"), or each with its own.
 
     Call: as `Block`, with `cache` and `held` having a leading layer axis, and a memory either the
     same for all layers or `Layered`. Returns the tokens, the keys and values of all layers
@@ -37,6 +42,7 @@ class Transformer(nn.Module):
     stack: Stack
     dtype: jnp.dtype
     remat: Remat = "none"
+    scan_layers: bool = True
 
     @nn.compact
     def __call__(
@@ -59,15 +65,24 @@ class Transformer(nn.Module):
 
         if self.remat != "none":
             layer = nn.remat(layer, prevent_cse=False, policy=KEPT[self.remat])
-        scanned = nn.scan(
-            layer,
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            length=self.stack.depth,
-            metadata_params={nn.PARTITION_NAME: "layer"},
-        )
-        block = Block(self.stack, self.dtype, name="layers")
-        x, (new, stored, kept) = scanned(block, tokens, (cache, layered, dict(held)))
+        xs = (cache, layered, dict(held))
+        if self.scan_layers:
+            scanned = nn.scan(
+                layer,
+                variable_axes={"params": 0},
+                split_rngs={"params": True},
+                length=self.stack.depth,
+                metadata_params={nn.PARTITION_NAME: "layer"},
+            )
+            block = Block(self.stack, self.dtype, name=LAYERS)
+            x, (new, stored, kept) = scanned(block, tokens, xs)
+            return x, new, stored, kept
+        x, made = tokens, []
+        for place in range(self.stack.depth):
+            block = Block(self.stack, self.dtype, name=f"{LAYERS}_{place}")
+            x, out = layer(block, x, jax.tree.map(operator.itemgetter(place), xs))
+            made.append(out)
+        new, stored, kept = jax.tree.map(lambda *parts: jnp.stack(parts), *made)
         return x, new, stored, kept
 
 

@@ -92,7 +92,9 @@ class Wam(nn.Module):
         segments = self.layout.segments
         features = dict(self.features)
         self.transformers = {
-            stack.name: Transformer(stack, dtype, c.remat, name=f"stack_{stack.name}")
+            stack.name: Transformer(
+                stack, dtype, c.remat, c.scan_layers, name=f"stack_{stack.name}"
+            )
             for stack in c.stacks
         }
         streams: dict[Stream, None] = dict.fromkeys(segment.stream for segment in segments)
