@@ -22,7 +22,7 @@ print(sorted(mapped[-9:])[4])
 
 
 def pages_mapped(call: str) -> int:
-    """Pages of memory that are mapped anew by a step with temporaries of 64 MB; the median of the last nine."""
+    """Pages that a step with 64 MB of temporaries maps anew, the median of the last nine steps."""
     run = [sys.executable, "-c", STEP.format(call=call)]
     return int(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
 
