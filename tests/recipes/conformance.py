@@ -151,10 +151,22 @@ def reachable(blueprint: Blueprint, layout: Layout) -> np.ndarray:
 
 
 @functools.cache
-def answered(name: str, form: str | None = None):
-    """(values, params) -> (answers, slopes of their squares' sum by both), on the training sequence.
+def denoise(blueprint: Blueprint):
+    """(params, layout, tokens, sigma, wanted) -> answers, as a program: one by one takes longer."""
+    model = network(blueprint)
 
-    One program for laws b and h: to compile takes nearly all of their time.
+    def run(params, layout, tokens, sigma, wanted=None):
+        given = {} if wanted is None else {"wanted": wanted}
+        return model.apply({"params": params}, layout, tokens, sigma, method="denoise", **given)
+
+    return jax.jit(run, static_argnums=(1, 4))
+
+
+@functools.cache
+def answered(name: str, form: str | None = None):
+    """(values, params) -> (answers, slopes of the sum of their squares), in the training sequence.
+
+    One program for laws b and h: to compile it takes nearly all of their time.
     """
     blueprint = tiny(name, form)
     layout, model = blueprint.training, network(blueprint)
