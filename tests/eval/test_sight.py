@@ -102,6 +102,8 @@ def test_a_rollout_shows_what_a_window_of_the_recording_holds(
     wide = np.pad(seen.past_actions, ((0, 0), (0, 0), (0, 1)))
     policy.act({}, seen.replace(past_actions=wide), jax.random.key(0))
     ((frames, frame_mask, proprio, actions, there),) = heard
+    assert batch.past_actions is not None
+    assert batch.past_action_mask is not None
     np.testing.assert_array_equal(there, batch.past_action_mask[rows])
     assert there[..., :2].any()
     assert not there[..., :2].all()

@@ -245,14 +245,18 @@ def rollout(
     def run(who: Array, mine: Params, theirs: Params, variants: Any, key: Key):
         sees = thinker(policy.act, policy.replan, mine, observe)
         if beside is None:
-            outcome, trace = episodes(sees, env, horizon, policy.replan, variants, key, policy.needs)
+            outcome, trace = episodes(
+                sees, env, horizon, policy.replan, variants, key, policy.needs
+            )
         else:
             guesses = thinker(other.act, policy.replan, theirs, blank_view(shapes))
 
             def either(moments: Any, draws: Key) -> tuple[Array, Observation]:
                 return jax.lax.cond(who, guesses, sees, moments, draws)
 
-            outcome, trace = episodes(either, env, horizon, policy.replan, variants, key, policy.needs)
+            outcome, trace = episodes(
+                either, env, horizon, policy.replan, variants, key, policy.needs
+            )
         return outcome, trace if keep else None
 
     chosen = jax.devices() if devices is None else devices

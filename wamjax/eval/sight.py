@@ -39,7 +39,8 @@ class Moment:
     acted: Bool[Array, "*E P"] | None = None
 
 
-Observe = Callable[[Moment], Observation]
+# A moment -> what is seen of it
+Observe = Callable[[Any], Observation]
 
 
 @flax.struct.dataclass
@@ -130,8 +131,8 @@ def viewer(policy: Policy, env: Env, variant: PyTree) -> tuple[Observe, Observat
         return newest.replace(frames=jnp.moveaxis(seen.frames[:, :, 0], 0, 1), frame_mask=there)
 
     def observe(moment: Moment) -> Observation:
-        history = moment.there is not None
-        seen = recall(moment.states, moment.there) if history else look(moment.states)
+        there = moment.there
+        seen = look(moment.states) if there is None else recall(moment.states, there)
         return seen.replace(past_actions=moment.actions, past_action_mask=moment.acted)  # pyright: ignore
 
     def first(variant: Any) -> Observation:
