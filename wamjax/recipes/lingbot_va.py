@@ -299,21 +299,26 @@ RECIPES = (
             "Guidance runs the video's passes twice; the release also doubles the actions' passes.",
             "A policy prefills the last frames anew for each chunk: the cache that is kept from "
             "chunk to chunk (recipes.episode) is not carried through rollouts. The passes that are "
-            "counted are those of a first chunk.",
+            "counted are those of a first chunk, of async too.",
             "Noisy history: levels are uniform in 0 ... 0.5, one for each latent frame; the law "
             "within the published half of the schedule could not be verified.",
             "Executed actions are padding unless system.past_actions and data.past_actions ask for "
-            "them, and rollouts do not deliver them; at an episode's start they are padding, not "
-            "zeros.",
+            "them; at an episode's start they are padding, not zeros.",
             "One chunk length and one window are trained, not 1 to 4 latent frames and 4 to 64 "
             "blocks drawn for each batch; no text is dropped, so the tiny form is not guided; the "
             "loss has no bell weight; actions have shift 1, not the 0.05 of the released LIBERO "
             "setting, which has no form.",
             "The paper's deployment (3 video steps to cleanliness 0.6, 10 action steps) has no "
             "form: video is walked to the end and written as clean.",
-            "paper: a feed-forward width of 1536 is inferred from the published 350 M. The "
-            "forward-dynamics loss is not there, nor the asynchronous pipeline, in which such a "
-            "pass predicts the current frame anew from the last real one and the action under way.",
+            "paper: a feed-forward width of 1536 is inferred from the published 350 M. Of forward "
+            "dynamics the authors say that a sequence is trained by it or by the usual video loss, "
+            "at random, with coefficient 1 (issue 85 of the repository). Ours are: the even draw, "
+            "for each example; that it is made in all of training and not in post-training alone; "
+            "that the action loss stays beside it; and that the executed actions see what lies "
+            "before their chunk.",
+            "async: the code is not published. The whole chunk under way is imagined, in as many "
+            "steps as video is usually walked; the passes are those of the imagination and of the "
+            "next chunk. Worlds wait for their policy: rollouts play the paper form.",
         ),
         build=lingbot_va,
         forms=get_args(Form),
