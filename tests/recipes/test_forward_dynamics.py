@@ -97,13 +97,14 @@ def test_the_world_model_shows_what_known_actions_lead_to():
     model, data = trained.in_form("world_model"), batch(PAPER)
     assert (model.predicts, conditions(model.blueprint)) == (("frames",), ("actions",))
     seen = (data.frames[:, :, : PAPER.history], data.camera_mask, data.proprio, data.text)
+    frames, cameras, state, text = map(jnp.asarray, seen)
     params, key = weights(PAPER), jax.random.key(0)
 
     @jax.jit
     def show(actions):
         known = Known(actions=actions)
-        given = map(jnp.asarray, seen)
-        return model.sample(params, *given, key, video=True, known=known)["frames"]
+        out = model.sample(params, frames, cameras, state, text, key, video=True, known=known)
+        return out["frames"]
 
     one, other = (np.asarray(show(x * jnp.asarray(data.actions)), np.int32) for x in (1.0, -1.0))
     assert one.shape == (ROWS, 1, PAPER.future, 48, 48, 3)
