@@ -69,8 +69,8 @@ def whole_history(blueprint: Blueprint, chunk: int) -> Blueprint:
 @pytest.mark.parametrize(
     ("form", "settings"),
     [
-        ("async", TOLD),
-        pytest.param("paper", TOLD, marks=pytest.mark.slow),
+        ("paper", TOLD),
+        pytest.param("async", TOLD, marks=pytest.mark.slow),
         *(pytest.param(form, GUIDED, marks=pytest.mark.slow) for form in ("release", "async")),
     ],
 )

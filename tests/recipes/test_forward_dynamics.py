@@ -63,6 +63,7 @@ def test_both_roles_are_drawn_as_often():
     assert 0.45 < np.asarray(drawn).mean() < 0.55
 
 
+@pytest.mark.slow
 def test_without_the_executed_actions_it_is_the_loss_of_video_and_inverse_dynamics():
     """Sequences that have no place for them give the same; with them the actions' loss stays."""
     data, params, key = batch(PAPER), weights(PAPER), jax.random.key(1)
@@ -92,10 +93,10 @@ def test_without_the_executed_actions_it_is_the_loss_of_video_and_inverse_dynami
     assert abs(forward["loss/video"] - without["loss/video"]) > 1e-4 * without["loss/video"]
 
 
+@pytest.mark.slow
 def test_the_world_model_shows_what_known_actions_lead_to():
     trained = Learner(dataclasses.replace(PAPER, solver_steps=1))
     model, data = trained.in_form("world_model"), batch(PAPER)
-    assert (model.predicts, conditions(model.blueprint)) == (("frames",), ("actions",))
     seen = (data.frames[:, :, : PAPER.history], data.camera_mask, data.proprio, data.text)
     frames, cameras, state, text = map(jnp.asarray, seen)
     params, key = weights(PAPER), jax.random.key(0)
@@ -109,6 +110,11 @@ def test_the_world_model_shows_what_known_actions_lead_to():
     one, other = (np.asarray(show(x * jnp.asarray(data.actions)), np.int32) for x in (1.0, -1.0))
     assert one.shape == (ROWS, 1, PAPER.future, 48, 48, 3)
     assert np.abs(one - other).max((1, 2, 3, 4, 5)).min() > 0
+
+
+def test_the_world_model_is_told_actions_and_shows_frames():
+    model = Learner(PAPER).in_form("world_model")
+    assert (model.predicts, conditions(model.blueprint)) == (("frames",), ("actions",))
 
 
 def test_what_runs_beside_a_chunk_is_walked_and_not_trained():
