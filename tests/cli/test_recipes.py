@@ -71,6 +71,16 @@ def test_a_line_tells_of_the_grid_that_is_walked(name, walk):
     assert line(blueprint, blueprint.program[-1]) == walk
 
 
+def test_what_runs_beside_a_chunk_tells_of_its_imagination(capsys):
+    """The phase that is told the actions under way comes first, and its passes are counted."""
+    assert main(["recipes", "lingbot_va", "--form", "async"]) == 0
+    said = capsys.readouterr().out
+    first = said[said.index("samples") :].splitlines()[1]
+    assert first.split("given ")[1].startswith("action/cond, video 1 -> 0: 25 steps")
+    assert "155 passes a chunk" in said
+    assert "samples while a chunk is executed" in said
+
+
 def test_what_is_outside_is_told_with_the_published_count(capsys):
     assert main(["recipes", "octo"]) == 0
     out = capsys.readouterr().out

@@ -1,16 +1,17 @@
-"""What a trained run refuses before anything is compiled."""
+"""A trained run as a policy: what it asks the worlds for."""
 
 import dataclasses
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from configs.recipe import config
-from wamjax.core.errors import UserError
+from wamjax.data.normalise import Normaliser
 from wamjax.eval.trained_run import TrainedRun
 
 
-def test_a_system_that_is_shown_executed_actions_is_no_policy_for_rollouts():
+def test_a_system_that_is_shown_executed_actions_asks_the_worlds_for_them(monkeypatch):
     run = config("lingbot_va")
     with pytest.raises(ValueError, match=r"system.past_actions is 8 but data.past_actions is None"):
         dataclasses.replace(run, system=dataclasses.replace(run.system, past_actions=8))
@@ -19,7 +20,14 @@ def test_a_system_that_is_shown_executed_actions_is_no_policy_for_rollouts():
         system=dataclasses.replace(cast(Any, run.system), past_actions=8),
         data=dataclasses.replace(run.data, past_actions=8),
     )
+    ones = np.ones(7, np.float32)
+    same = Normaliser(shift=0 * ones, scale=ones, inverse=ones, mask=ones > 0)
+    for name in ("action_normaliser", "proprio_normaliser"):
+        monkeypatch.setattr(TrainedRun, name, property(lambda self: same))
     nothing: Any = None
-    trained = TrainedRun(config=shown, statistics=nothing, weights={}, step=0, final=None)
-    with pytest.raises(UserError, match="rollouts do not deliver"):
-        trained.policy(("image", "wrist_image"))
+    for settings, past, width in ((run, 0, 0), (shown, 8, 7)):
+        trained = TrainedRun(config=settings, statistics=nothing, weights={}, step=0, final=None)
+        needs = trained.policy(("primary", "wrist")).needs
+        assert needs is not None
+        assert (needs.past_actions, needs.action) == (past, width)
+        assert needs.offsets.tolist() == [-4, 0]

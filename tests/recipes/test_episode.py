@@ -13,7 +13,15 @@ from tests.recipes.conformance import tiny, weights
 from wamjax.model.cache import without
 from wamjax.model.segments import Segment
 from wamjax.recipes.blueprint import Blueprint, Walk
-from wamjax.recipes.episode import observed, opened, pace_of
+from wamjax.recipes.episode import (
+    expected,
+    foreseen,
+    halves,
+    meanwhile,
+    observed,
+    opened,
+    pace_of,
+)
 from wamjax.recipes.network import network
 from wamjax.recipes.program import noise_for, tokens_of, walk
 
@@ -60,7 +68,11 @@ def whole_history(blueprint: Blueprint, chunk: int) -> Blueprint:
 
 @pytest.mark.parametrize(
     ("form", "settings"),
-    [("paper", TOLD), pytest.param("release", GUIDED, marks=pytest.mark.slow)],
+    [
+        ("paper", TOLD),
+        pytest.param("async", TOLD, marks=pytest.mark.slow),
+        *(pytest.param(form, GUIDED, marks=pytest.mark.slow) for form in ("release", "async")),
+    ],
 )
 def test_chunks_with_a_kept_cache_equal_chunks_that_read_the_whole_history(form, settings):
     """As a scan, so with one program for all chunks; the window forgets the first of them."""
@@ -68,13 +80,15 @@ def test_chunks_with_a_kept_cache_equal_chunks_that_read_the_whole_history(form,
     pace, know = pace_of(blueprint), functools.partial(values, blueprint)
     assert pace.slots == 3 < CHUNKS - 1
     noise = noise_for(blueprint, dict(blueprint.features), ROWS, jax.random.key(0))
+    # What is supplied for a chunk: what was observed, and of the program what it does not denoise.
+    program = (s for phase in blueprint.program for s in (*phase.segments, *phase.writes))
+    told = (*pace.past, *dict.fromkeys(s for s in program if s.copy != "noisy"))
     seen = [
-        [know(later(blueprint, segment, chunk))[0] for segment in pace.past]
-        for chunk in range(CHUNKS)
+        [know(later(blueprint, segment, chunk))[0] for segment in told] for chunk in range(CHUNKS)
     ]
 
     def chunk(caches, recorded):
-        given = dict(zip(pace.past, recorded, strict=True))
+        given = dict(zip(told, recorded, strict=True))
 
         def supply(segment):
             return given[segment], jnp.ones(given[segment].shape[:2], bool)
@@ -135,7 +149,91 @@ def test_what_was_predicted_is_replaced_without_a_trace():
     assert np.asarray(change)[:, :, count:].any()
 
 
-@pytest.mark.parametrize("form", ["release", "paper", "real_robot"])
+def test_behind_true_frames_the_next_chunk_is_the_synchronous_one():
+    """And what was foreseen leaves without a trace, however long the episode."""
+    blueprint, params = tiny("lingbot_va", "async"), weights("lingbot_va", "async")
+    apart = tiny("lingbot_va", "paper")
+    pace, know = pace_of(blueprint), functools.partial(values, blueprint)
+    assert pace == pace_of(apart)
+    front, behind = halves(blueprint)
+    (phase,) = front.program
+    noise = noise_for(apart, dict(blueprint.features), ROWS, jax.random.key(0))
+
+    def supply(segments, recorded):
+        given = dict(zip(segments, recorded, strict=True))
+        return lambda segment: (given[segment], jnp.ones(given[segment].shape[:2], bool))
+
+    def chunk(caches, recorded):
+        ahead = expected(blueprint, params, supply(phase.writes, recorded), caches)
+        early = walk(behind, params, know, noise, settings=TOLD, steps=1, held=ahead)
+        seen = observed(apart, params, supply(pace.past, recorded), caches)
+        replaced = observed(blueprint, params, supply(pace.past, recorded), ahead)
+        late = walk(apart, params, know, noise, settings=TOLD, steps=1, held=seen)
+        count = sum(segment.count for segment in phase.writes)
+        assert ahead[0].real.shape[1] == caches[0].real.shape[1] + count
+        assert jax.tree.structure(replaced) == jax.tree.structure(caches)
+        return replaced, (early, late, replaced, seen)
+
+    @jax.jit
+    def episode():
+        caches = opened(blueprint, params, know, TOLD)
+        seen = [
+            [know(later(blueprint, segment, chunk))[0] for segment in pace.past]
+            for chunk in range(CHUNKS)
+        ]
+        return jax.lax.scan(chunk, caches, jax.tree.map(lambda *x: jnp.stack(x), *seen))[1]
+
+    early, late, replaced, seen = episode()
+    jax.tree.map(np.testing.assert_array_equal, replaced, seen)
+    for stream, value in late.items():
+        np.testing.assert_allclose(early[stream], value, rtol=0, atol=5e-5)
+        assert np.abs(value[1:] - value[:-1]).max((1, 2, 3)).min() > 1e-4
+
+
+def test_while_a_chunk_is_executed_the_next_one_is_sampled_in_one_program():
+    """It is the walk of the whole program, hangs on the actions under way, and is compiled once."""
+    blueprint, params = tiny("lingbot_va", "async"), weights("lingbot_va", "async")
+    pace, know = pace_of(blueprint), functools.partial(values, blueprint)
+    noise = noise_for(blueprint, dict(blueprint.features), ROWS, jax.random.key(0))
+    options = {"settings": TOLD, "steps": 1}
+
+    def acting(actions):
+        """The actions under way in the place of those that `values` draws."""
+
+        def supply(segment):
+            value, real = know(segment)
+            ahead = segment.stream == "action" and segment not in pace.past
+            return (value + actions if ahead else value), real
+
+        return supply
+
+    @jax.jit
+    def step(actions):
+        held = observed(blueprint, params, know, opened(blueprint, params, know, TOLD))
+        caches, answers = meanwhile(blueprint, params, acting(actions), noise, held, **options)
+        again, imagined = foreseen(blueprint, params, acting(actions), noise, held, **options)
+        return answers, imagined["video"], caches, again
+
+    @jax.jit
+    def whole(actions):
+        return walk(blueprint, params, acting(actions), noise, **options)
+
+    answers, imagined, caches, again = step(0.0)
+    jax.tree.map(np.testing.assert_array_equal, caches, again)
+    for stream, value in whole(0.0).items():
+        np.testing.assert_allclose(answers[stream], value, rtol=0, atol=5e-5)
+    other = step(0.5)
+    assert np.abs(other[1] - imagined).max((1, 2)).min() > 1e-3
+    assert np.abs(other[0]["action"] - answers["action"]).max((1, 2)).min() > 1e-4
+    assert step._cache_size() == 1
+
+
+def test_a_program_that_foresees_nothing_has_nothing_to_do_meanwhile():
+    with pytest.raises(ValueError, match="foresees nothing"):
+        halves(tiny("lingbot_va", "paper"))
+
+
+@pytest.mark.parametrize("form", ["release", "paper", "async", "real_robot"])
 def test_slots_reach_as_far_as_the_window(form):
     """One more is hidden from the next chunk, and the last of them is not."""
     blueprint = tiny("lingbot_va", form)

@@ -65,7 +65,15 @@ def plain(blueprint: Blueprint, params, noise, steps: int, *, imagine: bool):
             used[segment.stream] = start + segment.count
         return out
 
+    left, stood = dict(noise), {}
     for place, phase in enumerate(blueprint.phases(imagine)):
+        for name in noise:
+            mine = [s for s in phase.segments if (s.stream, s.copy) == (name, "noisy")]
+            if mine and mine != stood.get(name):
+                # Other places of the stream begin with what is left of its noise.
+                left[name] = left[name][:, sum(s.count for s in stood.get(name, [])) :]
+                stood[name] = mine
+                state[name] = left[name][:, : sum(s.count for s in mine)]
         layout = blueprint.sampling(place, imagine)
         standing = {s.stream: jnp.ones(ROWS) for s in given if s.copy == "noisy"}
         levels = {n: np.linspace(a, b, steps + 1, dtype=np.float32) for n, a, b in phase.levels}
@@ -90,10 +98,10 @@ def plain(blueprint: Blueprint, params, noise, steps: int, *, imagine: bool):
                 slope = out[name][:, -state[name].shape[1] :]
                 state = {**state, name: state[name] + change * slope}
                 answers[name] = state[name]
-        source = [s for s in phase.segments if s.copy == "noisy"]
-        written |= dict(
-            zip(phase.writes, (shares(phase.segments)[s] for s in source), strict=False)
-        )
+        for name in state:
+            source = [s for s in phase.segments if (s.stream, s.copy) == (name, "noisy")]
+            kept = [s for s in phase.writes if s.stream == name]
+            written |= dict(zip(kept, (shares(phase.segments)[s] for s in source), strict=False))
     return answers
 
 

@@ -22,7 +22,7 @@ NEEDS = {
     "univla": (1, 2), "vla_jepa": (1, 2),
 }  # fmt: skip
 # Windows record nothing that these learn; a config refuses them.
-REFUSED = {("cosmos_policy", "value")}
+REFUSED = {("cosmos_policy", "value"), ("lingbot_va", "async")}
 
 
 @pytest.mark.parametrize("name", RECIPES)

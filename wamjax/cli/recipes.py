@@ -78,6 +78,8 @@ def held(recipe: Recipe, form: str | None) -> bool:
 
 def state(recipe: Recipe, form: str | None = None) -> list[str]:
     """What works, read off what the recipe is made of."""
+    if built(recipe, "tiny", form).foreseen:
+        return ["samples while a chunk is executed", "full size counted", NO_WEIGHTS]
     config = RecipeConfig(recipe=recipe.name, form=form or "")
     works = {
         "trains tiny": bool(config.learning.lessons),
@@ -105,7 +107,9 @@ def ends(blueprint: Blueprint, phase: Phase, start: float, end: float) -> str:
 
 
 def line(blueprint: Blueprint, phase: Phase) -> str:
-    """A phase as a line: who walks from where to where, and what is written."""
+    """A phase as a line: what it is told, who walks from where to where, and what is written."""
+    told = ", ".join(dict.fromkeys(s.kind for s in phase.segments if s.copy == "cond"))
+    told = f"given {told}, " if told else ""
     walks = ", ".join(
         f"{stream} held at {start:g}"
         if start == end
@@ -118,7 +122,9 @@ def line(blueprint: Blueprint, phase: Phase) -> str:
         steps += f", {len(phase.evaluated)} of them evaluated"
     guided = f" x {phase.guidance} (guidance)" if phase.guidance > 1 else ""
     writes = ", ".join(dict.fromkeys(segment.kind for segment in phase.writes))
-    return f"{walks or 'read out'}: {steps}{guided}" + (f", then write {writes}" if writes else "")
+    return f"{told}{walks or 'read out'}: {steps}{guided}" + (
+        f", then write {writes}" if writes else ""
+    )
 
 
 def sight(blueprint: Blueprint) -> list[str]:

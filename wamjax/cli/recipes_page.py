@@ -32,7 +32,7 @@ patches of pixels instead of an autoencoder's latents, their change since the ne
 denoised, the network predicts it clean, and their levels are drawn nearer to noise (shift times 5;
 DreamZero's published laws lie there already); a first block that no frame precedes is not scored;
 actions before now are padding, unless `--config.system.past_actions` and
-`--config.data.past_actions` ask for that many of them.
+`--config.data.past_actions` ask for that many of them (rollouts then show them, too).
 
 Where each action is denoised as a token of its own, training simulates that up to three actions are
 already under way (arXiv 2512.05964): they are seen clean, at level 0, and not scored. A chunk then

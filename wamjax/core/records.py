@@ -81,6 +81,9 @@ class Observation:
         text: uint8 [..., X], the instruction's UTF-8 bytes, padded with 0.
         frame_mask: bool [..., T], the frame lies inside the episode, outside it stands a repeat of
             the first one; None where all do.
+        past_actions: float32 [..., P, A], raw, those executed before now, the newest last; None
+            where they are not shown.
+        past_action_mask: bool [..., P], the action lies inside the episode.
     """
 
     frames: AnyArray
@@ -88,3 +91,5 @@ class Observation:
     proprio: AnyArray
     text: AnyArray
     frame_mask: AnyArray | None = None
+    past_actions: AnyArray | None = None
+    past_action_mask: AnyArray | None = None

@@ -18,6 +18,7 @@ from wamjax.eval.latency import Latency, latency
 from wamjax.model.segments import Segment
 from wamjax.recipes.blueprint import Blueprint
 from wamjax.recipes.network import values_shape
+from wamjax.recipes.noisy import sources
 from wamjax.recipes.program import noise_for, walk
 
 BLOCK = 2**20
@@ -43,7 +44,8 @@ def random_weights(blueprint: Blueprint, seed: int = 0) -> Params:
 def random_values(blueprint: Blueprint, rows: int, seed: int = 0) -> dict[Segment, Array]:
     """Values of every segment that is not denoised, [B, N, width]."""
     rng, program = np.random.default_rng(seed), blueprint.program
-    everything = (*blueprint.given, *(s for phase in program for s in phase.segments))
+    told = (to for phase in program for to, of in sources(phase) if of is None)
+    everything = (*blueprint.given, *(s for phase in program for s in phase.segments), *told)
     standing = tuple(dict.fromkeys(s for s in everything if s.copy != "noisy"))
     layout = dataclasses.replace(blueprint.training, segments=standing)
     widths = dict(blueprint.features)

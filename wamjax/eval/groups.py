@@ -21,7 +21,8 @@ import numpy as np
 
 from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Array, Key, Params, PyTree
-from wamjax.eval.rollout import episodes, offsets_of, viewer
+from wamjax.eval.rollout import episodes
+from wamjax.eval.sight import viewer
 from wamjax.eval.worlds import Env
 from wamjax.policy.base import Law, Policy
 from wamjax.sim.manifest import EVALUATION_SEEDS
@@ -54,13 +55,12 @@ def play_groups(policy: Policy, law: Law, env: Env, horizon: int, one: PyTree) -
             actions, drawn, log_probs = law.draw(weights, batch, key)
             return actions[0, : policy.replan], drawn[0], log_probs[0]
 
-        def think(states: Any, keys: Key) -> tuple[Array, Plans]:
-            seen = jax.vmap(observe)(states)
+        def think(moments: Any, keys: Key) -> tuple[Array, Plans]:
+            seen = jax.vmap(observe)(moments)
             actions, drawn, log_probs = jax.vmap(draw)(seen, keys)
             return actions, (seen, jax.vmap(jax.random.key_data)(keys), drawn, log_probs)
 
-        offsets = offsets_of(policy)
-        outcome, trace = episodes(think, env, horizon, policy.replan, variants, keys, offsets)
+        outcome, trace = episodes(think, env, horizon, policy.replan, variants, keys, policy.needs)
         return outcome.success, outcome.steps_to_success, trace.seen  # pyright: ignore
 
     return program_jit(run)

@@ -15,7 +15,7 @@ import numpy as np
 
 from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Params, PyTree
-from wamjax.eval.rollout import viewer
+from wamjax.eval.sight import viewer
 from wamjax.eval.worlds import Env
 from wamjax.policy.base import Policy
 

@@ -6,8 +6,7 @@
 
     key[world, plan] = fold_in(fold_in(key, variant.seed), plan)
 
-A policy with a history is shown the past states again as they looked then; before the start stands
-the first one, masked.
+What a policy is shown of the past is in wamjax.eval.sight.
 
 A world's draws hang on its seed, never on its place in the batch, so a world gives the same
 episode alone, in any company, and under every perturbation axis that shares its seed. Worlds run
@@ -33,8 +32,9 @@ from wamjax.core.records import Observation
 from wamjax.core.runtime import program_jit
 from wamjax.core.typing import AnyArray, Array, Key, Params, PyTree
 from wamjax.eval.outcome import Outcome, begin, latch
+from wamjax.eval.sight import Memory, Observe, blank_view, viewer
 from wamjax.eval.worlds import Env, take
-from wamjax.policy.base import Act, Policy, check_observation, views_for
+from wamjax.policy.base import Act, Needs, Policy
 
 
 @flax.struct.dataclass
@@ -56,80 +56,17 @@ class Trace:
 Advance = Callable[[int], None]
 
 
-# A state, or for a policy with a history its states [T, ...] and which of them there were, bool [T]
-Observe = Callable[[Any], Observation]
-NOW = np.zeros(1, np.int64)
-
-
-def offsets_of(policy: Policy) -> np.ndarray:
-    """Control steps from now to each frame that the policy is shown, int [T]."""
-    return NOW if policy.needs is None else policy.needs.offsets
-
-
-def viewer(policy: Policy, env: Env, variant: PyTree) -> tuple[Observe, Observation]:
-    """What the policy sees of a state, and its shapes: its cameras in its order, blank if blind.
-
-    Args:
-        policy: says what it needs.
-        env: the environment.
-        variant: one variant, or its shapes.
-
-    Raises:
-        UserError: a camera is missing or a shape differs; raised before anything is compiled.
-    """
-    if policy.needs is None:
-        blank = jax.eval_shape(lambda v: env.observe(env.reset_variant(v)), variant)
-        return blank_view(blank), blank
-    views = views_for(policy.needs, env.cameras)
-    history = policy.needs.history
-
-    def look(state: Any) -> Observation:
-        seen = env.observe(state)
-        # Slices by constants, not a gather: XLA then drops the drawing of unused cameras.
-        return seen.replace(  # pyright: ignore
-            frames=jnp.stack([seen.frames[view] for view in views]),
-            camera_mask=jnp.stack([seen.camera_mask[view] for view in views]),
-        )
-
-    def recall(past: tuple[Any, Array]) -> Observation:
-        states, there = past
-        seen = jax.vmap(look)(states)
-        newest = jax.tree.map(lambda leaf: leaf[-1], seen)
-        return newest.replace(frames=jnp.moveaxis(seen.frames[:, :, 0], 0, 1), frame_mask=there)
-
-    def first(variant: Any) -> Observation:
-        state = env.reset_variant(variant)
-        if history == 1:
-            return look(state)
-        return recall((_repeated(state, history), jnp.ones(history, bool)))
-
-    observe = look if history == 1 else recall
-    shapes = jax.eval_shape(first, variant)
-    check_observation(policy.needs, shapes)
-    return observe, shapes
-
-
-def _repeated(tree: PyTree, times: int) -> PyTree:
-    """Every leaf `times` times along a new first axis."""
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (times, *leaf.shape)), tree)
-
-
-def blank_view(shapes: Observation) -> Observe:
-    """Zeros of these shapes, whatever the state."""
-    return lambda state: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-
 def plan_key(key: Key, seed: Array, plan: Array) -> Key:
     """The key of one world's plan; see the top of the file."""
     return jax.random.fold_in(jax.random.fold_in(key, seed), plan)
 
 
-# (states [E], keys [E]) -> actions [E, R, A] and what is kept of the plan, leaves [E, ...]
+# (moments [E], keys [E]) -> actions [E, R, A] and what is kept of the plan, leaves [E, ...]
 Think = Callable[[Any, Key], tuple[Array, Any]]
 
 
 def thinker(act: Act, replan: int, weights: Params, observe: Observe) -> Think:
-    """(states [E], keys [E]) -> the next `replan` actions [E, R, A] and what was seen.
+    """(moments [E], keys [E]) -> the next `replan` actions [E, R, A] and what was seen.
 
     The policy sees a batch of one; vmapped over worlds this is the batched call, with a key each.
     """
@@ -138,8 +75,8 @@ def thinker(act: Act, replan: int, weights: Params, observe: Observe) -> Think:
         actions = act(weights, jax.tree.map(lambda leaf: leaf[None], seen), key)
         return actions[0, :replan].astype(jnp.float32)
 
-    def think(states: Any, keys: Key) -> tuple[Array, Observation]:
-        seen = jax.vmap(observe)(states)
+    def think(moments: Any, keys: Key) -> tuple[Array, Observation]:
+        seen = jax.vmap(observe)(moments)
         return jax.vmap(one)(seen, keys), seen
 
     return think
@@ -152,14 +89,14 @@ def episodes(
     replan: int,
     variants: Any,
     key: Key,
-    offsets: np.ndarray = NOW,
+    needs: Needs | None = None,
 ) -> tuple[Outcome, Trace]:
     """The equations at the top for E worlds.
 
     Args:
         think: decides the next `replan` actions; what it keeps of each plan becomes `Trace.seen`.
         key: one for all worlds, or one each, [E].
-        offsets: see `offsets_of`; `think` is given what `viewer` looks at.
+        needs: of the policy; `think` is given the moments that its `viewer` looks at.
 
     The loops are outside and vmap inside, so that who plays is one question for the whole batch
     and not one per world, which would compute both answers.
@@ -169,35 +106,24 @@ def episodes(
         state, outcome, step = carry
         state = jax.vmap(env.step)(state, actions)
         step = step + 1
-        return (state, latch(outcome, state.metrics, step, horizon), step), (state, actions)
-
-    # States of the last `reach` ticks, now among them, the newest last: [reach, E, ...].
-    reach = 1 - int(offsets[0])
-
-    def looked_at(state, recent, plan):
-        if reach == 1:
-            return state
-        picked = jax.tree.map(lambda leaf: jnp.swapaxes(leaf[reach - 1 + offsets], 0, 1), recent)
-        there = plan * replan + offsets >= 0
-        return picked, jnp.broadcast_to(there, (*variants.seed.shape, len(offsets)))
+        # Without the barrier the scan hands out what it was given, and XLA makes that anew for
+        # every reader, with other last bits: memory and trace would not be the same numbers.
+        done = jax.lax.optimization_barrier(actions)
+        return (state, latch(outcome, state.metrics, step, horizon), step), (state, done)
 
     def plan_and_play(carry, plan):
-        play, recent = carry
+        play, memory = carry
         keys = jax.vmap(plan_key, in_axes=(own, 0, None))(key, variants.seed, plan)
-        actions, seen = think(looked_at(play[0], recent, plan), keys)
+        actions, seen = think(memory.moments(needs, play[0], plan * replan), keys)
         play, (states, played) = jax.lax.scan(tick, play, jnp.swapaxes(actions, 0, 1))
-        if reach > 1:
-            recent = jax.tree.map(
-                lambda old, new: jnp.concatenate([old, new])[-reach:], recent, states
-            )
-        return (play, recent), (states, seen, played)
+        return (play, memory.later(states, played)), (states, seen, played)
 
     own = 0 if key.ndim else None
     start = jax.vmap(env.reset_variant)(variants)
     first = (start, begin(start.metrics), jnp.array(0, jnp.int32))
     plans = jnp.arange(-(-horizon // replan))
-    recent = _repeated(start, reach) if reach > 1 else ()
-    carry, (states, seen, played) = jax.lax.scan(plan_and_play, (first, recent), plans)
+    memory = Memory.begun(needs, start, len(variants.seed))
+    carry, (states, seen, played) = jax.lax.scan(plan_and_play, (first, memory), plans)
     outcome = carry[0][1]
 
     def joined(leaf: Array) -> Array:
@@ -315,19 +241,22 @@ def rollout(
         )
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), variants)
     observe, shapes = viewer(policy, env, one)
-    offsets = offsets_of(policy)
 
     def run(who: Array, mine: Params, theirs: Params, variants: Any, key: Key):
         sees = thinker(policy.act, policy.replan, mine, observe)
         if beside is None:
-            outcome, trace = episodes(sees, env, horizon, policy.replan, variants, key, offsets)
+            outcome, trace = episodes(
+                sees, env, horizon, policy.replan, variants, key, policy.needs
+            )
         else:
             guesses = thinker(other.act, policy.replan, theirs, blank_view(shapes))
 
-            def either(states: Any, draws: Key) -> tuple[Array, Observation]:
-                return jax.lax.cond(who, guesses, sees, states, draws)
+            def either(moments: Any, draws: Key) -> tuple[Array, Observation]:
+                return jax.lax.cond(who, guesses, sees, moments, draws)
 
-            outcome, trace = episodes(either, env, horizon, policy.replan, variants, key, offsets)
+            outcome, trace = episodes(
+                either, env, horizon, policy.replan, variants, key, policy.needs
+            )
         return outcome, trace if keep else None
 
     chosen = jax.devices() if devices is None else devices

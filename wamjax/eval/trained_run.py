@@ -85,15 +85,9 @@ class TrainedRun:
             strength: of the draws of its law, see wamjax.recipes.chance; None for no law.
 
         Raises:
-            UserError: there is no law of such a system, its form is not a policy, or it is shown
-                executed actions.
+            UserError: there is no law of such a system, or its form is not a policy.
         """
         c = self.config.system
-        if c.past_actions:
-            raise UserError(
-                "this system is shown executed actions, which rollouts do not deliver; measure it "
-                "with wamjax sample, or train it without past_actions."
-            )
         system = self.system
         if isinstance(system, Learner) and (
             "action" not in system.predicts or conditions(system.blueprint)
@@ -113,6 +107,8 @@ class TrainedRun:
                 proprio=c.proprio_dim,
                 text=c.text_length,
                 history_stride=c.history_stride or c.frame_stride,
+                past_actions=c.past_actions or 0,
+                action=c.action_dim if c.past_actions else 0,
             ),
             chunk=c.chunk,
             replan=max(1, c.chunk // 2) if replan is None else replan,

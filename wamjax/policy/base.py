@@ -31,6 +31,8 @@ class Needs:
         cameras: names in view order; the observation is brought into this order.
         history: frames per camera, the newest last.
         history_stride: control steps between them.
+        past_actions: actions executed before now, the newest last.
+        action: width of an action; 0 where no past actions are shown.
         image_size: side of the square frames, pixels.
         proprio: width of the proprio vector.
         text: bytes of the padded instruction.
@@ -42,6 +44,8 @@ class Needs:
     proprio: int
     text: int
     history_stride: int = 1
+    past_actions: int = 0
+    action: int = 0
 
     @property
     def offsets(self) -> np.ndarray:
@@ -128,9 +132,12 @@ def check_observation(needs: Needs, observation: Observation) -> None:
     """Refuse an observation (arrays or their shapes; views already chosen) that does not fit.
 
     Raises:
-        UserError: number of views, history, frame size, proprio width or text length differ.
+        UserError: number of views, history, frame size, proprio width, text length or the number
+            or width of past actions differ.
     """
     views, history, height, width, _ = observation.frames.shape[-5:]
+    past = observation.past_actions
+    executed, action = (0, needs.action) if past is None else past.shape[-2:]
     for label, got, wanted in (
         ("camera views", views, len(needs.cameras)),
         ("frames of history", history, needs.history),
@@ -138,6 +145,8 @@ def check_observation(needs: Needs, observation: Observation) -> None:
         ("pixel columns", width, needs.image_size),
         ("proprio numbers", observation.proprio.shape[-1], needs.proprio),
         ("bytes of instruction", observation.text.shape[-1], needs.text),
+        ("past actions", executed, needs.past_actions),
+        ("numbers in a past action", action, needs.action),
     ):
         if got != wanted:
             raise UserError(

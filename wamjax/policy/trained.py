@@ -1,7 +1,8 @@
 """A trained system as a policy: the loader's transforms inverted.
 
     loader:  proprio -> (proprio - shift) * scale          actions -> (actions - shift) * scale
-    policy:  the same proprio map, then                    actions = sampled / scale + shift
+    policy:  the same maps of proprio and of the past actions, then
+             actions = sampled / scale + shift
 
 Nothing is clipped here: a policy that asks for too much shows up as such in the worlds' scores.
 """
@@ -29,8 +30,10 @@ class Chance(Protocol):
 
 
 class Normaliser(Protocol):
-    """An affine map per dimension and its inverse."""
+    """An affine map per dimension and its inverse; `mask` bool [A] are the recorded ones."""
 
+    @property
+    def mask(self) -> Any: ...
     def apply(self, values: Any, /) -> Any: ...
     def invert(self, values: Any, /) -> Any: ...
 
@@ -55,7 +58,8 @@ def trained_policy(
         sample_actions: (weights, frames uint8 [E, V, T, H, W, 3], camera_mask bool [E, V],
             proprio float32 [E, P] normalised, text uint8 [E, X], key) -> normalised float32
             [E, K, A]; sampler settings are already bound. Of a history of several frames it is
-            told by `frame_mask` bool [E, T] which of them there were.
+            told by `frame_mask` bool [E, T] which of them there were, and what was executed by
+            `past`: normalised actions [E, P, A] and which numbers there were.
         action_normaliser: fitted on the training data.
         proprio_normaliser: fitted on the training data.
         needs: what the system was trained to see.
@@ -91,9 +95,14 @@ def trained_policy(
         proprio = jnp.asarray(proprio_normaliser.apply(observation.proprio), jnp.float32)
         return observation.frames, observation.camera_mask, proprio, observation.text
 
-    def memory(observation: Observation) -> dict[str, AnyArray]:
-        mask = observation.frame_mask
-        return {} if mask is None else {"frame_mask": mask}
+    def memory(observation: Observation) -> dict[str, Any]:
+        told = {} if observation.frame_mask is None else {"frame_mask": observation.frame_mask}
+        return told if observation.past_actions is None else told | {"past": past(observation)}
+
+    def past(observation: Observation) -> tuple[Array, Array]:
+        actions = action_normaliser.apply(observation.past_actions)
+        there = jnp.asarray(observation.past_action_mask)[..., None] & action_normaliser.mask
+        return jnp.asarray(actions, jnp.float32), there
 
     def law(chance: Chance) -> Law:
         def draw(weights: Params, observation: Observation, key: Key) -> tuple[Array, Array, Array]:

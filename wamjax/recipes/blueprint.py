@@ -74,8 +74,9 @@ class Phase:
             with its last answer (velocity reuse). Empty for all of them.
         guidance: passes per step (2 with classifier-free guidance).
         writes: segments that hold the phase's results and are added to the cache behind it (one
-            pass more), for later phases to see; those of the last phase stand for what is written
-            once the chunk is executed, see recipes.episode.
+            pass more), for later phases to see, with those of streams that it does not walk as they
+            are known; those of the last phase stand for what is written once the chunk is executed,
+            see recipes.episode.
     """
 
     segments: tuple[Segment, ...]
@@ -130,7 +131,8 @@ class Role:
     Attributes:
         share: of the examples.
         given: contents of latent frames (see `Learning.painted`) that stand there clean and are
-            not scored.
+            not scored; or kinds of segments, such as "action/cond", that are padding in the roles
+            which do not name them.
     """
 
     share: float
@@ -161,8 +163,8 @@ class Learning:
         painted: what each latent frame of the sequence holds, where numbers are painted into frames
             ("state", "action", "camera 0", "blank", or "unknown" where nothing is recorded); those
             of block 1 and later lie in the future. Empty where video tokens are video alone.
-        roles: what an example may be told of a painted sequence's future; each draws one of them.
-            Empty where nothing is.
+        roles: what an example may be told of the future; each draws one of them. Empty where
+            nothing is.
         read: what a query is read as: the value itself, or mean and log-scale of a Laplace law.
         parts: of a denoised action, each with a loss of its own. A binary one (a gripper) is
             answered as a logit, and its noisy value is not shown. Empty for the mean square over
@@ -249,6 +251,8 @@ class Blueprint:
         training: the sequence of a training example, noisy copies and all.
         given: the segments that are prefilled once when a chunk is sampled.
         program: the phases that follow, one chunk.
+        foreseen: leading phases of the program that predict what will be there once the chunk under
+            way is executed; the chunk behind it is sampled meanwhile, see recipes.episode.
         answers: the streams that a policy needs.
         imagine: the phases that show the future, where a policy's program does not.
         shape: what the sequences were built for.
@@ -261,6 +265,7 @@ class Blueprint:
     training: Layout
     given: tuple[Segment, ...]
     program: tuple[Phase, ...]
+    foreseen: int = 0
     answers: tuple[Stream, ...] = ("action",)
     imagine: tuple[Phase, ...] = ()
     shape: Shape

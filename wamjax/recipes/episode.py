@@ -5,22 +5,38 @@
                seen and done since
     walk       a chunk behind all that; what its phases write are predictions, and go with it
 
+    foresee    while a chunk is executed: forward dynamics imagine what it leads to, and that is
+               written as a prediction behind what was observed
+    walk       the chunk behind that one
+    observe    the prediction leaves, and what was seen and done takes its place
+
 A slot has its place in time from now on, so that the shapes are the same for every chunk, and an
 episode is a scan. Slots in which nothing has been observed yet are not real.
 """
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 
-from wamjax.core.typing import Params
-from wamjax.model.cache import Cache, blank_cache, chosen, newest, older
+from wamjax.core.typing import Array, Key, Params
+from wamjax.model.cache import Cache, Origin, blank_cache, chosen, newest, older, without
 from wamjax.model.segments import Segment
-from wamjax.recipes.blueprint import Blueprint, Walk
+from wamjax.recipes.blueprint import Blueprint, Phase, Walk
 from wamjax.recipes.network import network
+from wamjax.recipes.noisy import denoised, share, shares, sources
 from wamjax.recipes.parts import call
-from wamjax.recipes.program import Supply, branches, moved, tokens_of, untold
+from wamjax.recipes.program import (
+    Change,
+    Supply,
+    branches,
+    moved,
+    tokens_of,
+    unchanged,
+    untold,
+    walk,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +63,7 @@ def pace_of(blueprint: Blueprint) -> Pace:
     Raises:
         ValueError: what is given is not one executed chunk behind a context, or there is no window.
     """
-    writes = tuple(segment for phase in blueprint.program for segment in phase.writes)
+    writes = tuple(segment for phase in _next(blueprint) for segment in phase.writes)
     streams = {segment.stream for segment in writes}
     past = tuple(s for s in blueprint.given if s.stream in streams)
     window = blueprint.training.window
@@ -101,21 +117,143 @@ def observed(
 ) -> tuple[Cache, ...]:
     """The caches with what was seen and done since the last chunk was sampled.
 
+    It takes the place of what was foreseen of it.
+
     Args:
         supply: values of the past's segments, and which of them are real: none of the actions
             before the first one, for example.
     """
-    pace, model = pace_of(blueprint), network(blueprint)
-    tokens = tokens_of([supply(segment) for segment in pace.past])
+    pace = pace_of(blueprint)
+    kept = [without(cache, "predicted") for cache in held]
+    past = [older(blueprint.model, cache, pace.time, pace.blocks) for cache in kept]
+    grown = _extended(blueprint, params, supply, past, pace.past, "observed")
+    return tuple(newest(cache, pace.slots) for cache in grown)
+
+
+def expected(
+    blueprint: Blueprint, params: Params, supply: Supply, held: tuple[Cache, ...]
+) -> tuple[Cache, ...]:
+    """The caches with what will have been seen and done once the chunk under way is executed.
+
+    Args:
+        supply: values of the segments that the foreseeing phases write.
+
+    Raises:
+        ValueError: the program foresees nothing.
+    """
+    front, _ = halves(blueprint)
+    segments = tuple(segment for phase in front.program for segment in phase.writes)
+    return _extended(blueprint, params, supply, list(held), segments, "predicted")
+
+
+def foreseen(
+    blueprint: Blueprint,
+    params: Params,
+    supply: Supply,
+    noise: Mapping[str, Array],
+    held: tuple[Cache, ...],
+    settings: Walk | None = None,
+    steps: int | None = None,
+    key: Key | None = None,
+    wide: Change = unchanged,
+    written: Change = unchanged,
+) -> tuple[tuple[Cache, ...], dict[str, Array]]:
+    """(the caches with what the chunk under way is imagined to lead to, that imagination).
+
+    Args:
+        supply: values of the actions under way, where they are shown and where they are written.
+        noise: of the whole program, see recipes.program.noise_for.
+        settings, steps, key, wide, written: see recipes.program.walk.
+
+    Raises:
+        ValueError: the program foresees nothing.
+    """
+    front, _ = halves(blueprint)
+    imagined = walk(
+        front, params, supply, _noise_of(front, blueprint, noise), held=held,
+        settings=settings, steps=steps, key=key, wide=wide, written=written,
+    )  # fmt: skip
+    (phase,) = front.program
+    origin = dict(sources(phase))
+
+    def shown(segment: Segment) -> tuple[Array, Array]:
+        of = origin[segment]
+        if of is None:
+            return supply(segment)
+        value = written(segment, share(imagined[of.stream], of, phase.segments))
+        value = wide(segment, value)
+        return value, jnp.ones(value.shape[:2], bool)
+
+    return expected(blueprint, params, shown, held), imagined
+
+
+def meanwhile(
+    blueprint: Blueprint,
+    params: Params,
+    supply: Supply,
+    noise: Mapping[str, Array],
+    held: tuple[Cache, ...],
+    settings: Walk | None = None,
+    steps: int | None = None,
+    key: Key | None = None,
+    wide: Change = unchanged,
+    written: Change = unchanged,
+) -> tuple[tuple[Cache, ...], dict[str, Array]]:
+    """What is computed while a chunk is executed: (the caches with what it is imagined to lead to,
+    the streams of the chunk behind it); arguments as in `foreseen`."""
+    _, behind = halves(blueprint)
+    caches, _ = foreseen(
+        blueprint, params, supply, noise, held, settings, steps, key, wide, written
+    )
+    answers = walk(
+        behind, params, supply, _noise_of(behind, blueprint, noise), held=caches,
+        settings=settings, steps=steps, key=key, wide=wide, written=written,
+    )  # fmt: skip
+    return caches, answers
+
+
+def _noise_of(half: Blueprint, whole: Blueprint, noise: Mapping[str, Array]) -> dict[str, Array]:
+    order = denoised(whole)
+    return {
+        stream: shares(noise[stream], mine, order[stream])
+        for stream, mine in denoised(half).items()
+    }
+
+
+def halves(blueprint: Blueprint) -> tuple[Blueprint, Blueprint]:
+    """The phases that foresee, and those that sample the chunk behind, as blueprints.
+
+    Raises:
+        ValueError: there are none that foresee.
+    """
+    if not blueprint.foreseen:
+        raise ValueError("the program foresees nothing: take a form that runs while a chunk does")
+    program = blueprint.program
+    front = dataclasses.replace(blueprint, program=program[: blueprint.foreseen], foreseen=0)
+    return front, dataclasses.replace(blueprint, program=program[blueprint.foreseen :], foreseen=0)
+
+
+def _next(blueprint: Blueprint) -> tuple[Phase, ...]:
+    """The phases that write of the chunk right behind what was observed."""
+    return blueprint.program[: blueprint.foreseen] or blueprint.program
+
+
+def _extended(
+    blueprint: Blueprint,
+    params: Params,
+    supply: Supply,
+    held: Sequence[Cache],
+    segments: tuple[Segment, ...],
+    origin: Origin,
+) -> tuple[Cache, ...]:
+    """The caches with one group more."""
+    model = network(blueprint)
+    tokens = tokens_of([supply(segment) for segment in segments])
+    options = {"wanted": _every(blueprint), "origin": origin, "method": "extend"}
     grown = []
     for cache in held:
-        past = older(blueprint.model, cache, pace.time, pace.blocks)
-        layout = dataclasses.replace(blueprint.training, segments=(*past.segments, *pace.past))
-        whole = call(
-            model, params, layout, tokens, past,
-            wanted=_every(blueprint), origin="observed", method="extend",
-        )  # fmt: skip
-        grown.append(newest(whole, pace.slots))
+        layout = dataclasses.replace(blueprint.training, segments=(*cache.segments, *segments))
+        grown.append(call(model, params, layout, tokens, cache, **options))
     return tuple(grown)
 
 

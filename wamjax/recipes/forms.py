@@ -6,7 +6,8 @@ A stream that a program holds below pure noise stands for something known (motus
     actions    world model         Known(actions=...)
     video      inverse dynamics    Known(frames=...)
 
-In a painted sequence it is a frame of the future that is not noisy (Cosmos-Policy).
+In a painted sequence it is a frame of the future that is not noisy (Cosmos-Policy); elsewhere also
+a segment that is given after having been predicted ("action/cond": LingBot-VA's world model).
 """
 
 import dataclasses
@@ -70,6 +71,8 @@ def conditions(blueprint: Blueprint) -> tuple[str, ...]:
             for stream, start, end in phase.levels
             if start == end < 1
         ]
+        segments = (segment for phase in blueprint.program for segment in phase.segments)
+        held += [segment.stream for segment in segments if segment.copy == "cond"]
     return tuple(sorted({names[what] for what in held if what in names}))
 
 

@@ -14,14 +14,31 @@ So the noisy actions of a chunk see its clean video (inverse dynamics), and no a
 video. At test time a chunk's video is denoised and written to the cache, then its actions; what was
 predicted goes with the chunk, and what was observed takes its place (recipes.episode).
 
+The paper also learns forward dynamics: half of the examples are shown the actions that lead to a
+chunk's video, which then see and are seen by nothing but
+
+    query    key      allowed
+    cond     clean    key block <  query block
+    cond     cond     key block == query block
+    noisy    cond     video queries, key block == query block
+
+    dynamics   velocity of video[i] given video[< i], actions[< i]
+    forward    velocity of video[i] given video[< i], actions[< i], actions[i]
+    inverse    velocity of actions[i] given video[<= i], actions[< i]
+
+Loss: one of the first two by the role that an example draws, weight 1 each, and always the third.
+
     form         actions                                        cameras, chunk, steps
     release      tokens in the video's trunk                    RoboTwin
     paper        an expert of width 768 in the same attention   RoboTwin
+    async        the paper's weights: while a chunk is executed, forward dynamics imagine what it
+                 will lead to, and the next chunk is sampled behind that (recipes.episode)
+    world_model  the paper's weights: the video that known actions lead to
     real_robot   as the release                                 three cameras side by side (franka)
 """
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Literal, assert_never, get_args
 
 from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Port, Stack, WamConfig
@@ -35,12 +52,13 @@ from wamjax.recipes.blueprint import (
     NoisyHistory,
     Phase,
     Recipe,
+    Role,
     Shape,
     Size,
     Walk,
 )
 
-Form = Literal["release", "paper", "real_robot"]
+Form = Literal["release", "paper", "async", "world_model", "real_robot"]
 
 ROBOTWIN: dict[Size, Shape] = {
     "full": Shape(
@@ -87,6 +105,15 @@ TABLE: Visibility = (
     *((f"{q}/noisy", f"{k}/noisy", "same") for q in STREAMS for k in STREAMS),
     *((f"{q}/{copy}", "text/clean", "all") for q in STREAMS for copy in ("clean", "noisy")),
 )
+# Executed actions that stand beside the noisy video they lead to, in its time block.
+FORWARD: Visibility = (
+    ("action/cond", "text/clean", "all"),
+    *(("action/cond", f"{k}/clean", "before") for k in STREAMS),
+    ("action/cond", "action/cond", "same"),
+    ("video/noisy", "action/cond", "same"),
+)
+ROLES = (Role(share=0.5), Role(share=0.5, given=("action/cond",)))
+OF_PAPER: tuple[Form, ...] = ("paper", "async", "world_model")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +127,13 @@ class Setting:
 
 SIMULATED = Setting(ROBOTWIN, {"full": 72, "tiny": 6}, (25, 50))
 REAL = Setting(FRANKA, {"full": 30, "tiny": 6}, (5, 10))
-SETTINGS: dict[Form, Setting] = {"release": SIMULATED, "paper": SIMULATED, "real_robot": REAL}
+SETTINGS: dict[Form, Setting] = {
+    "release": SIMULATED,
+    "paper": SIMULATED,
+    "async": SIMULATED,
+    "world_model": SIMULATED,
+    "real_robot": REAL,
+}
 LEVELS = LevelsConfig(video=LevelLaw(shift=5.0), action=LevelLaw())
 
 
@@ -109,7 +142,7 @@ def model(size: Size, form: Form) -> WamConfig:
     (width, mlp), (action, action_mlp), (depth, heads, head_dim) = WIDTHS[size]
     video = wan("video", width, mlp)
     experts = (
-        (video, wan("action", action, action_mlp, memory=None)) if form == "paper" else (video,)
+        (video, wan("action", action, action_mlp, memory=None)) if form in OF_PAPER else (video,)
     )
     return WamConfig(
         stacks=(
@@ -127,7 +160,7 @@ def model(size: Size, form: Form) -> WamConfig:
             Port(stream="video", into="video", kind=False, head="table"),
             Port(
                 stream="action",
-                into="action" if form == "paper" else "video",
+                into="action" if form in OF_PAPER else "video",
                 kind=False,
                 head="table",
             ),
@@ -155,7 +188,7 @@ def piece(shape: Shape, stream: Stream, copy: Copy, frame: int) -> Segment:
         frames=count,
         start=frame + step,
         stride=step,
-        block=block + 1,
+        block=block if copy == "cond" else block + 1,
         corner=(-1.0, -1.0),
     )
 
@@ -165,23 +198,70 @@ def observed(shape: Shape, frames: range) -> tuple[Segment, ...]:
     return tuple(piece(shape, stream, "clean", frame) for frame in frames for stream in STREAMS)
 
 
+def sampled(
+    shape: Shape, form: Form, setting: Setting
+) -> tuple[tuple[Phase, ...], int, tuple[Stream, ...]]:
+    """The program of a form, how many of its phases foresee, and what it answers."""
+    video_steps, action_steps = setting.steps
+    ahead = range(shape.past, shape.past + shape.future)
+    behind = range(ahead.stop, ahead.stop + shape.future)
+
+    def run(stream: Stream, copy: Copy, frames: range) -> tuple[Segment, ...]:
+        return tuple(piece(shape, stream, copy, frame) for frame in frames)
+
+    def chunk(frames: range) -> tuple[Phase, ...]:
+        return (
+            Phase(
+                segments=run("video", "noisy", frames),
+                levels=(("video", 1.0, 0.0),),
+                steps=video_steps,
+                guidance=2,
+                writes=run("video", "clean", frames),
+            ),
+            Phase(
+                segments=run("action", "noisy", frames),
+                levels=(("action", 1.0, 0.0),),
+                steps=action_steps,
+                writes=run("action", "clean", frames),
+            ),
+        )
+
+    forward = Phase(
+        segments=(*run("action", "cond", ahead), *run("video", "noisy", ahead)),
+        levels=(("video", 1.0, 0.0),),
+        steps=video_steps,
+        guidance=2,
+        writes=observed(shape, ahead),
+    )
+    match form:
+        case "async":
+            return (forward, *chunk(behind)), 1, ("action",)
+        case "world_model":
+            return (forward,), 0, ("video",)
+        case "release" | "paper" | "real_robot":
+            return chunk(ahead), 0, ("action",)
+        case _:
+            assert_never(form)
+
+
 def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
     """Training on an episode of past + future frames; one chunk behind the past."""
     setting = SETTINGS[form]
-    shape, (video_steps, action_steps) = setting.shapes[size], setting.steps
+    shape = setting.shapes[size]
     whole = range(shape.past + shape.future)
-    ahead = range(shape.past, shape.past + shape.future)
     text = Segment(stream="text", frames=shape.words)
+    told: tuple[Copy, ...] = ("cond",) if form in OF_PAPER else ()
+    copies: dict[Stream, tuple[Copy, ...]] = {
+        "video": ("clean", "noisy"),
+        "action": ("clean", *told, "noisy"),
+    }
     trained = tuple(
         piece(shape, stream, copy, frame)
         for stream in STREAMS
-        for copy in ("clean", "noisy")
+        for copy in copies[stream]
         for frame in whole
     )
-
-    def chunk(stream: Stream, copy: Copy) -> tuple[Segment, ...]:
-        return tuple(piece(shape, stream, copy, frame) for frame in ahead)
-
+    program, foreseen, answers = sampled(shape, form, setting)
     return Blueprint(
         shape=shape,
         walk=Walk(shifts=(("video", 5.0),), guidance=(("video", 5.0),)),
@@ -191,26 +271,17 @@ def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
             weight="bell",
             apart=True,
             noisy_history=NoisyHistory(),
+            roles=ROLES if told else (),
         ),
         model=model(size, form),
         features=(("text", shape.text), ("video", shape.latent), ("action", shape.action)),
-        training=Layout((text, *trained), TABLE, setting.window[size]),
-        given=(text, *observed(shape, range(shape.past))),
-        program=(
-            Phase(
-                segments=chunk("video", "noisy"),
-                levels=(("video", 1.0, 0.0),),
-                steps=video_steps,
-                guidance=2,
-                writes=chunk("video", "clean"),
-            ),
-            Phase(
-                segments=chunk("action", "noisy"),
-                levels=(("action", 1.0, 0.0),),
-                steps=action_steps,
-                writes=chunk("action", "clean"),
-            ),
+        training=Layout(
+            (text, *trained), (*TABLE, *FORWARD) if told else TABLE, setting.window[size]
         ),
+        given=(text, *observed(shape, range(shape.past))),
+        program=program,
+        foreseen=foreseen,
+        answers=answers,
     )
 
 
@@ -228,21 +299,26 @@ RECIPES = (
             "Guidance runs the video's passes twice; the release also doubles the actions' passes.",
             "A policy prefills the last frames anew for each chunk: the cache that is kept from "
             "chunk to chunk (recipes.episode) is not carried through rollouts. The passes that are "
-            "counted are those of a first chunk.",
+            "counted are those of a first chunk, of async too.",
             "Noisy history: levels are uniform in 0 ... 0.5, one for each latent frame; the law "
             "within the published half of the schedule could not be verified.",
             "Executed actions are padding unless system.past_actions and data.past_actions ask for "
-            "them, and rollouts do not deliver them; at an episode's start they are padding, not "
-            "zeros.",
+            "them; at an episode's start they are padding, not zeros.",
             "One chunk length and one window are trained, not 1 to 4 latent frames and 4 to 64 "
             "blocks drawn for each batch; no text is dropped, so the tiny form is not guided; the "
             "loss has no bell weight; actions have shift 1, not the 0.05 of the released LIBERO "
             "setting, which has no form.",
             "The paper's deployment (3 video steps to cleanliness 0.6, 10 action steps) has no "
             "form: video is walked to the end and written as clean.",
-            "paper: a feed-forward width of 1536 is inferred from the published 350 M. The "
-            "forward-dynamics loss is not there, nor the asynchronous pipeline, in which such a "
-            "pass predicts the current frame anew from the last real one and the action under way.",
+            "paper: a feed-forward width of 1536 is inferred from the published 350 M. Of forward "
+            "dynamics the authors say that a sequence is trained by it or by the usual video loss, "
+            "at random, with coefficient 1 (issue 85 of the repository). Ours are: the even draw, "
+            "for each example; that it is made in all of training and not in post-training alone; "
+            "that the action loss stays beside it; and that the executed actions see what lies "
+            "before their chunk.",
+            "async: the code is not published. The whole chunk under way is imagined, in as many "
+            "steps as video is usually walked; the passes are those of the imagination and of the "
+            "next chunk. Worlds wait for their policy: rollouts play the paper form.",
         ),
         build=lingbot_va,
         forms=get_args(Form),

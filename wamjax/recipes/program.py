@@ -33,6 +33,7 @@ from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens, Wam
 from wamjax.recipes.blueprint import Blueprint, Phase, Walk
 from wamjax.recipes.network import network
+from wamjax.recipes.noisy import denoised, noisy_of, share, shares, sources
 from wamjax.recipes.parts import call
 
 # Actions [B, K, A] that are executed meanwhile, and how many of them, int [B]
@@ -78,8 +79,9 @@ def walk(
         blueprint: whose.
         params: the model's weights.
         supply: values of every segment that is not denoised.
-        noise: [B, N, width] of each noisy stream, over its noisy segments in their order; of one
-            that is held below noise, its values at that level.
+        noise: [B, N, width] of each noisy stream, over its noisy segments in their order (see
+            `denoised`); of one that is held below noise, its values at that level. A phase whose
+            noisy segments of a stream are those of the phase before goes on from there.
         imagine: walk the phases that show the future.
         settings: how they are walked; the blueprint's by default. Guidance is against an empty
             instruction (zeros), and costs nothing in a phase whose scales are all 1.
@@ -96,10 +98,18 @@ def walk(
     settings = blueprint.walk if settings is None else settings
     phases = blueprint.phases(imagine)
     given = blueprint.known(imagine) if held is None else held[0].segments
-    state, answers = dict(noise), {}
+    order = denoised(blueprint, imagine)
+    state: dict[str, Array] = {}
+    answers: dict[str, Array] = {}
+    stands: dict[str, tuple[Segment, ...]] = {}
     scales = [guidance(phase, settings) for phase in phases]
     tellings = branches(blueprint, settings, imagine=imagine)
     every = tuple(dict.fromkeys(s for phase in phases for s in moved(phase)))
+
+    def enter(segments: tuple[Segment, ...]) -> None:
+        for stream, mine in noisy_of(segments).items():
+            if stands.get(stream) != mine:
+                stands[stream], state[stream] = mine, shares(noise[stream], mine, order[stream])
 
     def supplied(segments: tuple[Segment, ...], told: bool) -> Tokens:
         parts = [_standing(segment, supply, state, wide, told) for segment in segments]
@@ -107,6 +117,7 @@ def walk(
 
     caches: list[Cache | None] = [None for _ in tellings] if held is None else [*held]
     if given and held is None:
+        enter(given)
         layout = dataclasses.replace(blueprint.training, segments=given)
         full = {s.stream: _level(1.0, state[s.stream]) for s in given if s.copy == "noisy"}
         caches = [
@@ -114,6 +125,7 @@ def walk(
             for told in tellings
         ]
     for place, phase in enumerate(phases):
+        enter(phase.segments)
         before = tuple(s for done in phases[:place] for s in done.writes)
         layout = dataclasses.replace(
             blueprint.training, segments=(*given, *before, *phase.segments)
@@ -164,12 +176,13 @@ def walk(
             layout = dataclasses.replace(
                 blueprint.training, segments=(*given, *before, *phase.writes)
             )
-            source = [s for s in phase.segments if s.copy == "noisy"]
-            values = tuple(
-                wide(to, written(to, _share(state[of.stream], of, phase.segments)))
-                for of, to in zip(source, phase.writes, strict=True)
-            )
-            parts = [(value, jnp.ones(value.shape[:2], bool)) for value in values]
+            parts = []
+            for to, of in sources(phase):
+                if of is None:
+                    parts.append(supply(to))
+                    continue
+                value = wide(to, written(to, share(state[of.stream], of, phase.segments)))
+                parts.append((value, jnp.ones(value.shape[:2], bool)))
             tokens = tokens_of(parts, domain)
             caches = [
                 call(model, params, layout, tokens, cache, None, every, method="extend")
@@ -273,13 +286,6 @@ def _level(level: float, like: Array) -> Array:
     return jnp.full(like.shape[:1], level)
 
 
-def _share(whole: Array, segment: Segment, segments: tuple[Segment, ...]) -> Array:
-    """A noisy segment's part of its stream's values."""
-    mine = [s for s in segments if s.stream == segment.stream and s.copy == "noisy"]
-    start = sum(s.count for s in mine[: mine.index(segment)])
-    return whole[:, start : start + segment.count]
-
-
 def _standing(
     segment: Segment, supply: Supply, state: Mapping[str, Array], wide: Change, told: bool
 ) -> tuple[Array, Array]:
@@ -317,7 +323,7 @@ def _ask(
         if segment in standing:
             value, present = standing[segment]
         else:
-            value = wide(segment, _share(x[segment.stream], segment, phase.segments))
+            value = wide(segment, share(x[segment.stream], segment, phase.segments))
             present = jnp.ones(value.shape[:2], bool)
         values.append(value)
         real.append(present)
@@ -355,13 +361,10 @@ def noise_for(
         rows: B.
         imagine: of the phases that show the future.
     """
-    phases = blueprint.phases(imagine)
-    parts = [blueprint.known(imagine), *(phase.segments for phase in phases)]
-    counts: dict[str, int] = {}
-    for segments in parts:
-        for stream in dict.fromkeys(s.stream for s in segments if s.copy == "noisy"):
-            noisy = [s for s in segments if s.stream == stream and s.copy == "noisy"]
-            counts[stream] = sum(s.count for s in noisy)
+    counts = {
+        stream: sum(segment.count for segment in noisy)
+        for stream, noisy in denoised(blueprint, imagine).items()
+    }
     return {
         stream: jax.random.normal(jax.random.fold_in(key, place), (rows, count, widths[stream]))
         for place, (stream, count) in enumerate(sorted(counts.items()))

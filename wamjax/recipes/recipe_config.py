@@ -54,6 +54,11 @@ class RecipeConfig:
         if self.form and self.form not in recipe.forms:
             known = ", ".join(recipe.forms) or "none"
             raise ValueError(f"form {self.form!r} does not exist; forms of {recipe.name}: {known}")
+        if self.blueprint.foreseen:
+            raise ValueError(
+                f"{self.recipe} in form {self.form!r} samples the chunk behind the one under way: "
+                "train another form, and walk this one chunk after chunk (wamjax.recipes.episode)"
+            )
         shape = self.blueprint.shape
         if self.image_size % shape.rows:
             raise ValueError(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from wamjax.core.keys import named_keys
-from wamjax.core.typing import Array, Bool, Float, Key, Params
+from wamjax.core.typing import Array, Bool, Float, Int, Key, Params
 from wamjax.flow.levels import draw_history_levels, draw_levels
 from wamjax.flow.loss import velocity_loss
 from wamjax.flow.losses import (
@@ -73,7 +73,8 @@ class Scoring:
         continued = self.config.continued if self.config.delay else ()
         history = self._history_levels(keys["history"], rows)
         sigma |= history
-        roles = self.told(keys["role"], rows)
+        role = self.role(keys["role"], rows)
+        named = {name for one in self.learning.roles for name in one.given}
         apart: dict[Stream, list[Array]] = {}
 
         values, present = [], []
@@ -82,6 +83,8 @@ class Scoring:
         for segment in layout.segments:
             if segment.copy != "noisy":
                 value, real = self.reader.values(params, scene, segment)
+                if role is not None and segment.kind in named:
+                    real = real & self.told(role, segment.kind)[:, None]
                 if segment.kind in history:
                     place = [s for s in layout.segments if s.kind == segment.kind].index(segment)
                     own = jax.random.fold_in(keys["given"], place)
@@ -101,7 +104,8 @@ class Scoring:
                     decided = jnp.clip(delay - before, 0, segment.count)
                     x, level, scored = delayed(clean, noise, level, decided)
                     mask = mask & scored
-                given = None if roles is None else roles[:, len(mine)]
+                content = self.reader.content(segment)
+                given = self.told(role, content) if role is not None and content else None
                 if given is not None:
                     x = jnp.where(given[:, None, None], clean, x)
                     level = jnp.where(given, 0.0, level)
@@ -174,15 +178,17 @@ class Scoring:
             sigma[stream] = jnp.full_like(sigma[stream], level)
         return sigma
 
-    def told(self, key: Key, rows: int) -> Bool[Array, "B S"] | None:
-        """Which of the noisy segments each example is given, by the role it draws."""
+    def role(self, key: Key, rows: int) -> Int[Array, " B"] | None:
+        """Which role each example draws; None where there are none."""
         roles = self.learning.roles
         if not roles:
             return None
-        noisy = [s for s in self.blueprint.training.segments if s.copy == "noisy"]
-        table = [[self.reader.content(s) in role.given for s in noisy] for role in roles]
         shares = jnp.asarray([role.share for role in roles])
-        return jnp.asarray(table)[jax.random.choice(key, len(roles), (rows,), p=shares)]
+        return jax.random.choice(key, len(roles), (rows,), p=shares)
+
+    def told(self, role: Int[Array, " B"], name: str) -> Bool[Array, " B"]:
+        """Which examples are given what is called so, by the role that each has drawn."""
+        return jnp.asarray([name in one.given for one in self.learning.roles])[role]
 
     def _history_levels(self, key: Key, rows: int) -> dict[str, Array]:
         """Kind of given segments -> their noise levels, [B, S]; nothing where all are clean."""
