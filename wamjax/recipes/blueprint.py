@@ -20,6 +20,7 @@ from wamjax.flow.weights import Weight
 from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
+from wamjax.recipes.planning import Planning
 
 Kind = Literal["VLA", "VLA + RL", "hybrid", "WAM"]
 Size = Literal["full", "tiny"]
@@ -161,8 +162,10 @@ class Learning:
         apart: a level for each segment of a stream instead of one for the sample.
         noisy_history: noise on what is given, or None.
         painted: what each latent frame of the sequence holds, where numbers are painted into frames
-            ("state", "action", "camera 0", "blank", or "unknown" where nothing is recorded); those
-            of block 1 and later lie in the future. Empty where video tokens are video alone.
+            ("state", "action", "camera 0", "value", "blank"); those of block 1 and later lie in the
+            future. Empty where video tokens are video alone.
+        discount: of the values that are painted, one control tick; None where none are.
+        planning: how the best of several chunks is found by their values; None where it cannot be.
         roles: what an example may be told of the future; each draws one of them. Empty where
             nothing is.
         read: what a query is read as: the value itself, or mean and log-scale of a Laplace law.
@@ -186,6 +189,8 @@ class Learning:
     apart: bool = False
     noisy_history: NoisyHistory | None = None
     painted: tuple[str, ...] = ()
+    discount: float | None = None
+    planning: Planning | None = None
     roles: tuple[Role, ...] = ()
     read: Literal["value", "laplace"] = "value"
     parts: tuple[Part, ...] = ()
@@ -292,14 +297,20 @@ class Blueprint:
 
     @property
     def passes(self) -> int:
-        """Forward passes of a chunk as it is walked: the prefill, steps (or words), writing.
+        """Forward passes of a chunk as it is walked, see `passes_in`."""
+        return self.passes_in(None)
+
+    def passes_in(self, steps: int | None) -> int:
+        """The prefill, steps of every walk (or words; None: its own), writing.
 
         What guided phases see stands in two caches, with the instruction and without.
         """
         count, caches = 0, 0
         for phase in reversed(self.program):
             evaluations = method_of(self.walk.solver).evaluations if phase.levels else 1
-            count += (len(phase.evaluated) or phase.steps) * phase.guidance * evaluations
+            own = len(phase.evaluated) or phase.steps
+            turns = steps if steps and phase.levels else own
+            count += turns * phase.guidance * evaluations
             # What the last phase writes is for the next chunk.
             count += caches if phase.writes else 0
             caches = max(caches, phase.guidance)
