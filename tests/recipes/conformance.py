@@ -150,25 +150,53 @@ def reachable(blueprint: Blueprint, layout: Layout) -> np.ndarray:
     return last
 
 
+@functools.cache
+def denoise(blueprint: Blueprint):
+    """(params, layout, tokens, sigma, wanted) -> answers, as a program: one by one takes longer."""
+    model = network(blueprint)
+
+    def run(params, layout, tokens, sigma, wanted=None):
+        given = {} if wanted is None else {"wanted": wanted}
+        return model.apply({"params": params}, layout, tokens, sigma, method="denoise", **given)
+
+    return jax.jit(run, static_argnums=(1, 4))
+
+
+@functools.cache
+def answered(name: str, form: str | None = None):
+    """(values, params) -> (answers, slopes of the sum of their squares), in the training sequence.
+
+    One program for laws b and h: to compile it takes nearly all of their time.
+    """
+    blueprint = tiny(name, form)
+    layout, model = blueprint.training, network(blueprint)
+    tokens, sigma = filled(blueprint, layout)
+
+    def total(values, params):
+        given = dataclasses.replace(tokens, values=values)
+        out = model.apply({"params": params}, layout, given, sigma, method="denoise")
+        return sum(jnp.square(x).sum() for x in out.values()), out
+
+    def run(values, params):
+        slopes, out = jax.grad(total, argnums=(0, 1), has_aux=True)(values, params)
+        return out, slopes
+
+    return jax.jit(run)
+
+
 def check_leaks(name: str, form: str | None = None) -> int:
     """Law b, on the training sequence; how many pairs of segments were found independent."""
     blueprint = tiny(name, form)
-    layout, model, params = blueprint.training, network(blueprint), weights(name, form)
-    tokens, sigma = filled(blueprint, layout)
-
-    @jax.jit
-    def run(values):
-        given = dataclasses.replace(tokens, values=values)
-        return model.apply({"params": params}, layout, given, sigma, method="denoise")
-
-    before = run(tokens.values)
+    layout, params, run = blueprint.training, weights(name, form), answered(name, form)
+    values = filled(blueprint, layout)[0].values
+    before, _ = run(values, params)
     reach = reachable(blueprint, layout)
     independent = 0
     for k in range(len(layout.segments)):
-        changed = list(tokens.values)
+        changed = [np.asarray(value) for value in values]
         words = blueprint.model.port(layout.segments[k].stream).embed == "words"
-        changed[k] = jnp.zeros_like(changed[k]) if words else changed[k] + 1.0
-        after = run(tuple(changed))
+        changed[k] = np.zeros_like(changed[k]) if words else changed[k] + 1.0
+        after, _ = run(tuple(changed), params)
         for stream in before:
             places = [
                 i for i, s in enumerate(layout.segments) if s.stream == stream and s.predicted
@@ -248,28 +276,19 @@ def check_cache(name: str, form: str | None = None) -> None:
 def check_gradients(name: str, form: str | None = None) -> None:
     """Law h, on the training sequence."""
     blueprint = tiny(name, form)
-    layout, model, params = blueprint.training, network(blueprint), weights(name, form)
-    tokens, sigma = filled(blueprint, layout)
-
-    @jax.jit
-    def slopes(values, params):
-        def total(values, params):
-            given = dataclasses.replace(tokens, values=values)
-            out = model.apply({"params": params}, layout, given, sigma, method="denoise")
-            return sum(jnp.square(x).sum() for x in out.values())
-
-        return jax.grad(total, argnums=(0, 1))(values, params)
-
-    by_value, by_weight = slopes(tokens.values, params)
+    layout = blueprint.training
+    values, params = filled(blueprint, layout)[0].values, weights(name, form)
+    _, slopes = answered(name, form)(values, params)
+    by_value, by_weight = jax.device_get(slopes)
     reach = reachable(blueprint, layout)
     predicted = [place for place, segment in enumerate(layout.segments) if segment.predicted]
     for place, (segment, gradient) in enumerate(zip(layout.segments, by_value, strict=True)):
         if blueprint.model.port(segment.stream).embed != "words":
             # The last clean copy of a teacher-forced sequence has nobody behind it.
-            assert (jnp.abs(gradient).max() > 0) == reach[predicted, place].any(), segment
+            assert (np.abs(gradient).max() > 0) == reach[predicted, place].any(), segment
     dead = [
         jax.tree_util.keystr(path)
         for path, leaf in jax.tree_util.tree_leaves_with_path(by_weight)
-        if not jnp.abs(leaf).max() > 0
+        if not np.abs(leaf).max() > 0
     ]
     assert not dead, dead

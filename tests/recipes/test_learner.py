@@ -271,16 +271,11 @@ def test_past_actions_are_padding():
 def test_more_steps_are_a_setting():
     config = RecipeConfig(recipe="fast_wam")
     data = batch(config)
+    seen = (data.frames[:, :, :1], data.camera_mask, data.proprio, data.text)
+    learners = [Learner(dataclasses.replace(config, solver_steps=steps)) for steps in (0, 10, 2)]
     actions = [
-        Learner(dataclasses.replace(config, solver_steps=steps)).sample_actions(
-            weights(config),
-            jnp.asarray(data.frames[:, :, :1]),
-            jnp.asarray(data.camera_mask),
-            jnp.asarray(data.proprio),
-            jnp.asarray(data.text),
-            KEY,
-        )
-        for steps in (0, 10, 2)
+        jax.jit(learner.sample_actions)(weights(config), *map(jnp.asarray, seen), KEY)
+        for learner in learners
     ]
     np.testing.assert_allclose(actions[0], actions[1], atol=1e-5)
     assert jnp.abs(actions[0] - actions[2]).max() > 1e-4

@@ -2,6 +2,7 @@
 sampler with cached context is the sampler without."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +20,13 @@ pytestmark = pytest.mark.usefixtures("quick_to_compile")
 KEY = jax.random.key(3)
 
 
+@functools.cache
+def program(system, objective):
+    return jax.jit(lambda p, b: system.loss(p, b, KEY, objective))
+
+
 def losses(system, data, objective):
-    return jax.jit(lambda p, b: system.loss(p, b, KEY, objective))(weights(system), data)
+    return program(system, objective)(weights(system), data)
 
 
 def test_all_objectives_share_one_tree_of_weights():

@@ -15,6 +15,7 @@ from tests.recipes.conformance import (
     check_leaks,
     check_own_visibility,
     check_visibility,
+    denoise,
     filled,
     tiny,
     weights,
@@ -116,17 +117,19 @@ def test_what_is_seen_is_scaled_and_shifted_by_what_is_told():
     params, layout = weights("openvla_oft", "film"), film.training
     tokens, sigma = filled(film, layout)
 
-    @jax.jit
     def read(params, tokens):
-        given = ({"params": params}, layout, tokens, sigma)
-        return network(film).apply(*given, method="denoise")["action"]
+        return denoise(film)(params, layout, tokens, sigma)["action"]
 
-    fresh = network(film).init(jax.random.key(0), layout, tokens, sigma, method="denoise")
-    start = nn.unbox(fresh["params"])["film_feature"]
+    @jax.jit
+    def made(key):
+        fresh = network(film).init(key, layout, tokens, sigma, method="denoise")
+        return nn.unbox(fresh["params"])["film_feature"]
+
+    start = made(jax.random.key(0))
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(start))
     rest = {name: leaf for name, leaf in params.items() if name != "film_feature"}
     assert parameters(film) - parameters(plain) == sum(x.size for x in jax.tree.leaves(start))
-    old = network(plain).apply({"params": rest}, layout, tokens, sigma, method="denoise")["action"]
+    old = denoise(plain)(rest, layout, tokens, sigma)["action"]
     np.testing.assert_allclose(read({**rest, "film_feature": start}, tokens), old, atol=1e-6)
     assert jnp.abs(read(params, tokens) - old).max() > 1e-3
 
@@ -169,8 +172,8 @@ def test_ript_vla_is_openvla_oft_with_a_second_head_of_its_own():
     params, layout = weights("ript_vla"), own.training
     inherited = {name: leaf for name, leaf in params.items() if name != "head_action_1"}
     tokens, sigma = filled(own, layout)
-    read = network(own).apply({"params": params}, layout, tokens, sigma, method="denoise")
-    old = network(parent).apply({"params": inherited}, layout, tokens, sigma, method="denoise")
+    read = denoise(own)(params, layout, tokens, sigma)
+    old = denoise(parent)(inherited, layout, tokens, sigma)
     mean, log_scale = laplace_law(read["action"])
     np.testing.assert_array_equal(mean, old["action"])
     assert mean.shape == log_scale.shape == (2, own.shape.chunk, own.shape.action)
@@ -212,11 +215,9 @@ def test_univlas_words_are_predicted_from_those_before_and_all_reach_the_actions
     tokens, sigma = filled(blueprint, layout)
     place = next(i for i, s in enumerate(layout.segments) if s.stream == "word")
 
-    @jax.jit
     def read(values):
         given = dataclasses.replace(tokens, values=values)
-        model = network(blueprint)
-        return model.apply({"params": params}, layout, given, sigma, method="denoise")
+        return denoise(blueprint)(params, layout, given, sigma)
 
     before = read(tokens.values)
     assert before["word"].shape == (2, 3, 5)
@@ -235,13 +236,6 @@ def test_without_actions_wanted_univlas_decoder_does_not_run():
     tokens, sigma = filled(blueprint, blueprint.training)
     names = ("stack_look", "stack_act")
     broken = params | {name: jax.tree.map(lambda x: x * jnp.nan, params[name]) for name in names}
-    out = network(blueprint).apply(
-        {"params": broken},
-        blueprint.training,
-        tokens,
-        sigma,
-        method="denoise",
-        wanted=("word",),
-    )
+    out = denoise(blueprint)(broken, blueprint.training, tokens, sigma, ("word",))
     assert set(out) == {"word"}
     assert np.all(np.isfinite(out["word"]))

@@ -13,6 +13,7 @@ from tests.recipes.conformance import (
     check_leaks,
     check_own_visibility,
     check_visibility,
+    denoise,
     filled,
     tiny,
     weights,
@@ -191,10 +192,10 @@ def test_every_input_and_every_weight_matters(name, form):
 def test_teacher_forcing_equals_going_block_by_block(name, form):
     """The last block of the training sequence is what sampling sees behind clean blocks."""
     blueprint = tiny(name, form)
-    model, params = network(blueprint), weights(name, form)
+    run, params = denoise(blueprint), weights(name, form)
     layout = blueprint.training
     tokens, sigma = filled(blueprint, layout)
-    whole = model.apply({"params": params}, layout, tokens, sigma, method="denoise")
+    whole = run(params, layout, tokens, sigma)
     places = {segment: place for place, segment in enumerate(layout.segments)}
     for phase in range(len(blueprint.program)):
         alone = blueprint.sampling(phase)
@@ -204,13 +205,14 @@ def test_teacher_forcing_equals_going_block_by_block(name, form):
             noisy = [s for s in layout.segments if s.stream == stream and s.copy == "noisy"]
             wanted = [s for s in alone.segments if s.stream == stream and s.copy == "noisy"]
             if wanted:
-                levels[stream] = sigma[stream][:, np.array([noisy.index(s) for s in wanted])]
+                places_of = [noisy.index(segment) for segment in wanted]
+                levels[stream] = np.asarray(sigma[stream])[:, places_of]
         part = dataclasses.replace(
             tokens,
             values=tuple(tokens.values[place] for place in chosen),
-            real=jnp.ones((2, sum(s.count for s in alone.segments)), bool),
+            real=np.ones((2, sum(s.count for s in alone.segments)), bool),
         )
-        out = model.apply({"params": params}, alone, part, levels, method="denoise")
+        out = run(params, alone, part, levels)
         assert out
         for stream, value in out.items():
             np.testing.assert_allclose(
@@ -222,13 +224,11 @@ def test_teacher_forcing_equals_going_block_by_block(name, form):
 def test_the_tap_is_all_that_actions_need():
     """Without the video loss the layers above the tap do not run."""
     blueprint = tiny("hidden")
-    model, params = network(blueprint), weights("hidden")
+    run, params = denoise(blueprint), weights("hidden")
     tokens, sigma = filled(blueprint, blueprint.training)
     broken = params | {"stack_high": jax.tree.map(lambda x: x * jnp.nan, params["stack_high"])}
     layout = blueprint.training
-    wanted = {"method": "denoise", "wanted": ("action",)}
-    good = model.apply({"params": params}, layout, tokens, sigma, **wanted)
-    same = model.apply({"params": broken}, layout, tokens, sigma, **wanted)
+    good, same = (run(p, layout, tokens, sigma, ("action",)) for p in (params, broken))
     assert set(good) == {"action"}
     np.testing.assert_array_equal(good["action"], same["action"])
 
@@ -268,15 +268,13 @@ def test_later_frames_reach_neither_the_language_model_nor_the_actions():
 def test_actions_need_no_predictor():
     """Without the world loss it does not run; a video without actions needs no head."""
     blueprint = tiny("vla_jepa")
-    model, params, layout = network(blueprint), weights("vla_jepa"), blueprint.training
+    run, params, layout = denoise(blueprint), weights("vla_jepa"), blueprint.training
     tokens, sigma = filled(blueprint, layout)
-    good = model.apply({"params": params}, layout, tokens, sigma, method="denoise")
+    good = run(params, layout, tokens, sigma)
     for stream, stack in (("action", "predictor"), ("feature", "head")):
         name = f"stack_{stack}"
         broken = params | {name: jax.tree.map(lambda x: x * jnp.nan, params[name])}
-        same = model.apply(
-            {"params": broken}, layout, tokens, sigma, method="denoise", wanted=(stream,)
-        )
+        same = run(broken, layout, tokens, sigma, (stream,))
         assert set(same) == {stream}
         np.testing.assert_allclose(good[stream], same[stream], rtol=0, atol=1e-6)
 
