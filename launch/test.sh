@@ -20,8 +20,17 @@ fi
 echo "+ ruff format --check" && $bin/ruff format --check --quiet .
 echo "+ ruff check" && $bin/ruff check --quiet .
 echo "+ lint-imports" && $bin/lint-imports --no-logo >/dev/null || $bin/lint-imports
-echo "+ pyright" && $bin/pyright --pythonpath $bin/python
+# One process that leaves the other cores idle: beside the tests, and reported after them.
+types="$(mktemp)"
+trap 'rm -f "$types"' EXIT
+echo "+ pyright (beside the tests)"
+$bin/pyright --pythonpath $bin/python >"$types" 2>&1 &
+checker=$!
 cores=$($bin/python -c 'import os; print(min(4, len(os.sched_getaffinity(0))))')
 echo "+ pytest --numprocesses $cores --dist loadfile --no-loadscope-reorder $*"
 # Files are handed out in tests/conftest.py's order, the longest first, so that nobody waits at the end.
-exec $bin/python -m pytest --numprocesses "$cores" --dist loadfile --no-loadscope-reorder "$@"
+status=0
+$bin/python -m pytest --numprocesses "$cores" --dist loadfile --no-loadscope-reorder "$@" || status=$?
+wait "$checker" || status=$?
+cat "$types"
+exit "$status"
