@@ -7,6 +7,8 @@
 Which: a name of `wamjax recipes`, and behind a slash one of its forms.
 """
 
+import dataclasses
+
 from wamjax.core.config import to_flags
 from wamjax.core.errors import UserError
 from wamjax.data.config import DataConfig
@@ -22,6 +24,9 @@ def config(which: str = "fast_wam") -> RunConfig:
         system = RecipeConfig(recipe=name, form=form)
     except ValueError as error:
         raise UserError(f"configs/recipe.py:{which}: {error}.") from error
+    if system.learning.painted:
+        # What comes next is what the chunk leads to.
+        system = dataclasses.replace(system, frame_stride=system.chunk)
     return RunConfig(
         name=f"{name}_{form}" if form else name,
         system=system,
@@ -35,6 +40,7 @@ def config(which: str = "fast_wam") -> RunConfig:
             history_stride=system.history_stride,
             chunk=system.chunk,
             past_actions=system.past_actions,
+            value_discount=system.value_discount,
             text_length=system.text_length,
             holdout=0.05,
         ),

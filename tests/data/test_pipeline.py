@@ -1,5 +1,6 @@
 """The loader: what a batch holds, one endless order, exact resume, any number of hosts."""
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -99,6 +100,65 @@ def test_past_actions_are_the_first_actions_of_earlier_windows(
     told = windows.fingerprint()["config"]
     assert told.pop("past_actions") == 3
     assert told == plain.fingerprint()["config"]
+
+
+def test_a_value_is_the_discounted_reward_at_the_end(
+    tabletop: pathlib.Path, table: Episodes, statistics: Statistics
+) -> None:
+    plain = Windows(config(tabletop, part="all"), statistics, table)
+    windows = Windows(config(tabletop, part="all", value_discount=0.9), statistics, table)
+    without, batch = (w.batch(np.arange(len(w))) for w in (plain, windows))
+    assert without.value is None
+    nothing = {"next_proprio": None, "next_proprio_mask": None, "value": None, "value_mask": None}
+    _equal(without, batch.replace(**nothing))
+    normalised = windows.proprio_normaliser.apply
+    place = 0
+    for episode in episodes():
+        length = len(episode.actions)
+        reward = np.zeros(length)
+        reward[-1] = episode.success
+        for t in range(length - 1):
+            then = t + 8
+            proprio = normalised(episode.proprio[min(then, length - 1)])
+            np.testing.assert_allclose(batch.next_proprio[place], proprio, rtol=1e-5, atol=1e-6)
+            assert batch.next_proprio_mask[place].all() == (then < length)
+            # Beyond the end the world stays as it is.
+            ahead = [0.9**k * r for k, r in enumerate(reward[min(then, length - 1) :])]
+            np.testing.assert_allclose(batch.value[place], sum(ahead), rtol=1e-6)
+            place += 1
+    assert place == len(windows)
+    assert batch.value_mask.all()
+    missing = windows.batch(np.array([-1]))
+    assert not missing.value_mask.any()
+    assert not missing.next_proprio_mask.any()
+    told = windows.fingerprint()["config"]
+    assert told.pop("value_discount") == 0.9
+    assert told == plain.fingerprint()["config"]
+
+
+def test_an_episode_that_was_cut_short_has_no_value(
+    tabletop: pathlib.Path, table: Episodes, statistics: Statistics
+) -> None:
+    assert table.ended.all()
+    settings = config(tabletop, part="all", value_discount=0.9)
+    one = dataclasses.replace(table, ended=np.arange(len(table)) != 4)
+    windows = Windows(settings, statistics, one)
+    known = windows.batch(np.arange(len(windows))).value_mask
+    np.testing.assert_array_equal(known, windows.index.episode != 4)
+    nowhere = dataclasses.replace(table, ended=np.zeros(len(table), bool))
+    with pytest.raises(UserError, match=r"does not say where episodes end .* leave data.value"):
+        Windows(settings, statistics, nowhere)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"value_discount": 1.5}, r"in \(0, 1\], got 1.5"), ({"future": 0}, "and future is 0")],
+)
+def test_a_value_of_nothing_is_refused(
+    tabletop: pathlib.Path, changes: dict[str, float], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        config(tabletop, **({"value_discount": 0.99} | changes))
 
 
 def test_every_window_once_an_epoch_in_a_new_order(

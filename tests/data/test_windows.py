@@ -5,7 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from wamjax.data.windows import Plan, action_rows, frame_rows, make_index, past_action_rows
+from wamjax.data.windows import (
+    Plan,
+    action_rows,
+    frame_rows,
+    make_index,
+    next_rows,
+    past_action_rows,
+)
 
 LENGTHS = list(range(1, 21))
 STARTS = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
@@ -81,6 +88,17 @@ def test_past_actions_are_those_executed_before_now(past: int, ended: bool) -> N
             exists = row - back >= start
             assert there[place, column] == (exists and ok[row - back])
             assert rows[place, column] == (row - back if exists else start)
+
+
+@pytest.mark.parametrize(("future", "stride"), [(1, 1), (1, 8), (3, 2)])
+def test_what_comes_next_is_the_last_frame(future: int, stride: int) -> None:
+    plan = Plan(2, future, stride, 8)
+    index = make_index(STARTS, np.ones(STARTS[-1], bool), np.ones(len(LENGTHS), bool), plan)
+    everything = np.arange(len(index))
+    rows, inside = next_rows(index, everything, plan)
+    frames, seen = frame_rows(index, everything, plan)
+    np.testing.assert_array_equal(rows, frames[:, -1])
+    np.testing.assert_array_equal(inside, seen[:, -1])
 
 
 def test_video_without_actions_has_windows_for_its_future_frames() -> None:

@@ -38,6 +38,12 @@ def batch(config: RecipeConfig, seed: int = 0) -> Batch:
     rng = np.random.default_rng(seed)
     size, frames = config.image_size, config.history + config.future
     texts = [encode_text(text, config.text_length) for text in ("reach red", "push the blue cube")]
+    after = {
+        "next_proprio": rng.uniform(-1, 1, size=(ROWS, 7)).astype(np.float32),
+        "next_proprio_mask": np.ones((ROWS, 7), bool),
+        "value": rng.uniform(size=ROWS).astype(np.float32),
+        "value_mask": np.ones(ROWS, bool),
+    }
     return Batch(
         frames=rng.integers(0, 256, (ROWS, 2, frames, size, size, 3), dtype=np.uint8),
         camera_mask=np.ones((ROWS, 2), bool),
@@ -48,10 +54,16 @@ def batch(config: RecipeConfig, seed: int = 0) -> Batch:
         proprio_mask=np.ones((ROWS, 7), bool),
         text=np.stack(texts),
         index=np.arange(ROWS, dtype=np.int32),
+        **(after if config.value_discount else {}),
     )
 
 
 def scene(config: RecipeConfig, data: Batch) -> Scene:
+    after = {}
+    if data.value is not None:
+        named = {"next_state": "next_proprio", "next_mask": "next_proprio_mask"}
+        named |= {"value": "value", "value_mask": "value_mask"}
+        after = {ours: jnp.asarray(getattr(data, theirs)) for ours, theirs in named.items()}
     return Scene(
         frames=pixels(jnp.asarray(data.frames)),
         camera_mask=jnp.asarray(data.camera_mask),
@@ -60,6 +72,7 @@ def scene(config: RecipeConfig, data: Batch) -> Scene:
         text=jnp.asarray(data.text),
         actions=jnp.asarray(data.actions),
         action_mask=jnp.asarray(data.action_mask),
+        **after,
     )
 
 
@@ -172,7 +185,16 @@ def test_painted_frames_hold_state_and_chunk():
     chunk = reader.change(there, by_content[("action", 1)])
     wanted = painted(jnp.asarray(data.actions).reshape(ROWS, -1), size)
     np.testing.assert_array_equal(chunk, wanted.reshape(ROWS, 16, 432))
-    assert not reader.present(there, by_content[("unknown", 1)]).any()
+    after = reader.change(there, by_content[("state", 1)])
+    wanted = painted(jnp.asarray(data.next_proprio), size)
+    np.testing.assert_array_equal(after, wanted.reshape(ROWS, 16, 432))
+    # A value in 0 ... 1 stands there in -1 ... 1.
+    value = reader.change(there, by_content[("value", 1)])
+    wanted = np.broadcast_to(2.0 * data.value[:, None, None] - 1.0, value.shape)
+    np.testing.assert_allclose(value, wanted, atol=1e-6)
+    missing = there.replace(value_mask=jnp.array([True, False]))
+    real = reader.present(missing, by_content[("value", 1)])
+    np.testing.assert_array_equal(real, np.repeat([[True], [False]], 16, axis=1))
 
 
 def test_the_state_is_spelled_in_words():

@@ -10,7 +10,7 @@ import pytest
 from tests.recipes.conformance import filled
 from tests.recipes.test_learner import KEY, ROWS, batch, scene, weights
 from wamjax.model.layout import Layout
-from wamjax.recipes.blueprint import Role
+from wamjax.recipes.blueprint import Lesson, Role
 from wamjax.recipes.forms import Known
 from wamjax.recipes.learner import Learner
 from wamjax.recipes.network import network
@@ -35,11 +35,13 @@ def test_roles_are_drawn_by_their_shares_and_give_what_they_say():
     rows = 6000
     told = np.asarray(Learner(COSMOS).scoring.told(KEY, rows))
     assert told.shape == (rows, len(NOISY))
-    own = NOISY.index(ACTION)
-    assert not np.delete(told, own, axis=1).any()
-    # Three standard deviations of a binomial count.
-    assert abs(told[:, own].mean() - 1 / 3) < 3 * np.sqrt(2 / 9 / rows)
-    assert sum(role.share for role in COSMOS.learning.roles) == pytest.approx(1.0)
+    # The published roles: s -> a, s', V; s, a -> s', V; s, a, s' -> V.
+    roles = {(0, 0, 0, 0, 0): 1 / 2, (1, 0, 0, 0, 0): 1 / 4, (1, 1, 1, 1, 0): 1 / 4}
+    assert {tuple(row) for row in told.astype(int)} == {*roles}
+    for row, share in roles.items():
+        drawn = (told == row).all(axis=1).mean()
+        # Four standard deviations of a binomial count.
+        assert abs(drawn - share) < 4 * np.sqrt(share * (1 - share) / rows)
 
 
 def test_a_frame_that_is_given_stands_there_as_a_given_one():
@@ -71,7 +73,7 @@ def test_a_frame_that_is_given_stands_there_as_a_given_one():
 
 
 def test_what_is_given_is_not_scored():
-    """A head that answers 0 is scored by what its targets are: those of the cameras alone."""
+    """A head that answers 0 is scored by what its targets are: those that are not given."""
     data, params = batch(COSMOS), weights(COSMOS)
     silent = {
         name: jax.tree.map(jnp.zeros_like, part) if name.startswith("head") else part
@@ -87,8 +89,13 @@ def test_what_is_given_is_not_scored():
         ]
         return float(np.mean(squares))
 
-    cameras = ("camera 0", "camera 1")
-    for given, scored in (((), ("action", *cameras)), (("action",), cameras)):
+    after = ("state", "camera 0", "camera 1")
+    cases = (
+        ((), ("action", *after, "value")),
+        (("action",), (*after, "value")),
+        (("action", *after), ("value",)),
+    )
+    for given, scored in cases:
         one = in_role(Role(share=1.0, given=given))
         loss, _ = jax.jit(lambda p, one=one: one.loss({**params, "model": p}, data, KEY, "all"))(
             silent
@@ -96,9 +103,45 @@ def test_what_is_given_is_not_scored():
         np.testing.assert_allclose(loss, by_hand(*scored), rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("given", "content", "share"),
+    [
+        *(((), content, 1 / 5) for content in ("actions", "next_proprio", "value")),
+        *((("action",), content, 1 / 4) for content in ("next_proprio", "value")),
+        (("action", "state", "camera 1", "camera 0"), "value", 1.0),
+    ],
+)
+def test_a_role_never_sees_what_it_must_predict(given, content, share):
+    """Where noise is pure, the answer does not depend on the truth: a square error is a parabola.
+
+    (p + x)^2 - 2 p^2 + (p - x)^2 = 2 x^2, whatever p is, as long as it is one and the same.
+    """
+    one, data, params = in_role(Role(share=1.0, given=given)), batch(COSMOS), weights(COSMOS)
+    lesson = Lesson(losses=(("video", 1.0),), pins=(("video", 1.0),))
+    there = scene(COSMOS, data)
+    field = {"actions": "actions", "next_proprio": "next_state", "value": "value"}[content]
+    # A value v stands there as 2 v - 1.
+    scale = {"value": lambda t: (t * jnp.ones(ROWS) + 1.0) / 2.0}.get(
+        content, lambda t: t * getattr(there, field)
+    )
+    loss = jax.jit(
+        lambda t: one.scoring.loss(params, there.replace(**{field: scale(t)}), lesson, KEY)[0]
+    )
+    below, at, above = (float(loss(t)) for t in (-1.0, 0.0, 1.0))
+    segment = next(
+        s
+        for s in NOISY
+        if one.reader.content(s)
+        == {"actions": "action", "next_proprio": "state", "value": "value"}[content]
+    )
+    painted = one.reader.change(there.replace(**{field: scale(1.0)}), segment)
+    curve = 2.0 * share * float(jnp.square(painted).mean())
+    assert below - 2 * at + above == pytest.approx(curve, rel=1e-3)
+
+
 def test_the_world_model_s_frames_depend_on_the_known_actions():
     one = Learner(dataclasses.replace(COSMOS, solver_steps=2)).in_form("world_model")
-    assert one.predicts == ("frames",)
+    assert one.predicts == ("frames", "proprio", "value")
     data = batch(COSMOS)
     seen = (data.frames[:, :, : COSMOS.history], data.camera_mask, data.proprio, data.text)
 

@@ -21,8 +21,6 @@ NEEDS = {
     "ript_vla": (1, 0), "dreamzero": (3, 2), "fast_wam": (1, 2), "uwm": (1, 1), "hidden": (1, 2),
     "univla": (1, 2), "vla_jepa": (1, 2),
 }  # fmt: skip
-# Windows record nothing that these learn; a config refuses them.
-REFUSED = {("cosmos_policy", "value")}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -51,11 +49,17 @@ def test_a_run_whose_data_have_another_memory_is_refused():
         dataclasses.replace(run, data=dataclasses.replace(run.data, history_stride=None))
 
 
+def test_what_a_value_is_of_is_what_the_chunk_leads_to():
+    run = load(CONFIGS / "recipe.py").config("cosmos_policy")
+    assert run.data.future * run.data.frame_stride == run.data.chunk == 8
+    assert run.data.value_discount == 0.99
+    with pytest.raises(ValueError, match=r"system.value_discount is 0.99 but data.value_disc"):
+        dataclasses.replace(run, data=dataclasses.replace(run.data, value_discount=None))
+
+
 def test_every_recipe_can_be_trained_on_windows():
     for name in RECIPES:
         for form in RECIPES[name].forms or ("",):
-            if (name, form) in REFUSED:
-                continue
             config = RecipeConfig(recipe=name, form=form)
             assert config.history >= 1
             assert config.chunk == (16 if form == "real_robot" else 8)

@@ -52,6 +52,12 @@ class Batch:
         past_actions: float32 [B, P, A], normalised, those executed before now, the newest last;
             None where the data do not deliver them.
         past_action_mask: bool [B, P, A].
+        next_proprio: float32 [B, P], normalised, at the window's last frame; None where the data do
+            not deliver it.
+        next_proprio_mask: bool [B, P].
+        value: float32 [B], in 0 ... 1, the discounted reward that follows the window's last frame;
+            None where the data do not deliver it.
+        value_mask: bool [B], the episode's end is known.
         embodiment: int32 [B], which of the embodiments that the system has weights for; None where
             all are of the one that the system's config names.
     """
@@ -67,6 +73,10 @@ class Batch:
     index: AnyArray
     past_actions: AnyArray | None = None
     past_action_mask: AnyArray | None = None
+    next_proprio: AnyArray | None = None
+    next_proprio_mask: AnyArray | None = None
+    value: AnyArray | None = None
+    value_mask: AnyArray | None = None
     embodiment: AnyArray | None = None
 
 

@@ -26,6 +26,8 @@ class DataConfig:
         history_stride: control steps between the frames of the history; None for `frame_stride`.
         chunk: consecutive actions, one a control step.
         past_actions: actions executed before now, one a control step; None for none.
+        value_discount: gamma of the values, one control step; windows then hold the proprio and the
+            value of their last frame, see data.windows. None for neither.
         text_length: UTF-8 bytes of the instruction.
         action_norm, proprio_norm: how the Normaliser is fitted.
         gripper_dim: the action dimension that is 0..1 and goes to -1..1 whatever the statistics.
@@ -57,6 +59,7 @@ class DataConfig:
     proprio_width: int | None = None
     history_stride: int | None = None
     past_actions: int | None = None
+    value_discount: float | None = None
     holdout: float = 0.1
     part: Part = "train"
     seed: int = 0
@@ -90,6 +93,13 @@ class DataConfig:
             raise ValueError(f"history_stride must be at least 1, got {self.history_stride}")
         if self.past_actions is not None and self.past_actions < 1:
             raise ValueError(f"past_actions must be none or at least 1, got {self.past_actions}")
+        if self.value_discount is not None:
+            if not 0.0 < self.value_discount <= 1.0:
+                raise ValueError(
+                    f"value_discount must be none or in (0, 1], got {self.value_discount}"
+                )
+            if not self.future:
+                raise ValueError("value_discount values the last future frame, and future is 0")
         if self.gripper_dim is not None and self.gripper_dim < 0:
             raise ValueError(f"gripper_dim counts from 0, got {self.gripper_dim}")
 

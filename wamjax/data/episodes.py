@@ -35,6 +35,8 @@ class Episodes:
         text: int32 [N], row of `texts`.
         texts: the different instructions.
         camera_ok: bool [E, V], the camera has a picture.
+        ended: bool [E], the last step is the end: it is marked `is_last`, or none ever is.
+        solved: bool [E], nothing says that the task was not solved (`episode_metadata/success`).
         faults: what was skipped while scanning.
     """
 
@@ -49,6 +51,8 @@ class Episodes:
     text: np.ndarray
     texts: tuple[str, ...]
     camera_ok: np.ndarray
+    ended: np.ndarray
+    solved: np.ndarray
     faults: Ledger
 
     def __len__(self) -> int:
@@ -90,6 +94,8 @@ class _Columns:
         self.text: list[np.ndarray] = []
         self.texts: dict[str, int] = {}
         self.camera_ok: list[list[bool]] = []
+        self.ended: list[bool] = []
+        self.solved: list[bool] = []
         self.places: list[Place] = []
         self.contents: list[str] = []
         self.lengths: list[int] = []
@@ -135,6 +141,8 @@ def read_episodes(config: DataConfig) -> Episodes:
         text=np.concatenate(columns.text),
         texts=tuple(columns.texts),
         camera_ok=np.array(columns.camera_ok, bool),
+        ended=np.array(columns.ended, bool),
+        solved=np.array(columns.solved, bool),
         faults=ledger,
     )
 
@@ -172,9 +180,14 @@ def _append(
     columns.actions.append(empty if action is None else _numbers(episode, action))
     columns.proprio.append(empty if proprio is None else _numbers(episode, proprio))
     ok = np.full(length, action is not None)
+    ended = True
     if "is_last" in episode.steps:
-        ok &= ~np.asarray(episode.steps["is_last"], bool).reshape(length)
+        marked = np.asarray(episode.steps["is_last"], bool).reshape(length)
+        ok &= ~marked
+        ended = bool(marked[-1])
     columns.action_ok.append(ok)
+    columns.ended.append(ended)
+    columns.solved.append("success" not in episode.metadata or bool(episode.metadata["success"]))
     if instruction is None:
         words = [""] * length
     else:

@@ -24,7 +24,14 @@ from wamjax.data.normalise import Normaliser, action_normaliser, proprio_normali
 from wamjax.data.order import shuffled
 from wamjax.data.split import members
 from wamjax.data.statistics import Statistics, check_statistics, data_fingerprint
-from wamjax.data.windows import Plan, action_rows, frame_rows, make_index, past_action_rows
+from wamjax.data.windows import (
+    Plan,
+    action_rows,
+    frame_rows,
+    make_index,
+    next_rows,
+    past_action_rows,
+)
 
 # What the order and the content of batches depend on, beside the files.
 DECISIVE = (
@@ -33,7 +40,7 @@ DECISIVE = (
     "gripper_dim", "action_width", "proprio_width", "holdout", "part", "seed",
 )  # fmt: skip
 # Settings that came later: named only where they are set, so that states from before stay valid.
-LATER = ("history_stride", "past_actions")
+LATER = ("history_stride", "past_actions", "value_discount")
 
 
 class Windows:
@@ -67,6 +74,11 @@ class Windows:
                 f"{self.episodes.source.directory} has no window in part {config.part!r} "
                 f"({int(chosen.sum())} of {len(chosen)} episodes): change data.holdout."
             )
+        if config.value_discount and not self.episodes.ended[self.index.episode].any():
+            raise UserError(
+                f"{self.episodes.source.directory} does not say where episodes end (no step is "
+                "marked is_last), so that nothing has a value: leave data.value_discount out."
+            )
         self.frames = FrameStore(
             self.episodes, config.image_size, config.cache_bytes, config.bad_budget
         )
@@ -97,6 +109,7 @@ class Windows:
             text=self.texts[self.episodes.text[now]],
             index=windows.astype(np.int32),
             **self._past(chosen, real),
+            **self._next(chosen, real),
         )
 
     def _past(self, chosen: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
@@ -106,6 +119,20 @@ class Windows:
         there &= real[:, None]
         mask = there[:, :, None] & self.action_normaliser.mask
         return {"past_actions": self.actions[rows], "past_action_mask": mask}
+
+    def _next(self, chosen: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+        discount = self.config.value_discount
+        if discount is None:
+            return {}
+        rows, inside = next_rows(self.index, chosen, self.plan)
+        episode = self.index.episode[chosen]
+        value = np.float32(discount) ** (self.index.last[chosen] - rows)
+        return {
+            "next_proprio": self.proprio[rows],
+            "next_proprio_mask": (inside & real)[:, None] & self.proprio_normaliser.mask,
+            "value": np.where(self.episodes.solved[episode], value, 0.0).astype(np.float32),
+            "value_mask": self.episodes.ended[episode] & real,
+        }
 
     def previous_actions(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The action before each window's first: normalised float32 [B, A], bool [B] recorded."""

@@ -6,7 +6,11 @@ For a window at step t of an episode of T steps, with a stride of s control step
              (s is `history_stride` for j < 0, where there is one: sparse memory)
     actions  t + k,     k = 0 .. K - 1                   clamped to the last recorded action
     past     t - k,     k = P .. 1                       clamped to the first step
+    next     t + s future                                clamped to the last step
     masks    True where nothing was clamped
+
+What comes next is worth gamma^(T - 1 - next): one reward, at the end of the episode. A solved
+episode stays solved, so beyond its end the value is known too, and 1.
 
 A window is kept if at least one action or one future frame of it is real. The last step of an
 RLDS episode has neither, so it starts no window.
@@ -121,3 +125,13 @@ def past_action_rows(
     first = index.first[windows, None]
     rows = np.maximum(wanted, first)
     return rows, (wanted >= first) & action_ok[rows]
+
+
+@typed
+def next_rows(
+    index: WindowIndex, windows: Int[np.ndarray, "B"], plan: Plan
+) -> tuple[Int[np.ndarray, "B"], Bool[np.ndarray, "B"]]:
+    """Row of the window's last frame and whether it lies inside the episode."""
+    wanted = index.row[windows] + plan.stride * plan.future
+    last = index.last[windows]
+    return np.minimum(wanted, last), wanted <= last

@@ -1,4 +1,4 @@
-"""What was sampled, as actions and frames."""
+"""What was sampled, as actions, frames and values."""
 
 import jax.numpy as jnp
 
@@ -6,6 +6,7 @@ from wamjax.codec.paint import read
 from wamjax.core.typing import Array, Float, UInt8
 from wamjax.recipes.blueprint import Blueprint
 from wamjax.recipes.parts import to_uint8
+from wamjax.recipes.planning import Frames, value_of
 from wamjax.recipes.reader import Reader
 from wamjax.recipes.scene import Scene
 
@@ -29,20 +30,26 @@ def frames_of(reader: Reader, scene: Scene, changes: Array) -> UInt8[Array, "B W
     return to_uint8(jnp.stack(whole, axis=1))
 
 
-def painted_answer(reader: Reader, scene: Scene, frames: Array) -> dict[str, Array]:
+def painted_answer(reader: Reader, scene: Scene, frames: Frames) -> dict[str, Array]:
     """What is read out of latent frames that were denoised."""
-    result, views, start = {}, {}, 0
-    rows, shape = frames.shape[0], reader.blueprint.shape
-    for segment in (s for s in reader.blueprint.program[0].segments if s.copy == "noisy"):
-        own = frames[:, start : start + segment.count]
-        start += segment.count
-        kind, _, number = reader.content(segment).partition(" ")
-        if kind == "action":
-            frame = own.reshape(rows, shape.rows, shape.columns, -1)
-            numbers = read(frame, shape.chunk * shape.action)
-            result["action"] = numbers.reshape(rows, shape.chunk, shape.action)
-        if kind == "camera":
-            views[int(number)] = reader.moved(scene, int(number), own)
+    result, views = {}, {}
+    shape = reader.blueprint.shape
+    for place, own in frames.items():
+        rows = own.shape[0]
+        kind, _, number = reader.learning.painted[place].partition(" ")
+        frame = own.reshape(rows, shape.rows, shape.columns, -1)
+        match kind:
+            case "action":
+                numbers = read(frame, shape.chunk * shape.action)
+                result["action"] = numbers.reshape(rows, shape.chunk, shape.action)
+            case "camera":
+                views[int(number)] = reader.moved(scene, int(number), own)
+            case "state":
+                result["proprio"] = read(frame, scene.state.shape[1])
+            case "value":
+                result["value"] = value_of(own)
+            case _:
+                raise ValueError(f"nothing can be read out of a frame that holds {kind}")
     if views:
         result["frames"] = to_uint8(jnp.stack([views[view] for view in sorted(views)], axis=1))
     return result

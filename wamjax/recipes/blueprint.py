@@ -20,6 +20,7 @@ from wamjax.flow.weights import Weight
 from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
+from wamjax.recipes.planning import Planning
 
 Kind = Literal["VLA", "VLA + RL", "hybrid", "WAM"]
 Size = Literal["full", "tiny"]
@@ -159,8 +160,10 @@ class Learning:
         apart: a level for each segment of a stream instead of one for the sample.
         noisy_history: noise on what is given, or None.
         painted: what each latent frame of the sequence holds, where numbers are painted into frames
-            ("state", "action", "camera 0", "blank", or "unknown" where nothing is recorded); those
-            of block 1 and later lie in the future. Empty where video tokens are video alone.
+            ("state", "action", "camera 0", "value", "blank"); those of block 1 and later lie in the
+            future. Empty where video tokens are video alone.
+        discount: of the values that are painted, one control tick; None where none are.
+        planning: how the best of several chunks is found by their values; None where it cannot be.
         roles: what an example may be told of a painted sequence's future; each draws one of them.
             Empty where nothing is.
         read: what a query is read as: the value itself, or mean and log-scale of a Laplace law.
@@ -184,6 +187,8 @@ class Learning:
     apart: bool = False
     noisy_history: NoisyHistory | None = None
     painted: tuple[str, ...] = ()
+    discount: float | None = None
+    planning: Planning | None = None
     roles: tuple[Role, ...] = ()
     read: Literal["value", "laplace"] = "value"
     parts: tuple[Part, ...] = ()

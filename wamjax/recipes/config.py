@@ -183,6 +183,11 @@ class SystemConfig:
         return None
 
     @property
+    def value_discount(self) -> None:
+        """No values are learned."""
+        return None
+
+    @property
     def history_stride(self) -> None:
         """The frames of the history stand `frame_stride` apart."""
         return None

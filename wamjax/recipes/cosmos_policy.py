@@ -11,7 +11,10 @@ level. Numbers are painted into a frame: tiled until it is full, and read as the
     world model    1/4     and the action              next proprio, next images, value
     value          1/4     and what comes next         value
 
-A batch mixes the roles; a form is the role in which the one set of weights is sampled.
+A batch mixes the roles; a form is the role in which the one set of weights is sampled. The value
+is that of what comes next: gamma^k, k control steps before a solved episode ends (gamma 0.99), and
+0 where it failed. Planning draws chunks in the first role, their futures in the second and the
+futures' values in the third, and executes the best (recipes.planning).
 """
 
 from typing import Literal, get_args
@@ -24,6 +27,7 @@ from wamjax.recipes.backbones import COSMOS_ROTARY, cosmos
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size, Walk
 from wamjax.recipes.blueprint import Role as TrainedRole
 from wamjax.recipes.objectives import sees
+from wamjax.recipes.planning import Planning
 
 Role = Literal["policy", "world_model", "value"]
 
@@ -71,10 +75,22 @@ LEARNING = Learning(
     levels=LevelsConfig(video=LevelLaw(law="edm", mean=1.3862943611198906, std=1.2, shift=3.0)),
     painted=(
         *("blank", "state", "camera 1", "camera 0"),
-        *("action", "unknown", "camera 1", "camera 0", "unknown"),
+        *("action", "state", "camera 1", "camera 0", "value"),
     ),
-    # The value role has nothing to learn from windows without values; the others keep their ratio.
-    roles=(TrainedRole(share=2 / 3), TrainedRole(share=1 / 3, given=("action",))),
+    discount=0.99,
+    planning=Planning(
+        candidates=8,
+        futures=3,
+        values=(1, 2, 3, 4, 5),
+        policy="policy",
+        world="world_model",
+        judge="value",
+    ),
+    roles=(
+        TrainedRole(share=1 / 2),
+        TrainedRole(share=1 / 4, given=("action",)),
+        TrainedRole(share=1 / 4, given=("action", "state", "camera 1", "camera 0")),
+    ),
     lessons=(Lesson(losses=(("video", 1.0),)),),
 )
 
@@ -155,10 +171,15 @@ RECIPES = (
             "The condition and padding masks are part of a token's values, given by the caller.",
             "Sampling stops at sigma 4 of its own scale, level 4/5 here, and ends with one clean "
             "prediction.",
-            "Windows record neither a value nor the next state: those two frames are hidden and "
-            "not scored, form `value`, which would learn nothing, is refused, and batches mix the "
-            "other two roles, 2 to 1.",
-            "There is no planning: the published best of N candidates by value needs that frame.",
+            "What comes after the end of an episode repeats the last frame in the release; here "
+            "those frames are hidden and not scored, and only the value, 1 where the task was "
+            "solved, stands.",
+            "Every window may be in every role; the release keeps the world model and the value "
+            "for rollouts, half of them failures, and its planner is another checkpoint, trained "
+            "on 10 % demonstrations and 90 % rollouts, whose value does not see the present.",
+            "Values of a chunk are averaged, as in the release's default; its ALOHA planner takes "
+            "the mean of the majority. Nothing is searched deeper than one chunk.",
+            "ALOHA's discount is 0.998; here it is 0.99 everywhere.",
         ),
         build=cosmos_policy,
         forms=get_args(Role),

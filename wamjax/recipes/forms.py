@@ -28,10 +28,12 @@ class Known:
     Attributes:
         frames: uint8 [B, V, F, H, W, 3], the frames behind the history, of all cameras.
         actions: float32 [B, K, A], the chunk, normalised.
+        proprio: float32 [B, P], normalised, at the newest of those frames.
     """
 
     frames: UInt8[Array, "B V F H W 3"] | None = None
     actions: Float[Array, "B K A"] | None = None
+    proprio: Float[Array, "B P"] | None = None
 
 
 NOTHING = Known()
@@ -48,8 +50,9 @@ def _painted(blueprint: Blueprint, *, noisy: bool) -> list[str]:
 
 
 def predicted(blueprint: Blueprint) -> tuple[str, ...]:
-    """What can be sampled, of "action" and "frames"."""
+    """What can be sampled, of "action", "frames", "proprio" (the next one) and "value"."""
     names = {"action": "action", "video": "frames", "camera": "frames"}
+    names |= {"state": "proprio", "value": "value"}
     if blueprint.learning.painted:
         found = _painted(blueprint, noisy=True)
     else:
@@ -60,7 +63,7 @@ def predicted(blueprint: Blueprint) -> tuple[str, ...]:
 
 def conditions(blueprint: Blueprint) -> tuple[str, ...]:
     """The fields of `Known` that a blueprint's program needs."""
-    names = {"video": "frames", "camera": "frames", "action": "actions"}
+    names = {"video": "frames", "camera": "frames", "action": "actions", "state": "proprio"}
     if blueprint.learning.painted:
         held = _painted(blueprint, noisy=False)
     else:
@@ -86,7 +89,8 @@ def told(scene: Scene, known: Known, needs: tuple[str, ...], future: int, name: 
         ValueError: something that is needed is missing, has another number of frames, or nothing
             would look at it.
     """
-    for field, value in (("frames", known.frames), ("actions", known.actions)):
+    for field in ("frames", "actions", "proprio"):
+        value = getattr(known, field)
         if field in needs and value is None:
             raise ValueError(f"{name} is sampled given true {field}: pass known=Known({field}=...)")
         if field not in needs and value is not None:
@@ -100,4 +104,7 @@ def told(scene: Scene, known: Known, needs: tuple[str, ...], future: int, name: 
     if known.actions is not None:
         real = jnp.ones(known.actions.shape, bool)
         scene = dataclasses.replace(scene, actions=known.actions, action_mask=real)
+    if known.proprio is not None:
+        real = jnp.ones(known.proprio.shape, bool)
+        scene = dataclasses.replace(scene, next_state=known.proprio, next_mask=real)
     return scene

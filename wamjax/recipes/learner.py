@@ -15,11 +15,13 @@ from wamjax.core.typing import AnyArray, Array, Bool, Float, Int, Key, Params, U
 from wamjax.flow.losses import decided, laplace_law
 from wamjax.flow.path import corrupt
 from wamjax.flow.prefix import hold
+from wamjax.model.segments import Segment
 from wamjax.recipes.answers import chunk_of, frames_of, painted_answer
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
 from wamjax.recipes.forms import NOTHING, Known, conditions, predicted, told
 from wamjax.recipes.network import initial
 from wamjax.recipes.parts import pixels
+from wamjax.recipes.planning import Frames, apart, best_of
 from wamjax.recipes.program import UnderWay, noise_for, walk
 from wamjax.recipes.reader import Reader
 from wamjax.recipes.recipe_config import RecipeConfig
@@ -79,7 +81,7 @@ class Learner:
         Raises:
             ValueError: there is no such form, or its weights are others.
         """
-        other = Learner(dataclasses.replace(self.config, form=form))
+        other = Learner(dataclasses.replace(self.config, form=form, candidates=1))
         mine, theirs = self.blueprint, other.blueprint
         kept = (mine.model, mine.features, mine.training.table, mine.learning)
         if kept != (theirs.model, theirs.features, theirs.training.table, theirs.learning):
@@ -88,7 +90,7 @@ class Learner:
 
     @functools.cached_property
     def predicts(self) -> tuple[str, ...]:
-        """What `sample` can answer, of "action" and "frames"."""
+        """What `sample` can answer, see `recipes.forms.predicted`."""
         return predicted(self.blueprint)
 
     def init(self, key: Key) -> Params:
@@ -114,9 +116,26 @@ class Learner:
             actions=jnp.where(batch.action_mask, batch.actions, 0.0),
             action_mask=jnp.asarray(batch.action_mask),
             **_shown(past_of(batch)),
+            **self._next(batch),
             embodiment=self._embodiment(batch),
         )
         return self.scoring.loss(params, scene, lesson, key)
+
+    def _next(self, batch: Batch) -> dict[str, Array]:
+        """What comes next, as a scene holds it; nothing where none of it is learned."""
+        if self.config.value_discount is None:
+            return {}
+        if batch.next_proprio is None or batch.next_proprio_mask is None or batch.value is None:
+            raise ValueError(
+                f"{self.name} learns values and the data deliver none: set data.value_discount to "
+                f"{self.config.value_discount}"
+            )
+        return {
+            "next_state": jnp.where(batch.next_proprio_mask, batch.next_proprio, 0.0),
+            "next_mask": jnp.asarray(batch.next_proprio_mask),
+            "value": jnp.asarray(batch.value),
+            "value_mask": jnp.asarray(batch.value_mask),
+        }
 
     def _embodiment(self, batch: Batch) -> Int[Array, " B"]:
         """Which embodiment each example is of."""
@@ -193,8 +212,9 @@ class Learner:
             frame_mask: which frames of the history there were; all by default.
 
         Returns:
-            Of `predicts`: "action" float32 [B, K, A], normalised, and "frames" uint8
-            [B, predicted views, future, H, W, 3].
+            Of `predicts`: "action" float32 [B, K, A], normalised, "frames" uint8
+            [B, predicted views, future, H, W, 3], "proprio" float32 [B, P], normalised, with the
+            newest of those frames, and its "value" float32 [B] in 0 ... 1.
 
         Raises:
             ValueError: actions are under way, and the recipe does not denoise one token for each;
@@ -209,10 +229,14 @@ class Learner:
         scene = told(scene, known, conditions(self.blueprint), self.config.future, self.name)
         if under_way is not None and not self.config.continued:
             raise ValueError(f"{self.config.recipe} cannot go on from actions under way")
-        out = self._walked(params, scene, key, imagine=False, under_way=under_way)
+        if self.config.candidates > 1:
+            best, value = self._planned(params, scene, key)
+            return {**painted_answer(self.reader, scene, best), "value": value}
+        out = self.walked(params, scene, key, imagine=False, under_way=under_way)
         result = {}
         if self.learning.painted:
-            return painted_answer(self.reader, scene, out["video"])
+            denoised = apart(self.blueprint.program[0].segments, out["video"])
+            return painted_answer(self.reader, scene, denoised)
         if "action" in out:
             read = out["action"]
             if self.learning.read == "laplace":
@@ -221,13 +245,13 @@ class Learner:
             result["action"] = chunk if under_way is None else hold(chunk, *under_way)
         if "frames" in self.predicts and (video or "action" not in result):
             if "video" not in out:
-                out = self._walked(params, scene, key, imagine=True)
+                out = self.walked(params, scene, key, imagine=True)
             result["frames"] = frames_of(self.reader, scene, out["video"])
         return result
 
     def _answer(self, result: dict[str, Array], name: str) -> Array:
         if name not in result:
-            can = " and ".join(self.predicts) or "nothing that was recorded"
+            can = " and ".join(self.predicts)
             raise ValueError(f"{self.name} predicts {can}, not {name}: sample another form")
         return result[name]
 
@@ -242,10 +266,10 @@ class Learner:
     ) -> tuple[Float[Array, "B K A"], Float[Array, "B K A"]]:
         """Mean and log-scale of a Laplace head, normalised; see `sample`."""
         scene = self.scene(frames, camera_mask, proprio, text)
-        mean, log_scale = laplace_law(self._walked(params, scene, key, imagine=False)["action"])
+        mean, log_scale = laplace_law(self.walked(params, scene, key, imagine=False)["action"])
         return chunk_of(self.blueprint, mean), chunk_of(self.blueprint, log_scale)
 
-    def _walked(
+    def walked(
         self,
         params: Params,
         scene: Scene,
@@ -253,7 +277,15 @@ class Learner:
         *,
         imagine: bool,
         under_way: UnderWay | None = None,
+        frames: Frames | None = None,
+        steps: int | None = None,
     ) -> dict[str, Array]:
+        """The streams at the end of the program.
+
+        Args:
+            frames: latent frames of a painted future that stand there instead of the scene's.
+            steps: of every walk instead of the config's.
+        """
         keys = named_keys(key, "noise", "solver")
         rows = scene.state.shape[0]
         noise = noise_for(self.blueprint, self.widths, rows, keys["noise"], imagine)
@@ -263,20 +295,44 @@ class Learner:
                     mine = [s for s in phase.segments if s.stream == stream and s.copy == "noisy"]
                     clean = jnp.concatenate([self.reader.clean(scene, s)[0] for s in mine], axis=1)
                     noise[stream] = corrupt(clean, noise[stream], jnp.full(rows, start))
+
+        def supply(segment: Segment) -> tuple[Array, Array]:
+            if frames is None or segment.copy != "cond":
+                return self.reader.values(params, scene, segment)
+            own = self.reader.wide(scene, segment, frames[round(segment.start)])
+            return own, jnp.ones(own.shape[:2], bool)
+
         return walk(
             self.blueprint,
             params["model"],
-            functools.partial(self.reader.values, params, scene),
+            supply,
             noise,
             imagine=imagine,
             settings=self.settings,
-            steps=self.config.solver_steps or None,
+            steps=steps or self.config.solver_steps or None,
             key=keys["solver"],
             wide=functools.partial(self.reader.wide, scene),
             written=functools.partial(self.reader.shown, scene),
             under_way=under_way,
             domain=scene.embodiment,
         )
+
+    def _planned(
+        self, params: Params, scene: Scene, key: Key
+    ) -> tuple[dict[int, Array], Float[Array, " B"]]:
+        """The latent frames of the best of `config.candidates` chunks, and its value."""
+        planning = self.learning.planning
+        assert planning is not None
+
+        def draw(form: str, frames: Frames, key: Key, steps: int | None) -> dict[int, Array]:
+            one = self.in_form(form)
+            out = one.walked(params, scene, key, imagine=False, frames=frames, steps=steps)
+            return apart(one.blueprint.program[0].segments, out["video"])
+
+        place = self.learning.painted.index("value")
+        steps = self.config.solver_steps or None
+        count = self.config.candidates
+        return best_of(draw, planning, place, key, candidates=count, steps=steps)
 
     @functools.cached_property
     def settings(self) -> Walk:

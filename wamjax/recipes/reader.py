@@ -43,8 +43,12 @@ class Reader(Encoders):
         size = (grid.rows, grid.columns, 3 * self.patch**2)
         kind, _, number = self.content(segment).partition(" ")
         match kind:
-            case "state":
+            case "state" if segment.block == 0:
                 frame = painted(scene.state, size)
+            case "state" if scene.next_state is not None:
+                frame = painted(scene.next_state, size)
+            case "value" if scene.value is not None:
+                frame = painted(2.0 * scene.value[:, None] - 1.0, size)
             case "action" if scene.actions is not None:
                 frame = painted(scene.actions.reshape(batch, -1), size)
             case "camera":
@@ -156,11 +160,18 @@ class Reader(Encoders):
         match segment.stream:
             case "video" if self.content(segment):
                 kind, _, number = self.content(segment).partition(" ")
-                real = jnp.full((batch,), kind != "unknown")
-                if kind == "camera":
-                    real = scene.camera_mask[:, int(number)]
-                    # An observation holds no future: then there is nothing to be scored either.
-                    real = real & scene.frame_mask[:, -1 if segment.block else 0]
+                real = jnp.ones((batch,), bool)
+                # An observation holds no future: then there is nothing to be scored either.
+                match kind:
+                    case "camera":
+                        real = scene.camera_mask[:, int(number)]
+                        real = real & scene.frame_mask[:, -1 if segment.block else 0]
+                    case "state" if segment.block and scene.next_mask is not None:
+                        real = scene.next_mask.any(-1)
+                    case "value" if scene.value_mask is not None:
+                        real = scene.value_mask
+                    case _:
+                        pass
                 return jnp.broadcast_to(real[:, None], (batch, count))
             case "video":
                 inside = scene.frame_mask[:, self.timeline.frames(segment)]

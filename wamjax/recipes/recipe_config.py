@@ -24,6 +24,8 @@ class RecipeConfig:
         solver_steps: steps of every walk of the sampler program, each with an evaluation: what a
             recipe reuses of its own steps (phase.evaluated) is counted in those. 0 for the
             recipe's own steps and reuse.
+        candidates: chunks that are drawn for each that is executed, the one with the highest value
+            (see recipes.planning); 1 for no planning. Training is the same.
         delay: longest delay, in control ticks, that training simulates, so that a chunk can go on
             from actions under way (arXiv 2512.05964, see flow.prefix); 0 for none. Without effect
             where actions are not denoised one token each.
@@ -34,8 +36,7 @@ class RecipeConfig:
             say the same.
 
     Raises:
-        ValueError: no such recipe or form, a form that would learn nothing, or a size that the
-            recipe cannot have.
+        ValueError: no such recipe or form, or a size that the recipe cannot have.
     """
 
     recipe: str
@@ -45,6 +46,7 @@ class RecipeConfig:
     frame_stride: int = 4
     text_length: int = 64
     solver_steps: int = 0
+    candidates: int = 1
     delay: int = 3
     past_actions: int | None = None
     embodiment: int | None = None
@@ -63,6 +65,19 @@ class RecipeConfig:
             raise ValueError(f"{self.recipe} needs {shape.views} cameras, got {self.views}")
         if self.solver_steps < 0:
             raise ValueError(f"solver_steps must not be negative, got {self.solver_steps}")
+        if self.candidates < 1:
+            raise ValueError(f"candidates must be at least 1, got {self.candidates}")
+        planning = self.learning.planning
+        if self.candidates > 1 and planning is None:
+            raise ValueError(
+                f"{self.recipe} has no values to choose among {self.candidates} candidates by: "
+                "leave candidates at 1"
+            )
+        if self.candidates > 1 and planning and self.form not in ("", planning.policy):
+            raise ValueError(
+                f"{self.recipe} chooses among {self.candidates} candidates in form "
+                f"{planning.policy!r} alone: leave candidates at 1 in form {self.form!r}"
+            )
         if not 0 <= self.delay < shape.chunk:
             raise ValueError(f"delay must lie in 0 ... {shape.chunk - 1}, got {self.delay}")
         room = self.timeline.past_actions
@@ -75,14 +90,6 @@ class RecipeConfig:
             raise ValueError(
                 f"embodiment must lie in 0 ... {self.embodiments - 1} for {self.recipe}, "
                 f"got {self.embodiment}"
-            )
-        painted = self.learning.painted
-        walked = [s for phase in self.blueprint.program for s in phase.segments]
-        noisy = [s for s in walked if s.copy == "noisy"]
-        if painted and all(painted[round(s.start)] == "unknown" for s in noisy):
-            raise ValueError(
-                f"{self.recipe} in form {self.form!r} learns only what the data do not record: "
-                "choose another form"
             )
 
     @functools.cached_property
@@ -114,6 +121,11 @@ class RecipeConfig:
         """Control ticks between the frames of a sparse memory; None where it is not sparse."""
         memory = self.learning.memory
         return None if memory == 1 else memory * self.frame_stride
+
+    @property
+    def value_discount(self) -> float | None:
+        """Of the values that are learned, one control tick; None where none are."""
+        return self.learning.discount
 
     @property
     def chunk(self) -> int:

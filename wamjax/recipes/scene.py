@@ -19,6 +19,10 @@ class Scene:
         actions, action_mask: float32 and bool [B, K, A]; None when they are not known.
         past, past_mask: float32 and bool [B, P, A], those before now, the newest last; None when
             they are not known.
+        next_state, next_mask: float32 and bool [B, P], normalised, with the newest frame behind the
+            history; None when they are not known.
+        value, value_mask: float32 and bool [B], in 0 ... 1, of what comes next; None when it is not
+            known.
         embodiment: int32 [B]; None for the first.
     """
 
@@ -31,6 +35,10 @@ class Scene:
     action_mask: Bool[Array, "B K A"] | None = None
     past: Float[Array, "B P A"] | None = None
     past_mask: Bool[Array, "B P A"] | None = None
+    next_state: Float[Array, "B P"] | None = None
+    next_mask: Bool[Array, "B P"] | None = None
+    value: Float[Array, " B"] | None = None
+    value_mask: Bool[Array, " B"] | None = None
     embodiment: Int[Array, " B"] | None = None
 
     def knows(self, ticks: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ from wamjax.train.ript_config import RiptConfig
 # What the data deliver and what the system expects, field by field.
 SAME = (
     "image_size", "history", "future", "frame_stride", "history_stride", "chunk", "past_actions",
-    "text_length",
+    "value_discount", "text_length",
 )  # fmt: skip
 
 
