@@ -64,6 +64,10 @@ def test_steps_and_json_on_the_screen(capsys):
         ("--recipe pi0 --batch 0", ["--batch", "from 1"]),
         ("--recipe pi0 --repeats 0", ["--repeats", "from 1"]),
         ("--recipe pi0 --steps 0", ["--steps", "from 1"]),
+        ("--recipe pi0 --candidates 0", ["--candidates", "from 1"]),
+        ("--recipe pi0 --candidates 2", ["--candidates 2", "such as cosmos_policy"]),
+        ("--recipe all --candidates 2", ["--candidates 2", "one recipe"]),
+        ("--recipe cosmos_policy --form value --candidates 2", ["in form policy", "--form"]),
         ("--recipe pi0 --json /nowhere/at/all.json", ["--json", "/nowhere/at/all.json"]),
         ("--recipe pi0 --page /nowhere/at/all.md", ["--page", "/nowhere/at/all.md"]),
     ],
@@ -72,6 +76,19 @@ def test_what_cannot_be_done_is_said_in_a_sentence(words, parts, capsys):
     assert main(["bench", "sample", *words.split()]) == 2
     (said,) = capsys.readouterr().err.strip().splitlines()
     assert all(part in said for part in parts)
+
+
+def test_a_plan_is_counted_with_all_its_passes(capsys):
+    words = ["bench", "sample", "--recipe=cosmos_policy", "--size=full", "--json"]
+    rows = []
+    for more in ("--candidates=8", "--candidates=1"):
+        assert main([*words, more]) == 0
+        rows += json.loads(capsys.readouterr().out)["rows"]
+    planned, plain = rows
+    assert (planned["candidates"], plain["candidates"]) == (8, 1)
+    assert (planned["forward_passes"], plain["forward_passes"]) == (32, 6)
+    # 8 sequences of 5 steps, 24 of 5 and 24 of 1 + 2 + 3 + 4 + 5, beside one of 5.
+    assert planned["flops"] == pytest.approx(104 * plain["flops"], rel=0.03)
 
 
 @pytest.mark.parametrize("words", ["--recipe pi0 --size small", "--recipe pi0 --dtype int8", ""])

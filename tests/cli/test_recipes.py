@@ -27,6 +27,12 @@ def test_the_list_has_every_recipe(capsys):
         assert row["passes"] > 0
 
 
+def test_a_plan_says_what_it_takes(capsys):
+    assert main(["recipes", "cosmos_policy"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3 futures of each, 5 values of each future: 32 passes, of up to 24 sequences" in said
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_list_fits_its_terminal(columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -50,6 +56,11 @@ def test_the_state_is_what_is_so():
         else:
             with pytest.raises(ValueError, match="no log-probability"):
                 chance(learner, 1.0)
+        if "plans" in told[name]:
+            assert RecipeConfig(recipe=name, candidates=2).candidates == 2
+        else:
+            with pytest.raises(ValueError, match="has no values to choose among 2 candidates"):
+                RecipeConfig(recipe=name, candidates=2)
         denoised = {s.kind for s in learner.blueprint.training.segments}
         assert ("shows video" in told[name]) == ("video/noisy" in denoised)
     assert not list(pkgutil.iter_modules(pretrained.__path__)), (

@@ -29,6 +29,7 @@ def opened(name: str) -> TrainedRun:
         future=system.future,
         frame_stride=system.frame_stride,
         chunk=system.chunk,
+        value_discount=system.value_discount,
         text_length=system.text_length,
     )
     config = RunConfig(name=name, system=system, data=data, train=TrainConfig(steps=1))
@@ -53,6 +54,19 @@ def test_inverse_dynamics_is_shown_the_true_future():
     future[:, :, 1:] = 255 - future[:, :, 1:]
     other, _ = predict(dataclasses.replace(data, frames=future), jax.random.key(0))
     assert (np.abs(other - actions).max((1, 2)) > 1e-5).all()
+
+
+def test_a_run_acts_by_the_best_of_its_chunks():
+    run = opened("cosmos_policy")
+    chosen = run.choosing(2)
+    assert chosen.choosing(None) is chosen
+    assert chosen.choosing(1).config == run.config
+    assert chosen.in_form("policy").config.system.candidates == 2
+    assert chosen.in_form("value").config.system.candidates == 1
+    with pytest.raises(UserError, match=r"--candidates 2: .* in form 'policy' alone"):
+        run.in_form("value").choosing(2)
+    with pytest.raises(UserError, match="--candidates 3: motus has no values to choose among 3"):
+        opened("motus").choosing(3)
 
 
 def test_a_form_that_cannot_do_what_is_asked_says_so():

@@ -19,6 +19,7 @@ from wamjax.data import Windows, read_episodes
 from wamjax.eval.heldout import held_out, mean_action
 from wamjax.eval.openloop import open_loop
 from wamjax.eval.trained_run import TrainedRun, open_run
+from wamjax.recipes.forms import Known
 from wamjax.recipes.learner import Learner
 from wamjax.recipes.registry import RECIPES
 from wamjax.train.stages import stages_of
@@ -75,6 +76,35 @@ def squared_errors(run: TrainedRun, batches: list) -> tuple[float, float]:
     return ours / count, still / count
 
 
+def value_correlation(run: TrainedRun, batches: list) -> float:
+    """Of the values of true futures with what came of them, over held-out windows."""
+    learner = Learner(run.config.system)
+    planning, history = learner.learning.planning, run.config.system.history
+    assert planning is not None
+    judge = learner.in_form(planning.judge)
+
+    @jax.jit
+    def value(weights, batch, key):
+        frames = jnp.asarray(batch.frames)
+        state = jnp.where(batch.proprio_mask, batch.proprio, 0.0)
+        seen = (frames[:, :, :history], jnp.asarray(batch.camera_mask), state)
+        known = Known(
+            frames=frames[:, :, history:],
+            actions=jnp.where(batch.action_mask, batch.actions, 0.0),
+            proprio=jnp.where(batch.next_proprio_mask, batch.next_proprio, 0.0),
+        )
+        given = (*seen, jnp.asarray(batch.text), key)
+        return judge.sample(weights, *given, video=True, known=known)["value"]
+
+    ours, true = [], []
+    for place, held in enumerate(batches):
+        made = value(run.weights, held.batch, jax.random.key(place))
+        real = held.batch.value_mask & held.batch.frame_mask.all(1) & (held.episode >= 0)
+        ours.append(np.asarray(made)[real])
+        true.append(held.batch.value[real])
+    return float(np.corrcoef(np.concatenate(ours), np.concatenate(true))[0, 1])
+
+
 @pytest.mark.law("i")
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_tiny_form_learns_from_demonstrations(name, demos, tmp_path):
@@ -115,3 +145,7 @@ def test_the_tiny_form_learns_from_demonstrations(name, demos, tmp_path):
         ours, still = squared_errors(open_run(tmp_path, shown), windows_of(run, push=True)[1])
         print(f"{name}: square error of frames {ours:.5f} on push, repeated frame {still:.5f}")
         assert ours < still
+    if config.system.value_discount is not None:
+        found = value_correlation(run, windows_of(run, push=True)[1])
+        print(f"{name}: correlation of values on push {found:.3f}")
+        assert found > 0.5

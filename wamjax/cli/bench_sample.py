@@ -15,9 +15,10 @@ from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
 from wamjax.core.runtime import device_name, versions, without_compile_cache
 from wamjax.eval.ceilings import DEVICES, Device, own_device
-from wamjax.eval.chunk_cost import in_type, least_seconds, passes
+from wamjax.eval.chunk_cost import Pass, in_type, least_seconds, passes
+from wamjax.eval.chunk_plan import plan_of, plan_passes, plan_time
 from wamjax.eval.chunk_time import chunk_time
-from wamjax.recipes.blueprint import Blueprint
+from wamjax.eval.latency import Latency
 from wamjax.recipes.network import parameters
 from wamjax.recipes.registry import RECIPES, find_recipe
 
@@ -35,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "hold it, and only counted elsewhere.\n\nExamples:\n"
         "  wamjax bench sample --recipe fast_wam\n"
         "  wamjax bench sample --recipe lingbot_va --size full --steps 4 --json lingbot_va.json\n"
+        "  wamjax bench sample --recipe cosmos_policy --candidates 8\n"
         "  wamjax bench sample --recipe all --page docs/results/sample.md"
     )
     parser.add_argument("--recipe", required=True, help="a name of `wamjax recipes`, or all")
@@ -45,6 +47,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--steps",
         type=int,
         help="solver steps, each with an evaluation (default: the recipe's own steps and reuse)",
+    )
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        default=1,
+        help="plan: draw so many chunks and keep the one with the highest value, where a recipe "
+        "has values (default 1: no planning)",
     )
     parser.add_argument("--repeats", type=int, default=50, help="timed calls (default 50)")
     parser.add_argument(
@@ -64,9 +73,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def counted(blueprint: Blueprint, batch: int, steps: int | None) -> dict[str, Any]:
-    """Passes, FLOPs, bytes and bounds of a blueprint; nothing is allocated."""
-    found = passes(blueprint, batch, steps=steps)
+def counted(found: list[Pass]) -> dict[str, Any]:
+    """Passes, FLOPs, bytes and bounds; nothing is allocated."""
     return {
         "passes": [dataclasses.asdict(one) for one in found],
         "forward_passes": sum(one.count for one in found),
@@ -78,22 +86,16 @@ def counted(blueprint: Blueprint, batch: int, steps: int | None) -> dict[str, An
 
 
 def timed(
-    blueprint: Blueprint,
-    executed: int,
-    batch: int,
-    steps: int | None,
-    repeats: int,
-    own: Device,
+    taken: Latency, compiling: float, found: list[Pass], executed: int, own: Device
 ) -> dict[str, Any]:
-    """What this device took for a chunk and for each of its executed actions, and its bound."""
-    taken, compiling = chunk_time(blueprint, rows=batch, steps=steps, repeats=repeats)
+    """What this device took for a chunk and for each of `executed` actions, and its bound."""
     return {
         "p50_ms": taken.p50_ms,
         "p95_ms": taken.p95_ms,
-        "per_action_ms": taken.p50_ms / (batch * executed),
+        "per_action_ms": taken.p50_ms / executed,
         "repeats": taken.repeats,
         "compile_seconds": compiling,
-        "own_bound_ms": 1e3 * least_seconds(passes(blueprint, batch, steps=steps), own),
+        "own_bound_ms": 1e3 * least_seconds(found, own),
     }
 
 
@@ -116,12 +118,24 @@ def chosen(args: argparse.Namespace) -> list[tuple[str, str]]:
     Raises:
         UserError: an unknown name, or a number out of range.
     """
-    for name in ("batch", "repeats", "steps"):
+    for name in ("batch", "repeats", "steps", "candidates"):
         value = getattr(args, name)
         if value is not None and not 1 <= value <= 100_000:
             raise UserError(f"--{name} must be from 1 to 100000, got {value}.")
     if args.recipe == "all" and args.form is not None:
         raise UserError("--form needs the name of one recipe.")
+    if args.candidates > 1:
+        planning = None if args.recipe == "all" else find_recipe(args.recipe).build("tiny").learning
+        if planning is None or planning.planning is None:
+            raise UserError(
+                f"--candidates {args.candidates} needs one recipe that values its futures, such as "
+                "cosmos_policy."
+            )
+        if args.form not in (None, planning.planning.policy):
+            raise UserError(
+                f"--candidates {args.candidates} plans in form {planning.planning.policy}: leave "
+                "--form out."
+            )
     names = list(RECIPES) if args.recipe == "all" else [find_recipe(args.recipe).name]
     sizes = ["tiny", "full"] if args.page else [args.size]
     for name in names:
@@ -148,24 +162,34 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
     ):
         for name, size in cases:
             dtype = args.dtype or DTYPES[size]
-            blueprint = in_type(built(RECIPES[name], size, args.form), dtype)
+            recipe = RECIPES[name]
+            blueprint = in_type(built(recipe, size, args.form), dtype)
+            plan = None
+            found = passes(blueprint, args.batch, steps=args.steps)
+            if args.candidates > 1:
+                plan = plan_of(recipe, size, dtype, args.candidates)
+                found = plan_passes(plan, args.batch, steps=args.steps)
             row = {
                 "recipe": name,
                 "form": args.form,
                 "size": size,
                 "batch": args.batch,
                 "steps": args.steps,
+                "candidates": args.candidates,
                 "dtype": dtype,
                 "parameters": parameters(blueprint),
                 "actions": blueprint.shape.chunk,
-                "executed": RECIPES[name].executes(blueprint.shape.chunk),
-                **counted(blueprint, args.batch, args.steps),
+                "executed": recipe.executes(blueprint.shape.chunk),
+                **counted(found),
             }
             reason = why_not_timed(size, BYTES[dtype] * row["parameters"])
             if reason is None:
-                row |= timed(
-                    blueprint, row["executed"], args.batch, args.steps, args.repeats, owns[dtype]
+                given = {"rows": args.batch, "steps": args.steps, "repeats": args.repeats}
+                taken, compiling = (
+                    chunk_time(blueprint, **given) if plan is None else plan_time(plan, **given)
                 )
+                executed = args.batch * row["executed"]
+                row |= timed(taken, compiling, found, executed, owns[dtype])
             rows.append({**row, "not_timed": reason})
             progress.advance(note=f"{name} {size}")
     return {

@@ -47,7 +47,8 @@ def _own(own: dict[str, Any]) -> str:
 
 
 def _name(row: dict[str, Any]) -> str:
-    return row["recipe"] + (f" {row['form']}" if row["form"] else "")
+    form = f" {row['form']}" if row["form"] else ""
+    return row["recipe"] + form + (f" best of {row['candidates']}" if row["candidates"] > 1 else "")
 
 
 def as_text(result: dict[str, Any]) -> str:

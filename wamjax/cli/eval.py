@@ -69,6 +69,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--worlds", type=int, default=200, help="clean worlds (default 200)")
     parser.add_argument("--per-axis", type=int, default=50, help="worlds per axis (default 50)")
     parser.add_argument("--replan", type=int, help="actions per plan; default half a chunk")
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        help="draw so many chunks for each that is executed, the one with the highest value "
+        "(cosmos_policy; default: as in the run's config)",
+    )
     parser.add_argument("--batch", type=int, default=64, help="worlds at once (default 64)")
     parser.add_argument("--seed", type=int, default=0, help="of the worlds and the sampler")
     add_physics(parser)
@@ -266,7 +272,7 @@ def run(args: argparse.Namespace) -> None:
     if args.meshes is not None and args.domain == "target":
         raise UserError("--meshes is for the worlds of training; leave it out or --domain target.")
     check_meshes(args.meshes, tasks)
-    trained = open_run(args.workdir, args.step)
+    trained = open_run(args.workdir, args.step).choosing(args.candidates)
     folder = "eval" if args.domain == "source" else "eval-target"
     out = args.out or args.workdir / folder
     save_manifest(out / "manifest.json", manifest)

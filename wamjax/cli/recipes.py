@@ -62,12 +62,38 @@ def described(recipe: Recipe, form: str | None = None) -> dict[str, Any]:
         "parts": recipe.parts,
         "tiny_parameters": parameters(tiny),
         "passes": full.passes,
+        "planning": planned(recipe, "full"),
         "actions": sum(s.count for s in full.program[-1].segments if s.stream == "action") or None,
         "executed": recipe.executed,
         "source": recipe.source,
         "forms": list(recipe.forms),
         "deviations": list(recipe.deviations),
     }
+
+
+def planned(recipe: Recipe, size: str) -> dict[str, int] | None:
+    """What the published plan of a recipe takes: passes one after the other, and of how many
+    sequences the widest is; None where it does not plan."""
+    planning = recipe.build(size).learning.planning
+    if planning is None:
+        return None
+    walks = planning.walks(planning.candidates, None)
+    return {
+        "candidates": planning.candidates,
+        "futures": planning.futures,
+        "values": len(planning.values),
+        "passes": sum(recipe.build(size, form).passes_in(steps) for form, steps, _ in walks),
+        "sequences": max(sequences for _, _, sequences in walks),
+    }
+
+
+def plan_line(plan: dict[str, int]) -> str:
+    """A plan as a line."""
+    return (
+        f"the best of {plan['candidates']} chunks by value, {plan['futures']} futures of each, "
+        f"{plan['values']} values of each future: {plan['passes']} passes, of up to "
+        f"{plan['sequences']} sequences each"
+    )
 
 
 def held(recipe: Recipe, form: str | None) -> bool:
@@ -83,6 +109,7 @@ def state(recipe: Recipe, form: str | None = None) -> list[str]:
         "trains tiny": bool(config.learning.lessons),
         "shows video": Learner(config).predicts_video,
         "goes on from actions under way": bool(config.continued),
+        "plans": config.learning.planning is not None,
         "is rewarded in rollouts": config.learning.read == "laplace",
         "full size counted": True,
         NO_WEIGHTS: True,
@@ -225,6 +252,8 @@ def run(args: argparse.Namespace) -> None:
     for phase in full.program:
         print(f"           {line(full, phase)}")
     print(f"           {full.passes} passes a chunk")
+    if row["planning"] is not None:
+        print(f"plans      {plan_line(row['planning'])}")
     print("sees       rows look at columns, in the same order (# all, + some, . none)")
     print("\n".join(sight(blueprint)))
     for text in recipe.deviations:

@@ -2,7 +2,7 @@
 
 import sys
 
-from wamjax.cli.recipes import described, line, published, short, sight
+from wamjax.cli.recipes import described, line, plan_line, planned, published, short, sight
 from wamjax.recipes.blueprint import Blueprint, Recipe
 from wamjax.recipes.registry import RECIPES
 
@@ -111,6 +111,17 @@ def _drawings(recipe: Recipe) -> list[str]:
     ]
 
 
+def _plan(recipe: Recipe) -> list[str]:
+    """How it plans, if it does."""
+    plan = planned(recipe, "full")
+    if plan is None:
+        return []
+    return [
+        f"Planned (`--config.system.candidates=N`, `--candidates N`; as published): "
+        f"{plan_line(plan)}."
+    ]
+
+
 def _section(recipe: Recipe) -> str:
     forms = recipe.forms or (None,)
     programs = [
@@ -124,6 +135,7 @@ def _section(recipe: Recipe) -> str:
             f"### {recipe.name}",
             f"{recipe.parts}; {recipe.source}. How a chunk is sampled:",
             "\n".join(told),
+            *_plan(recipe),
             *_size(recipe),
             "The tiny training sequence: rows look at columns, in the same order "
             f"(`#` all, `+` some, `.` none); the number is the time block.{own}",

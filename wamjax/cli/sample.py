@@ -50,6 +50,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, help="solver steps, or jumps (default: those of the run's config)"
     )
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        help="draw so many chunks for each and keep the one with the highest value (cosmos_policy; "
+        "default: as in the run's config)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the sampler's noise")
     parser.add_argument("--json", action="store_true", help="print sample.json at the end")
 
@@ -166,6 +172,7 @@ def run(args: argparse.Namespace) -> None:
     trained = in_steps(open_run(args.workdir, args.step), args.steps)
     if args.form is not None:
         trained = trained.in_form(args.form)
+    trained = trained.choosing(args.candidates)
     out = args.out or args.workdir / "sample.html"
     errors = run_sample(
         trained,
@@ -177,7 +184,8 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         command=f"wamjax sample --workdir {args.workdir} --out {out}"
         + ("" if args.steps is None else f" --steps {args.steps}")
-        + (f" --form {args.form}" if args.form else ""),
+        + (f" --form {args.form}" if args.form else "")
+        + (f" --candidates {args.candidates}" if args.candidates else ""),
     )
     if args.json:
         json.dump(errors, sys.stdout, indent=2)

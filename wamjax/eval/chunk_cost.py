@@ -85,8 +85,8 @@ def _levels(streams: Sequence[str], rows: int) -> dict[str, Any]:
 class _Passes:
     """The passes of one blueprint, traced with shapes alone."""
 
-    def __init__(self, blueprint: Blueprint, rows: int):
-        self.blueprint, self.rows = blueprint, rows
+    def __init__(self, blueprint: Blueprint, rows: int, copies: int):
+        self.blueprint, self.rows, self.copies = blueprint, rows, copies
         self.model, self.params = network(blueprint), weight_shapes(blueprint)
 
     def traced(
@@ -103,9 +103,21 @@ class _Passes:
 
         def run(params: Params, cache: Any, tokens: Tokens, levels: Any) -> Any:
             call = functools.partial(
-                self.model.apply, {"params": params}, layout, tokens, wanted=wanted, method=method
+                self.model.apply, {"params": params}, layout, wanted=wanted, method=method
             )
-            return call(sigma=levels) if method == "prefill" else call(sigma=levels, cache=cache)
+            if method == "prefill":
+                return call(tokens, sigma=levels)
+            ask = functools.partial(call, sigma=levels, cache=cache)
+            if self.copies == 1:
+                return ask(tokens)
+            # What was denoised differs from copy to copy; what is given, and the levels, do not.
+            own = tuple(None if segment.copy == "clean" else 0 for segment in segments)
+            values = tuple(
+                value if axis is None else jnp.repeat(value[None], self.copies, axis=0)
+                for value, axis in zip(tokens.values, own, strict=True)
+            )
+            asked = jax.vmap(lambda values: ask(tokens.replace(values=values)), in_axes=(own,))
+            return asked(values)
 
         closed, result = jax.make_jaxpr(run, return_shape=True)(self.params, cache, tokens, levels)
         words = ["weights"] * len(jax.tree.leaves(self.params))
@@ -123,6 +135,7 @@ def passes(
     *,
     settings: Walk | None = None,
     steps: int | None = None,
+    copies: int = 1,
 ) -> list[Pass]:
     """The passes of a chunk, in the order of the walk.
 
@@ -131,9 +144,10 @@ def passes(
         rows: chunks sampled at once.
         settings: how it is walked; the blueprint's by default.
         steps: of every walk, instead of the phase's own.
+        copies: that walk side by side from one prefill, see eval.chunk_plan.
     """
     settings = blueprint.walk if settings is None else settings
-    own, given = _Passes(blueprint, rows), blueprint.given
+    own, given = _Passes(blueprint, rows, copies), blueprint.given
     guided = [bool(guidance(phase, settings)) for phase in blueprint.program]
     wanted = tuple(dict.fromkeys(s for phase in blueprint.program for s in moved(phase)))
     found: list[Pass] = []

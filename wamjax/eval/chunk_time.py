@@ -5,7 +5,9 @@ that stand outside a recipe are not part of it. The weights are random.
 """
 
 import dataclasses
+import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -74,15 +76,18 @@ def chunk(
         key: for a solver that draws.
     """
     told = dict(zip(standing, values, strict=True))
-    widths = dict(blueprint.features)
 
     def supply(segment: Segment) -> tuple[Array, Array]:
         return told[segment], jnp.ones(told[segment].shape[:2], bool)
 
-    def wide(segment: Segment, x: Array) -> Array:
-        return jnp.pad(x, ((0, 0), (0, 0), (0, widths[segment.stream] - x.shape[-1])))
-
+    wide = functools.partial(padded, blueprint)
     return walk(blueprint, params, supply, noise, steps=steps, key=key, wide=wide)
+
+
+def padded(blueprint: Blueprint, segment: Segment, x: Array) -> Array:
+    """Denoised values, and zeros for what stands beside them."""
+    width = dict(blueprint.features)[segment.stream]
+    return jnp.pad(x, ((0, 0), (0, 0), (0, width - x.shape[-1])))
 
 
 def inputs(blueprint: Blueprint, rows: int) -> tuple[tuple[Segment, ...], tuple[Any, ...]]:
@@ -113,10 +118,21 @@ def chunk_time(
     def run(params: Params, *given: Any) -> dict[str, Array]:
         return chunk(blueprint, params, *given, standing=standing, steps=steps)
 
+    return compiled_time(run, params, given, repeats)
+
+
+def compiled_time(
+    run: Callable[..., Any], params: Params, given: tuple[Any, ...], repeats: int
+) -> tuple[Latency, float]:
+    """(latency of a function of weights and what is given, seconds to compile).
+
+    Raises:
+        RuntimeError: an answer is not finite; nothing was timed.
+    """
     begun = time.perf_counter()
     program = jax.jit(run).lower(params, *given).compile()
     compiling = time.perf_counter() - begun
     answers = program(params, *given)
-    if not all(bool(jnp.isfinite(value).all()) for value in answers.values()):
+    if not all(bool(jnp.isfinite(value).all()) for value in jax.tree.leaves(answers)):
         raise RuntimeError("an answer of the walk is not finite")
     return latency(program, params, *given, repeats=repeats), compiling

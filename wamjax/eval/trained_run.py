@@ -17,6 +17,7 @@ from wamjax.recipes.assembly import AnySystem, assembled
 from wamjax.recipes.chance import Chance, chance
 from wamjax.recipes.forms import conditions
 from wamjax.recipes.learner import Learner
+from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.train.checkpoint import load_for_inference
 from wamjax.train.run_config import RunConfig
 
@@ -70,6 +71,23 @@ class TrainedRun:
             self, config=dataclasses.replace(self.config, system=other.config)
         )
 
+    def choosing(self, candidates: int | None) -> "TrainedRun":
+        """The same weights, acting by the best of so many chunks; None as its config says.
+
+        Raises:
+            UserError: it has no values to choose by, or there are less than one.
+        """
+        if candidates is None:
+            return self
+        c = self.config.system
+        if not isinstance(c, RecipeConfig):
+            raise UserError(f"{self.config.name} does not plan; leave --candidates out.")
+        try:
+            system = dataclasses.replace(c, candidates=candidates)
+        except ValueError as error:
+            raise UserError(f"--candidates {candidates}: {error}.") from error
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, system=system))
+
     def policy(
         self,
         cameras: tuple[str, ...],
@@ -119,7 +137,8 @@ class TrainedRun:
             sample_future=system.sample_future if system.predicts_video else None,
             chance=None if strength is None else self._chance(strength),
             frame_stride=c.frame_stride,
-            settings=f"{c.solver} {c.solver_steps}",
+            settings=f"{c.solver} {c.solver_steps}"
+            + (f", best of {c.candidates}" if c.candidates > 1 else ""),
         )
 
     def _chance(self, strength: float) -> Chance:

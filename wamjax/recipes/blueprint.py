@@ -292,14 +292,20 @@ class Blueprint:
 
     @property
     def passes(self) -> int:
-        """Forward passes of a chunk as it is walked: the prefill, steps (or words), writing.
+        """Forward passes of a chunk as it is walked, see `passes_in`."""
+        return self.passes_in(None)
+
+    def passes_in(self, steps: int | None) -> int:
+        """The prefill, steps of every walk (or words; None: its own), writing.
 
         What guided phases see stands in two caches, with the instruction and without.
         """
         count, caches = 0, 0
         for phase in reversed(self.program):
             evaluations = method_of(self.walk.solver).evaluations if phase.levels else 1
-            count += (len(phase.evaluated) or phase.steps) * phase.guidance * evaluations
+            own = len(phase.evaluated) or phase.steps
+            turns = steps if steps and phase.levels else own
+            count += turns * phase.guidance * evaluations
             # What the last phase writes is for the next chunk.
             count += caches if phase.writes else 0
             caches = max(caches, phase.guidance)

@@ -183,6 +183,11 @@ class SystemConfig:
         return None
 
     @property
+    def candidates(self) -> int:
+        """Every chunk that is drawn is executed."""
+        return 1
+
+    @property
     def value_discount(self) -> None:
         """No values are learned."""
         return None

@@ -81,7 +81,10 @@ class Learner:
         Raises:
             ValueError: there is no such form, or its weights are others.
         """
-        other = Learner(dataclasses.replace(self.config, form=form, candidates=1))
+        planning = self.learning.planning
+        acts = planning is not None and form == planning.policy
+        candidates = self.config.candidates if acts else 1
+        other = Learner(dataclasses.replace(self.config, form=form, candidates=candidates))
         mine, theirs = self.blueprint, other.blueprint
         kept = (mine.model, mine.features, mine.training.table, mine.learning)
         if kept != (theirs.model, theirs.features, theirs.training.table, theirs.learning):
