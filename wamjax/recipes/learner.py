@@ -25,7 +25,7 @@ from wamjax.recipes.planning import Frames, apart, best_of
 from wamjax.recipes.program import UnderWay, noise_for, walk
 from wamjax.recipes.reader import Reader
 from wamjax.recipes.recipe_config import RecipeConfig
-from wamjax.recipes.scene import Scene
+from wamjax.recipes.scene import Scene, what_follows
 from wamjax.recipes.scoring import Scoring
 
 # Actions [B, P, A] that were executed before now, and which of their numbers there were
@@ -119,26 +119,10 @@ class Learner:
             actions=jnp.where(batch.action_mask, batch.actions, 0.0),
             action_mask=jnp.asarray(batch.action_mask),
             **_shown(past_of(batch)),
-            **self._next(batch),
+            **what_follows(batch, self.config.value_discount),
             embodiment=self._embodiment(batch),
         )
         return self.scoring.loss(params, scene, lesson, key)
-
-    def _next(self, batch: Batch) -> dict[str, Array]:
-        """What comes next, as a scene holds it; nothing where none of it is learned."""
-        if self.config.value_discount is None:
-            return {}
-        if batch.next_proprio is None or batch.next_proprio_mask is None or batch.value is None:
-            raise ValueError(
-                f"{self.name} learns values and the data deliver none: set data.value_discount to "
-                f"{self.config.value_discount}"
-            )
-        return {
-            "next_state": jnp.where(batch.next_proprio_mask, batch.next_proprio, 0.0),
-            "next_mask": jnp.asarray(batch.next_proprio_mask),
-            "value": jnp.asarray(batch.value),
-            "value_mask": jnp.asarray(batch.value_mask),
-        }
 
     def _embodiment(self, batch: Batch) -> Int[Array, " B"]:
         """Which embodiment each example is of."""

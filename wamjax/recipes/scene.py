@@ -4,6 +4,7 @@ import flax.struct
 import jax.numpy as jnp
 import numpy as np
 
+from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Bool, Float, Int, UInt8
 
 
@@ -56,3 +57,23 @@ class Scene:
         picked = np.clip(places, 0, whole.shape[1] - 1)
         there = real[:, picked] & inside[None, :, None]
         return jnp.where(there, whole[:, picked], 0.0), there
+
+
+def what_follows(batch: Batch, discount: float | None) -> dict[str, Array]:
+    """What comes next in a batch, as a scene holds it; nothing where no value is learned.
+
+    Raises:
+        ValueError: values are learned, and the batch has none.
+    """
+    if discount is None:
+        return {}
+    if batch.value is None or batch.next_proprio is None or batch.next_proprio_mask is None:
+        raise ValueError(
+            f"values are learned and the data deliver none: set data.value_discount to {discount}"
+        )
+    return {
+        "next_state": jnp.where(batch.next_proprio_mask, batch.next_proprio, 0.0),
+        "next_mask": jnp.asarray(batch.next_proprio_mask),
+        "value": jnp.asarray(batch.value),
+        "value_mask": jnp.asarray(batch.value_mask),
+    }
