@@ -287,7 +287,7 @@ class Learner:
             if frames is None or segment.copy != "cond":
                 return self.reader.values(params, scene, segment)
             own = self.reader.wide(scene, segment, frames[round(segment.start)])
-            return own, jnp.ones(own.shape[:2], bool)
+            return own, self.reader.present(scene, segment)
 
         return walk(
             self.blueprint,
