@@ -522,11 +522,3 @@ def test_frames_of_the_memory_that_never_were_are_not_looked_at():
     gone = there.at[:, 0].set(False)
     np.testing.assert_array_equal(act(frames, gone), act(other, gone))
     assert jnp.abs(act(frames, there) - act(other, there)).max() > 1e-6
-
-
-def test_a_form_that_would_learn_nothing_is_refused() -> None:
-    """Neither values nor next states are recorded; the other roles have something to learn."""
-    with pytest.raises(ValueError, match="choose another form"):
-        RecipeConfig(recipe="cosmos_policy", form="value")
-    for form in ("", "policy", "world_model"):
-        RecipeConfig(recipe="cosmos_policy", form=form)

@@ -62,6 +62,8 @@ def test_what_a_value_is_of_is_what_the_chunk_leads_to():
 def test_every_recipe_can_be_trained_on_windows():
     for name in RECIPES:
         for form in RECIPES[name].forms or ("",):
+            if (name, form) in REFUSED:
+                continue
             config = RecipeConfig(recipe=name, form=form)
             assert config.history >= 1
             assert config.chunk == (16 if form == "real_robot" else 8)
