@@ -86,8 +86,8 @@ def test_what_runs_beside_a_chunk_tells_of_its_imagination(capsys):
     """The phase that is told the actions under way comes first, and its passes are counted."""
     assert main(["recipes", "lingbot_va", "--form", "async"]) == 0
     said = capsys.readouterr().out
-    first = said[said.index("samples") :].splitlines()[1]
-    assert first.split("given ")[1].startswith("action/cond, video 1 -> 0: 25 steps")
+    first = said[said.index("samples    prefill") :].splitlines()[1]
+    assert first.strip().startswith("given action/cond, video 1 -> 0: 25 steps")
     assert "155 passes a chunk" in said
     assert "samples while a chunk is executed" in said
 

@@ -30,12 +30,18 @@ def changed(**change) -> Learner:
     return Learner(config)
 
 
+def drawn(key, rows: int) -> np.ndarray:
+    """Which of the examples are told the executed actions: those of all frames, or none."""
+    told = np.asarray(Learner(PAPER).scoring.told(key, rows))
+    assert (told == told[:, :1]).all()
+    return told[:, 0]
+
+
 def key_of(roles: list[int]):
     """A key with which the examples draw these roles."""
     for seed in range(100):
         key = jax.random.key(seed)
-        drawn = Learner(PAPER).scoring.role(named_keys(key, "role")["role"], ROWS)
-        if np.asarray(drawn).tolist() == roles:
+        if drawn(named_keys(key, "role")["role"], ROWS).tolist() == roles:
             return key
     raise AssertionError(f"no key draws {roles}")
 
@@ -59,8 +65,7 @@ def test_the_future_is_learned_given_the_actions_in_the_examples_that_draw_it():
 
 
 def test_both_roles_are_drawn_as_often():
-    drawn = Learner(PAPER).scoring.role(jax.random.key(3), 2000)
-    assert 0.45 < np.asarray(drawn).mean() < 0.55
+    assert 0.45 < drawn(jax.random.key(3), 2000).mean() < 0.55
 
 
 @pytest.mark.slow

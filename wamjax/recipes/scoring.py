@@ -6,12 +6,13 @@ where the recipe's velocities are
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 
 from wamjax.core.keys import named_keys
-from wamjax.core.typing import Array, Bool, Float, Int, Key, Params
+from wamjax.core.typing import Array, Bool, Float, Key, Params
 from wamjax.flow.levels import draw_history_levels, draw_levels
 from wamjax.flow.loss import velocity_loss
 from wamjax.flow.losses import (
@@ -24,7 +25,7 @@ from wamjax.flow.losses import (
 from wamjax.flow.path import corrupt, per_token, velocity
 from wamjax.flow.prefix import delayed, draw_delays
 from wamjax.flow.weights import loss_weight
-from wamjax.model.segments import Stream
+from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens
 from wamjax.recipes.answers import chunk_of
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
@@ -73,8 +74,8 @@ class Scoring:
         continued = self.config.continued if self.config.delay else ()
         history = self._history_levels(keys["history"], rows)
         sigma |= history
-        role = self.role(keys["role"], rows)
-        named = {name for one in self.learning.roles for name in one.given}
+        told = self.told(keys["role"], rows)
+        roles = {} if told is None else dict(zip(self.subjects, told.T, strict=True))
         apart: dict[Stream, list[Array]] = {}
 
         values, present = [], []
@@ -83,8 +84,8 @@ class Scoring:
         for segment in layout.segments:
             if segment.copy != "noisy":
                 value, real = self.reader.values(params, scene, segment)
-                if role is not None and segment.kind in named:
-                    real = real & self.told(role, segment.kind)[:, None]
+                if segment in roles:
+                    real = real & roles[segment][:, None]
                 if segment.kind in history:
                     place = [s for s in layout.segments if s.kind == segment.kind].index(segment)
                     own = jax.random.fold_in(keys["given"], place)
@@ -104,8 +105,7 @@ class Scoring:
                     decided = jnp.clip(delay - before, 0, segment.count)
                     x, level, scored = delayed(clean, noise, level, decided)
                     mask = mask & scored
-                content = self.reader.content(segment)
-                given = self.told(role, content) if role is not None and content else None
+                given = roles[segment] if segment in roles else None
                 if given is not None:
                     x = jnp.where(given[:, None, None], clean, x)
                     level = jnp.where(given, 0.0, level)
@@ -178,17 +178,25 @@ class Scoring:
             sigma[stream] = jnp.full_like(sigma[stream], level)
         return sigma
 
-    def role(self, key: Key, rows: int) -> Int[Array, " B"] | None:
-        """Which role each example draws; None where there are none."""
+    @functools.cached_property
+    def subjects(self) -> tuple[Segment, ...]:
+        """What roles speak of: painted frames that are denoised, and given segments they name."""
+        named = {name for role in self.learning.roles for name in role.given}
+        return tuple(
+            segment
+            for segment in self.blueprint.training.segments
+            if segment.kind in named or (segment.copy == "noisy" and self.reader.content(segment))
+        )
+
+    def told(self, key: Key, rows: int) -> Bool[Array, "B S"] | None:
+        """Which of the subjects each example is given, by the role it draws."""
         roles = self.learning.roles
         if not roles:
             return None
+        names = [{s.kind, self.reader.content(s)} for s in self.subjects]
+        table = [[bool(name & {*role.given}) for name in names] for role in roles]
         shares = jnp.asarray([role.share for role in roles])
-        return jax.random.choice(key, len(roles), (rows,), p=shares)
-
-    def told(self, role: Int[Array, " B"], name: str) -> Bool[Array, " B"]:
-        """Which examples are given what is called so, by the role that each has drawn."""
-        return jnp.asarray([name in one.given for one in self.learning.roles])[role]
+        return jnp.asarray(table)[jax.random.choice(key, len(roles), (rows,), p=shares)]
 
     def _history_levels(self, key: Key, rows: int) -> dict[str, Array]:
         """Kind of given segments -> their noise levels, [B, S]; nothing where all are clean."""
