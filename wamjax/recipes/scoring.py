@@ -105,7 +105,7 @@ class Scoring:
                     decided = jnp.clip(delay - before, 0, segment.count)
                     x, level, scored = delayed(clean, noise, level, decided)
                     mask = mask & scored
-                given = roles[segment] if segment in roles else None
+                given = roles.get(segment)
                 if given is not None:
                     x = jnp.where(given[:, None, None], clean, x)
                     level = jnp.where(given, 0.0, level)
