@@ -9,6 +9,7 @@ import pytest
 from tests.recipes.test_learner import ROWS, batch, scene
 from wamjax.data.normalise import fit
 from wamjax.data.statistics import summarise
+from wamjax.model.segments import Segment
 from wamjax.recipes.answers import chunk_of, painted_answer
 from wamjax.recipes.learner import Learner
 from wamjax.recipes.recipe_config import RecipeConfig
@@ -27,12 +28,14 @@ WIDTH = 5
 """Of the robot's actions; the recipe has room for seven."""
 
 
+def noisy_segments(learner: Learner) -> list[Segment]:
+    """What is denoised."""
+    return [s for p in learner.blueprint.program for s in p.segments if s.copy == "noisy"]
+
+
 def laid_out(learner: Learner, there) -> jnp.ndarray:
-    """What the network is asked for at the places of a chunk: its tokens, or latent frames."""
-    phases = learner.blueprint.program
-    noisy = [s for p in phases for s in p.segments if s.copy == "noisy"]
-    if learner.learning.painted:
-        return jnp.concatenate([learner.reader.change(there, s) for s in noisy], axis=1)
+    """What the network is asked for at the tokens of a chunk."""
+    noisy = noisy_segments(learner)
     tokens = [learner.reader.actions(there, s)[0] for s in noisy if s.stream == "action"]
     # What is read in one pass, without noise, is held against the chunk as it is.
     return jnp.concatenate(tokens, axis=1) if tokens else there.actions
@@ -51,11 +54,11 @@ def test_a_chunk_comes_back_and_what_is_masked_is_zero(name, form):
     actions = np.where(mask, normaliser.apply(np.where(mask, padded, 0)), 0).astype(np.float32)
     data = dataclasses.replace(batch(config), actions=actions, action_mask=mask)
     there = scene(config, data)
-    read = laid_out(learner, there)
     if learner.learning.painted:
-        chunk = painted_answer(learner.reader, there, read)["action"]
+        places = {round(s.start): learner.reader.change(there, s) for s in noisy_segments(learner)}
+        chunk = painted_answer(learner.reader, there, places)["action"]
     else:
-        chunk = chunk_of(learner.blueprint, read)
+        chunk = chunk_of(learner.blueprint, laid_out(learner, there))
     back = np.asarray(normaliser.invert(np.asarray(chunk)))
     assert back.shape == padded.shape
     np.testing.assert_allclose(back[..., :WIDTH], raw, rtol=1e-5, atol=1e-5)
