@@ -20,17 +20,17 @@ fi
 echo "+ ruff format --check" && $bin/ruff format --check --quiet .
 echo "+ ruff check" && $bin/ruff check --quiet .
 echo "+ lint-imports" && $bin/lint-imports --no-logo >/dev/null || $bin/lint-imports
-# One process that leaves the other cores idle: beside the tests, and reported after them.
+# One process that leaves the other cores idle: beside the tests, and heard of where it finds a fault,
+# so that a run without any ends with pytest's summary.
 types="$(mktemp)"
-trap 'rm -f "$types"' EXIT
 echo "+ pyright (beside the tests)"
 $bin/pyright --pythonpath $bin/python >"$types" 2>&1 &
 checker=$!
+trap 'rm -f "$types"; kill "$checker" 2>/dev/null || true' EXIT
 cores=$($bin/python -c 'import os; print(min(4, len(os.sched_getaffinity(0))))')
 echo "+ pytest --numprocesses $cores --dist loadfile --no-loadscope-reorder $*"
 # Files are handed out in tests/conftest.py's order, the longest first, so that nobody waits at the end.
 status=0
 $bin/python -m pytest --numprocesses "$cores" --dist loadfile --no-loadscope-reorder "$@" || status=$?
-wait "$checker" || status=$?
-cat "$types"
+wait "$checker" || { status=$? && cat "$types"; }
 exit "$status"

@@ -24,12 +24,16 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import jax  # noqa: E402
+
+from wamjax.core.runtime import device_name, keep_memory, versions  # noqa: E402
+
+keep_memory()
+
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
 import torch  # noqa: E402
 
 from tests.benchmarks.fast_wam_programs import Inputs, inputs, ours, pair  # noqa: E402
-from wamjax.core.runtime import device_name, keep_memory, versions  # noqa: E402
 from wamjax.eval.ceilings import own_device  # noqa: E402
 from wamjax.train.flops import count_flops  # noqa: E402
 
@@ -37,10 +41,10 @@ RATE, DECAY = 1e-4, 1e-2
 
 
 def timed(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Milliseconds of CPU time of each call, in turns, after two calls each to warm up."""
-    for run in contestants.values():
-        run()
-        run()
+    """Milliseconds of CPU time of each call, in turns, after five calls each to warm up."""
+    for _ in range(5):
+        for run in contestants.values():
+            run()
     out: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(repeats):
         for name, run in contestants.items():
@@ -158,7 +162,6 @@ def main() -> None:
     parser.add_argument("--page", type=pathlib.Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    keep_memory()
     rows: dict[str, dict[str, list[float]]] = {}
     floors: dict[str, float] = {}
     peak = own_device("float32").flops

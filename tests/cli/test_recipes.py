@@ -90,6 +90,7 @@ def test_what_runs_beside_a_chunk_tells_of_its_imagination(capsys):
     assert first.strip().startswith("given action/cond, video 1 -> 0: 25 steps")
     assert "155 passes a chunk" in said
     assert "samples while a chunk is executed" in said
+    assert "coupling   trunk; of the usual form" in said
 
 
 def test_what_is_outside_is_told_with_the_published_count(capsys):

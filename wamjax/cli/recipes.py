@@ -243,9 +243,11 @@ def run(args: argparse.Namespace) -> None:
     full = built(recipe, "full", args.form)
     print(f"{recipe.name} ({recipe.kind}), {recipe.source}")
     print(f"learns     {recipe.objective}")
-    print(f"coupling   {recipe.coupling}")
+    usual = args.form in (None, *recipe.forms[:1])
+    print(f"coupling   {recipe.coupling}{'' if usual else '; of the usual form'}")
     print(f"state      {', '.join(row['state'])}")
-    print(f"full       {row['parameters']:,} parameters: {recipe.parts}")
+    parts = f": {recipe.parts}" if usual else ""
+    print(f"full       {row['parameters']:,} parameters{parts}")
     for part in recipe.outside:
         print(f"outside    {part.parameters:,}: {part.name} ({part.source})")
     if recipe.published:

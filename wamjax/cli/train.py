@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
 from wamjax.cli import config_file
 from wamjax.cli.ript import refuse_others, run_ript
 from wamjax.core.errors import UserError
@@ -41,7 +43,8 @@ def run_training(
         What `wamjax.train.loop.train` returns.
     """
     hosts = start_hosts()
-    keep_memory()
+    if jax.default_backend() == "cpu":
+        keep_memory()
     episodes = read_episodes(config.data)
     statistics = statistics_for(config.data, episodes, statistics_place(config, episodes, workdir))
     loader = make_loader(
