@@ -125,8 +125,16 @@ def test_what_does_not_exist_is_refused(words, sentence, capsys):
     assert sentence in capsys.readouterr().err
 
 
-def test_the_page_is_what_the_recipes_say():
-    page = pathlib.Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
-    assert page.read_text(encoding="utf-8") == recipes_page.page(), (
-        "run python -m wamjax.cli.recipes_page > docs/recipes.md"
-    )
+def test_the_pages_are_what_the_recipes_say():
+    docs = pathlib.Path(__file__).resolve().parents[2] / "docs"
+    pages = recipes_page.pages()
+    there = {f"recipes/{path.name}" for path in (docs / "recipes").iterdir()}
+    assert {*pages} == {"recipes.md"} | there
+    for path, text in pages.items():
+        assert (docs / path).read_text(encoding="utf-8") == text, (
+            "run python -m wamjax.cli.recipes_page docs"
+        )
+    sections = [
+        line[3:] for text in pages.values() for line in text.splitlines() if line[:3] == "## "
+    ]
+    assert sorted(sections) == sorted(RECIPES)

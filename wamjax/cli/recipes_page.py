@@ -1,14 +1,15 @@
-"""docs/recipes.md out of the recipes: `python -m wamjax.cli.recipes_page > docs/recipes.md`."""
+"""docs/recipes.md and a page for each family: `python -m wamjax.cli.recipes_page docs`."""
 
-import sys
+import argparse
+import pathlib
 
 from wamjax.cli.recipes import described, line, plan_line, planned, published, short, sight
-from wamjax.recipes.blueprint import Blueprint, Recipe
+from wamjax.recipes.blueprint import Blueprint, Coupling, Recipe
 from wamjax.recipes.registry import RECIPES
 
 INTRODUCTION = """# Recipes
 
-<!-- Made by `python -m wamjax.cli.recipes_page > docs/recipes.md`; edit wamjax/recipes/. -->
+<!-- Made by `python -m wamjax.cli.recipes_page docs`; edit wamjax/recipes/. -->
 
 A recipe is a published system as values: stacks of layers with experts inside, ports through which
 streams enter and leave, the training sequence with its visibility, and the sampler program. One
@@ -43,24 +44,33 @@ are networks of their own stand outside. As published: with those, and held to 2
 count where one is known (`python -m pytest tests/recipes/test_sizes.py`). Passes are forward passes
 for one chunk, prefill and guidance included. How long a chunk takes, and what it takes at least:
 [results/sample.md](results/sample.md)."""
-FAMILIES = {
-    "mot": "One attention, an expert per stream (`mot`)",
-    "trunk": "One trunk (`trunk`)",
-    "latent_frame": "Actions painted into latent frames (`latent_frame`)",
-    "layer_cross": "An expert that reads every layer (`layer_cross`)",
-    "tap_cross": "An expert that reads one layer (`tap_cross`)",
-    "none": "Policies without video",
+READING = """How to read the drawings: rows look at columns, in the same order (`#` all, `+` some,
+`.` none); the number is the time block. They show the training sequence of the tiny form; stacks
+with a table of their own follow it. All recipes: [recipes.md](../recipes.md)."""
+# coupling -> (name of the page, title)
+FAMILIES: dict[Coupling, tuple[str, str]] = {
+    "mot": ("mot", "One attention, an expert per stream (`mot`)"),
+    "trunk": ("trunk", "One trunk (`trunk`)"),
+    "latent_frame": ("latent_frame", "Actions painted into latent frames (`latent_frame`)"),
+    "layer_cross": ("layer_cross", "An expert that reads every layer (`layer_cross`)"),
+    "tap_cross": ("tap_cross", "An expert that reads one layer (`tap_cross`)"),
+    "none": ("policies", "Policies without video"),
 }
 
 
-def page() -> str:
-    """The whole page as Markdown."""
-    parts = [INTRODUCTION, _table(), COUNTED]
-    for coupling, title in FAMILIES.items():
+def pages() -> dict[str, str]:
+    """Path below docs/ -> the page there, as Markdown."""
+    made = {}
+    links = []
+    for coupling, (name, title) in FAMILIES.items():
         family = [recipe for recipe in RECIPES.values() if recipe.coupling == coupling]
-        if family:
-            parts += [f"## {title}", *map(_section, family)]
-    return "\n\n".join(parts) + "\n"
+        parts = [f"# {title}", READING, *map(_section, family)]
+        made[f"recipes/{name}.md"] = "\n\n".join(parts) + "\n"
+        own = ", ".join(f"[{r.name}](recipes/{name}.md#{r.name})" for r in family)
+        links.append(f"- [{title}](recipes/{name}.md): {own}")
+    families = "Their visibility, their sampler programs and what differs from the publications:"
+    parts = [INTRODUCTION, families, "\n".join(links), _table(), COUNTED]
+    return {"recipes.md": "\n\n".join(parts) + "\n", **made}
 
 
 def _table() -> str:
@@ -129,16 +139,14 @@ def _section(recipe: Recipe) -> str:
         for form in forms
     ]
     told = [f"- {f'`{form}`: ' if form else ''}{text}" for form, text in programs]
-    own = " Stacks with a table of their own follow." if recipe.build("tiny").training.own else ""
     return "\n\n".join(
         [
-            f"### {recipe.name}",
+            f"## {recipe.name}",
             f"{recipe.parts}; {recipe.source}. How a chunk is sampled:",
             "\n".join(told),
             *_plan(recipe),
             *_size(recipe),
-            "The tiny training sequence: rows look at columns, in the same order "
-            f"(`#` all, `+` some, `.` none); the number is the time block.{own}",
+            "Who sees whom:",
             *_drawings(recipe),
             "What differs from the publication:",
             "\n".join(f"- {text}" for text in recipe.deviations),
@@ -146,5 +154,15 @@ def _section(recipe: Recipe) -> str:
     )
 
 
+def main() -> None:
+    """Write them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("docs", type=pathlib.Path, help="the folder docs/")
+    root = parser.parse_args().docs
+    for path, text in pages().items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    main()
