@@ -216,3 +216,10 @@ def test_history_is_noised_in_its_share_of_the_examples_and_never_much():
         atol=0.015,
     )
     assert abs(np.corrcoef(level[noised].T)[0, 1]) < 0.1
+
+
+def test_a_history_may_have_no_less_than_some_noise():
+    law = {"share": 1.0, "least": 0.01, "most": 0.1}
+    level = np.asarray(draw_history_levels(jax.random.key(0), 4096, 2, **law))
+    quantiles = np.quantile(level, [0.0, 0.25, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(quantiles, [0.01, 0.0325, 0.055, 0.0775, 0.1], atol=0.003)

@@ -262,7 +262,8 @@ def check_cache(name: str, form: str | None = None) -> None:
                     blueprint, dataclasses.replace(layout, segments=phase.writes), place + 5
                 )
                 whole = dataclasses.replace(layout, segments=(*given, *phase.writes))
-                cache = model.apply({"params": params}, whole, wrote, cache, method="extend")
+                told = {s.stream: jnp.ones(2) for s in phase.writes if s.copy == "noisy"}
+                cache = model.apply({"params": params}, whole, wrote, cache, told, method="extend")
                 given += list(phase.writes)
                 values += list(wrote.values)
         return pairs

@@ -170,8 +170,15 @@ def test_what_is_written_is_the_frame_itself():
     there = scene(config, batch(config))
     first = blueprint.program[0]
     for noisy, clean in zip(first.segments, first.writes, strict=True):
-        made = reader.shown(there, clean, reader.change(there, noisy))
-        np.testing.assert_allclose(made, reader.given_frames(there, clean), atol=1e-5)
+        change, frame = reader.change(there, noisy), reader.given_frames(there, clean)
+        made, level = reader.shown(there, clean, change, 0.0)
+        np.testing.assert_allclose(made, frame, atol=1e-5)
+        assert level == 0
+        # Halfway it is the frame with less noise than the change had, since changes are scaled.
+        noise = np.random.default_rng(0).normal(size=change.shape).astype(np.float32)
+        made, level = reader.shown(there, clean, 0.6 * change + 0.4 * noise, 0.4)
+        assert abs(level - 2 / 11) < 1e-6
+        np.testing.assert_allclose(made, (1 - level) * frame + level * noise, atol=1e-5)
 
 
 def test_painted_frames_hold_state_and_chunk():

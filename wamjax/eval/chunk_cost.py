@@ -28,7 +28,7 @@ from wamjax.model.segments import Segment
 from wamjax.model.wam import Tokens
 from wamjax.recipes.blueprint import Blueprint, Walk
 from wamjax.recipes.network import network, shapes, values_shape
-from wamjax.recipes.program import guidance, moved, spoken
+from wamjax.recipes.program import guidance, moved, spoken, streams_from, told_by
 from wamjax.train.flops import count_flops
 
 
@@ -149,7 +149,7 @@ def passes(
     settings = blueprint.walk if settings is None else settings
     own, given = _Passes(blueprint, rows, copies), blueprint.given
     guided = [bool(guidance(phase, settings)) for phase in blueprint.program]
-    wanted = tuple(dict.fromkeys(s for phase in blueprint.program for s in moved(phase)))
+    wanted = streams_from(blueprint.program)
     found: list[Pass] = []
     cache = None
     if given:
@@ -176,6 +176,8 @@ def passes(
         if phase.writes and place + 1 < len(blueprint.program):
             behind = tuple(s for done in blueprint.program[: place + 1] for s in done.writes)
             layout = dataclasses.replace(blueprint.training, segments=(*given, *behind))
-            cost, cache = own.traced("extend", layout, phase.writes, wanted, {}, cache)
+            later = streams_from(blueprint.program[place + 1 :])
+            stopped = _levels([*dict.fromkeys(map(told_by, phase.writes))], rows)
+            cost, cache = own.traced("extend", layout, phase.writes, later, stopped, cache)
             found.append(Pass("writing", 1 + any(guided[place + 1 :]), *cost))
     return found

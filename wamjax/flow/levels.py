@@ -114,17 +114,17 @@ def draw_levels(
 
 @typed
 def draw_history_levels(
-    key: Key, batch: int, segments: int, *, share: float, most: float
+    key: Key, batch: int, segments: int, *, share: float, least: float = 0.0, most: float
 ) -> Float[Array, "B S"]:
     """Levels of what is given while training: the cleaner part of the schedule, or 0.
 
     So that a network can go on from what it has predicted itself (LingBot-VA, 2601.21998).
 
     Args:
-        share: of the samples whose S segments have levels, uniform in 0 ... `most`; the others are
-            clean.
+        share: of the samples whose S segments have levels, uniform in `least` ... `most`; the
+            others are clean.
     """
     keys = named_keys(key, "which", "level")
     noised = jax.random.bernoulli(keys["which"], share, (batch, 1))
-    level = jax.random.uniform(keys["level"], (batch, segments), maxval=most)
+    level = jax.random.uniform(keys["level"], (batch, segments), minval=least, maxval=most)
     return jnp.where(noised, level, 0.0)

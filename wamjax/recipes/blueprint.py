@@ -68,7 +68,8 @@ class Phase:
     Attributes:
         segments: what stands behind the cached segments meanwhile, noisy (or queries).
         levels: stream -> (noise level at the start, at the end); a stream whose level does not
-            change is held.
+            change is held, and one that stops above 0 is not an answer. From 1 to 0 where the grid
+            has levels of its own, see `Walk`.
         steps: solver steps, one pass through what the streams need each; without levels, passes
             that each read one more word of a run that is causal.
         evaluated: at which of the steps the network is asked, rising from 0; those between go on
@@ -117,11 +118,12 @@ class NoisyHistory:
     Attributes:
         stream: whose.
         share: of the examples.
-        most: noise levels are uniform in 0 ... most, one for each segment.
+        least, most: noise levels are uniform between them, one for each segment.
     """
 
     stream: Stream = "video"
     share: float = 0.5
+    least: float = 0.0
     most: float = 0.5
 
 

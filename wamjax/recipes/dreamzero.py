@@ -19,6 +19,7 @@ One level per block, shared by its video and its actions; past actions are never
 Both laws lie near noise already: those of the tiny form, on pixels, are the published ones.
 """
 
+import dataclasses
 from typing import Literal, get_args
 
 from wamjax.flow.levels import LevelLaw, LevelsConfig
@@ -168,6 +169,20 @@ def dreamzero(size: Size, form: Form = "base") -> Blueprint:
     last = blocks
     end = 0.8 if form == "flash" else 0.0
     levels: tuple[tuple[Stream, float, float], ...] = (("video", 1.0, end), ("action", 1.0, 0.0))
+    sampled = Phase(
+        segments=(video("noisy", last), action(last)),
+        levels=levels,
+        steps=STEPS[form],
+        evaluated=EVALUATED[form],
+        guidance=2,
+    )
+    # Where the video stops half-way, a future is walked to its end apart.
+    whole = dataclasses.replace(
+        sampled,
+        levels=(("video", 1.0, 0.0), ("action", 1.0, 0.0)),
+        steps=STEPS["base"],
+        evaluated=EVALUATED["base"],
+    )
     return Blueprint(
         shape=shape,
         learning=LEARNING[form],
@@ -185,15 +200,8 @@ def dreamzero(size: Size, form: Form = "base") -> Blueprint:
         ),
         training=Layout((text, *trained), TABLE),
         given=(text, *(video("clean", block) for block in range(last)), state(last)),
-        program=(
-            Phase(
-                segments=(video("noisy", last), action(last)),
-                levels=levels,
-                steps=STEPS[form],
-                evaluated=EVALUATED[form],
-                guidance=2,
-            ),
-        ),
+        program=(sampled,),
+        imagine=(whole,) if end else (),
     )
 
 

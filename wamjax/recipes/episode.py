@@ -30,8 +30,10 @@ from wamjax.recipes.parts import call
 from wamjax.recipes.program import (
     Change,
     Supply,
+    Written,
+    as_it_stopped,
     branches,
-    moved,
+    streams_from,
     tokens_of,
     unchanged,
     untold,
@@ -99,7 +101,7 @@ def opened(
             ]
         cache = blank_cache(parts[0][0].shape[0])
         layout = dataclasses.replace(blueprint.training, segments=pace.context)
-        options = {"wanted": _every(blueprint), "method": "extend"}
+        options = {"wanted": streams_from(blueprint.program), "method": "extend"}
         cache = call(model, params, layout, tokens_of(parts), cache, origin="context", **options)
         nothing = [(value, jnp.zeros_like(real)) for value, real in map(supply, pace.past)]
         layout = dataclasses.replace(blueprint.training, segments=(*pace.context, *pace.past))
@@ -156,7 +158,7 @@ def foreseen(
     steps: int | None = None,
     key: Key | None = None,
     wide: Change = unchanged,
-    written: Change = unchanged,
+    written: Written = as_it_stopped,
 ) -> tuple[tuple[Cache, ...], dict[str, Array]]:
     """(the caches with what the chunk under way is imagined to lead to, that imagination).
 
@@ -180,7 +182,7 @@ def foreseen(
         of = origin[segment]
         if of is None:
             return supply(segment)
-        value = written(segment, share(imagined[of.stream], of, phase.segments))
+        value, _ = written(segment, share(imagined[of.stream], of, phase.segments), 0.0)
         value = wide(segment, value)
         return value, jnp.ones(value.shape[:2], bool)
 
@@ -197,7 +199,7 @@ def meanwhile(
     steps: int | None = None,
     key: Key | None = None,
     wide: Change = unchanged,
-    written: Change = unchanged,
+    written: Written = as_it_stopped,
 ) -> tuple[tuple[Cache, ...], dict[str, Array]]:
     """What is computed while a chunk is executed: (the caches with what it is imagined to lead to,
     the streams of the chunk behind it); arguments as in `foreseen`."""
@@ -249,7 +251,7 @@ def _extended(
     """The caches with one group more."""
     model = network(blueprint)
     tokens = tokens_of([supply(segment) for segment in segments])
-    options = {"wanted": _every(blueprint), "origin": origin, "method": "extend"}
+    options = {"wanted": streams_from(blueprint.program), "origin": origin, "method": "extend"}
     grown = []
     for cache in held:
         layout = dataclasses.replace(blueprint.training, segments=(*cache.segments, *segments))
@@ -261,7 +263,3 @@ def _places(
     segments: tuple[Segment, ...], time: float, blocks: int
 ) -> set[tuple[str, int, int, float]]:
     return {(s.stream, s.count, s.block - blocks, round(s.start - time, 6)) for s in segments}
-
-
-def _every(blueprint: Blueprint) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(s for phase in blueprint.program for s in moved(phase)))

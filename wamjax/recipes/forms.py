@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from wamjax.core.typing import Array, Float, UInt8
 from wamjax.recipes.blueprint import Blueprint
 from wamjax.recipes.parts import pixels
-from wamjax.recipes.program import moved
+from wamjax.recipes.program import finished
 from wamjax.recipes.scene import Scene
 
 
@@ -58,7 +58,7 @@ def predicted(blueprint: Blueprint) -> tuple[str, ...]:
         found = _painted(blueprint, noisy=True)
     else:
         phases = (*blueprint.program, *blueprint.phases(imagine=True))
-        found = [stream for phase in phases for stream in moved(phase)]
+        found = [stream for phase in phases for stream in finished(phase)]
     return tuple(sorted({names[what] for what in found if what in names}))
 
 

@@ -13,7 +13,16 @@ from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import LINE_ROTARY, ltx
-from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
+from wamjax.recipes.blueprint import (
+    Blueprint,
+    Learning,
+    Lesson,
+    NoisyHistory,
+    Phase,
+    Recipe,
+    Shape,
+    Size,
+)
 from wamjax.recipes.objectives import sees
 
 SHAPES: dict[Size, Shape] = {
@@ -60,6 +69,7 @@ TABLE: Visibility = (
 # memory stand two strides apart.
 LEARNING = Learning(
     memory=2,
+    noisy_history=NoisyHistory(share=1.0, least=0.01, most=0.1),
     pixel_shift=5.0,
     lessons=(
         Lesson(name="video", fraction=0.5, losses=(("video", 1.0),)),
@@ -157,7 +167,8 @@ RECIPES = (
         deviations=(
             "The tiny form's memory is now and one frame two strides before; published, four that "
             "reach 500 to 900 frames back, at even or random steps.",
-            "The memory is shown clean; published with 1 to 10 % noise.",
+            "The memory has 1 to 10 % noise in training, one level for each camera, of which the "
+            "video is told; that none is added when a chunk is sampled is not verified.",
             "Views attend to one another in every layer; published: in every third.",
             "Rotary positions are indices; LTX normalises them by its largest canvas.",
             "The robustness study prints 2.2 B for the whole system; what it counts is not said.",

@@ -4,14 +4,16 @@
     high     the layers above it, needed for the video loss alone
     action   a diffusion transformer that cross-attends to what `low` ends with
 
-The video stays at one noise level while the actions walk; at test time it passes once, and the
-layers above the tap do not run at all.
+The video stays at one noise level while the actions walk; at test time it passes once, as pure
+noise, and the layers above the tap do not run at all. Or it is walked to a level between first.
 
-    form         trained
-    dit4dit      video and actions together, end to end
-    mimic_video  the video first; then the actions, on a frozen tap
+    form         trained                                            tapped at
+    dit4dit      video and actions together, end to end             noise (1)
+    mimic_video  the video first; then the actions, on a frozen tap noise (1)
+    partial      mimic_video's weights                              a level between, after ten steps
 """
 
+import dataclasses
 from typing import Any, Literal, get_args
 
 from wamjax.flow.levels import LevelLaw, LevelsConfig
@@ -23,7 +25,9 @@ from wamjax.recipes.backbones import COSMOS_ROTARY, LINE_ROTARY, WAN_CLOCK, cosm
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Phase, Recipe, Shape, Size
 from wamjax.recipes.objectives import sees
 
-Form = Literal["dit4dit", "mimic_video"]
+Form = Literal["dit4dit", "mimic_video", "partial"]
+# Noise level at which the video of `partial` stops.
+BETWEEN = 0.5
 SHAPES: dict[Size, Shape] = {
     "full": Shape(
         words=512,
@@ -58,13 +62,13 @@ TABLE: Visibility = (
 LEVELS = LevelsConfig(
     video=LevelLaw(law="logit_normal"), action=LevelLaw(law="beta", alpha=1.5, beta=1.0)
 )
-LEARNING: dict[Form, Learning] = {
-    "dit4dit": Learning(
+JOINT, STAGED = (
+    Learning(
         levels=LEVELS,
         pixel_shift=5.0,
         lessons=(Lesson(losses=(("video", 2.0), ("action", 1.0))),),
     ),
-    "mimic_video": Learning(
+    Learning(
         levels=LEVELS,
         pixel_shift=5.0,
         lessons=(
@@ -72,7 +76,8 @@ LEARNING: dict[Form, Learning] = {
             Lesson(name="action", fraction=0.5, losses=(("action", 1.0),), train=(".*action.*",)),
         ),
     ),
-}
+)
+LEARNING: dict[Form, Learning] = {"dit4dit": JOINT, "mimic_video": STAGED, "partial": STAGED}
 
 
 def model(size: Size) -> WamConfig:
@@ -120,7 +125,7 @@ def model(size: Size) -> WamConfig:
 
 
 def hidden(size: Size, form: Form = "dit4dit") -> Blueprint:
-    """The policy: one pass below the tap, then ten steps of the action part."""
+    """The policy: the tapped future, then ten steps of the action part."""
     shape = SHAPES[size]
     grid = shape.grid
     given = (
@@ -132,10 +137,14 @@ def hidden(size: Size, form: Form = "dit4dit") -> Blueprint:
     )
     state = Segment(stream="proprio")
     action = Segment(stream="action", copy="noisy", frames=shape.chunk, start=1, block=1)
+    shown = Phase(segments=(future,), levels=(("video", 1.0, 0.0),), steps=10)
+    stopped = dataclasses.replace(shown, levels=(("video", 1.0, BETWEEN),), writes=(future,))
+    act = Phase(segments=(state, action), levels=(("action", 1.0, 0.0),), steps=10)
+    between = form == "partial"
     return Blueprint(
         shape=shape,
         learning=LEARNING[form],
-        imagine=(Phase(segments=(future,), levels=(("video", 1.0, 0.0),), steps=10),),
+        imagine=(shown,),
         model=model(size),
         features=(
             ("text", shape.text),
@@ -144,8 +153,9 @@ def hidden(size: Size, form: Form = "dit4dit") -> Blueprint:
             ("action", shape.action),
         ),
         training=Layout((*given, future, state, action), TABLE),
-        given=(*given, future),
-        program=(Phase(segments=(state, action), levels=(("action", 1.0, 0.0),), steps=10),),
+        # Pure noise never moves: it belongs to what is given.
+        given=given if between else (*given, future),
+        program=(stopped, act) if between else (act,),
     )
 
 
@@ -163,8 +173,8 @@ RECIPES = (
             "DiT4DiT draws the noise level of what is tapped apart from that of the video loss; "
             "here one pass and one level serve both.",
             "The tap stands behind layer 19 of 28.",
-            "The tapped future is pure noise at test time; walking it to a level between, as "
-            "published for some tasks, is not there.",
+            "partial: the level at which the future is tapped is tuned for each task in the "
+            "publication; here it is 0.5, reached in ten steps of an even grid.",
             "Cosmos' extra input channels (condition mask, padding mask) are not there.",
         ),
         forms=get_args(Form),

@@ -33,6 +33,8 @@ Loss: one of the first two by the role that an example draws, weight 1 each, and
     paper        an expert of width 768 in the same attention   RoboTwin
     async        the paper's weights: while a chunk is executed, forward dynamics imagine what it
                  will lead to, and the next chunk is sampled behind that (recipes.episode)
+    deployed     the paper's weights as its robots run them: the video stops at noise level 0.4
+                 after 3 steps, and the actions read it there
     world_model  the paper's weights: the video that known actions lead to
     real_robot   as the release                                 three cameras side by side (franka)
 """
@@ -58,7 +60,7 @@ from wamjax.recipes.blueprint import (
     Walk,
 )
 
-Form = Literal["release", "paper", "async", "world_model", "real_robot"]
+Form = Literal["release", "paper", "async", "deployed", "world_model", "real_robot"]
 
 ROBOTWIN: dict[Size, Shape] = {
     "full": Shape(
@@ -113,24 +115,28 @@ FORWARD: Visibility = (
     ("video/noisy", "action/cond", "same"),
 )
 ROLES = (Role(share=0.5), Role(share=0.5, given=("action/cond",)))
-OF_PAPER: tuple[Form, ...] = ("paper", "async", "world_model")
+OF_PAPER: tuple[Form, ...] = ("paper", "async", "deployed", "world_model")
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A published setting: shapes, time blocks that are seen, steps of video and of actions."""
+    """A published setting: shapes, time blocks that are seen, steps of video and of actions, and
+    the noise level at which the video stops."""
 
     shapes: dict[Size, Shape]
     window: dict[Size, int]
     steps: tuple[int, int]
+    stop: float = 0.0
 
 
 SIMULATED = Setting(ROBOTWIN, {"full": 72, "tiny": 6}, (25, 50))
+DEPLOYED = dataclasses.replace(SIMULATED, steps=(3, 10), stop=0.4)
 REAL = Setting(FRANKA, {"full": 30, "tiny": 6}, (5, 10))
 SETTINGS: dict[Form, Setting] = {
     "release": SIMULATED,
     "paper": SIMULATED,
     "async": SIMULATED,
+    "deployed": DEPLOYED,
     "world_model": SIMULATED,
     "real_robot": REAL,
 }
@@ -213,7 +219,7 @@ def sampled(
         return (
             Phase(
                 segments=run("video", "noisy", frames),
-                levels=(("video", 1.0, 0.0),),
+                levels=(("video", 1.0, setting.stop),),
                 steps=video_steps,
                 guidance=2,
                 writes=run("video", "clean", frames),
@@ -238,7 +244,7 @@ def sampled(
             return (forward, *chunk(behind)), 1, ("action",)
         case "world_model":
             return (forward,), 0, ("video",)
-        case "release" | "paper" | "real_robot":
+        case "release" | "paper" | "deployed" | "real_robot":
             return chunk(ahead), 0, ("action",)
         case _:
             assert_never(form)
@@ -262,6 +268,9 @@ def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
         for frame in whole
     )
     program, foreseen, answers = sampled(shape, form, setting)
+    # Where the video stops half-way, a future is walked to its end apart.
+    steps, _ = SIMULATED.steps
+    whole = dataclasses.replace(program[0], levels=(("video", 1.0, 0.0),), steps=steps, writes=())
     return Blueprint(
         shape=shape,
         walk=Walk(shifts=(("video", 5.0),), guidance=(("video", 5.0),)),
@@ -280,6 +289,7 @@ def lingbot_va(size: Size, form: Form = "release") -> Blueprint:
         ),
         given=(text, *observed(shape, range(shape.past))),
         program=program,
+        imagine=(whole,) if setting.stop else (),
         foreseen=foreseen,
         answers=answers,
     )
@@ -308,8 +318,9 @@ RECIPES = (
             "blocks drawn for each batch; no text is dropped, so the tiny form is not guided; the "
             "loss has no bell weight; actions have shift 1, not the 0.05 of the released LIBERO "
             "setting, which has no form.",
-            "The paper's deployment (3 video steps to cleanliness 0.6, 10 action steps) has no "
-            "form: video is walked to the end and written as clean.",
+            "deployed: that the half-denoised video is read at the level it stopped at, as noisy "
+            "history is in training, is inferred; frames that are shown are walked to the end, in "
+            "the steps of the simulated setting.",
             "paper: a feed-forward width of 1536 is inferred from the published 350 M. Of forward "
             "dynamics the authors say that a sequence is trained by it or by the usual video loss, "
             "at random, with coefficient 1 (issue 85 of the repository). Ours are: the even draw, "

@@ -7,6 +7,7 @@
     several steps it speaks: the word that is read behind each place goes in at the next one
 
 A stream whose level does not change is held: it is seen, not moved, and no output is made for it.
+One that stops above level 0 is no answer; what is written of it tells the model where it stopped.
 What phases write are predictions, which go with the chunk; what is seen and done instead is written
 between chunks, see recipes.episode, and what the last phase would write is left out.
 """
@@ -44,10 +45,20 @@ Supply = Callable[[Segment], tuple[Array, Array]]
 Change = Callable[[Segment, Array], Array]
 
 
+# (segment, values, the noise level they stopped at) -> values as the segment holds them, and theirs
+Written = Callable[[Segment, Array, float], tuple[Array, float]]
+
+
 def unchanged(segment: Segment, values: Array) -> Array:
     """Values are read as they were denoised."""
     del segment
     return values
+
+
+def as_it_stopped(segment: Segment, values: Array, level: float) -> tuple[Array, float]:
+    """Values are written as they were denoised."""
+    del segment
+    return values, level
 
 
 def moved(phase: Phase) -> tuple[Stream, ...]:
@@ -55,6 +66,22 @@ def moved(phase: Phase) -> tuple[Stream, ...]:
     if phase.levels:
         return tuple(stream for stream, start, end in phase.levels if start != end)
     return tuple(dict.fromkeys(s.stream for s in phase.segments if s.copy == "query"))
+
+
+def finished(phase: Phase) -> tuple[Stream, ...]:
+    """The streams of `moved` whose end is an answer: clean, or read out."""
+    ends = {stream: end for stream, _, end in phase.levels}
+    return tuple(stream for stream in moved(phase) if ends.get(stream, 0.0) == 0)
+
+
+def told_by(segment: Segment) -> str:
+    """The name that a written segment's noise level goes by, see `Wam.denoise`."""
+    return segment.stream if segment.copy == "noisy" else segment.kind
+
+
+def streams_from(phases: tuple[Phase, ...]) -> tuple[Stream, ...]:
+    """The streams that any of some phases moves."""
+    return tuple(dict.fromkeys(stream for phase in phases for stream in moved(phase)))
 
 
 def walk(
@@ -68,7 +95,7 @@ def walk(
     steps: int | None = None,
     key: Key | None = None,
     wide: Change = unchanged,
-    written: Change = unchanged,
+    written: Written = as_it_stopped,
     under_way: UnderWay | None = None,
     held: tuple[Cache, ...] | None = None,
     domain: Array | None = None,
@@ -104,7 +131,7 @@ def walk(
     stands: dict[str, tuple[Segment, ...]] = {}
     scales = [guidance(phase, settings) for phase in phases]
     tellings = branches(blueprint, settings, imagine=imagine)
-    every = tuple(dict.fromkeys(s for phase in phases for s in moved(phase)))
+    every = streams_from(phases)
 
     def enter(segments: tuple[Segment, ...]) -> None:
         for stream, mine in noisy_of(segments).items():
@@ -171,21 +198,25 @@ def walk(
         )
         if under_way is not None and "action" in wanted:
             state["action"] = hold(state["action"], *under_way)
-        answers |= {stream: state[stream] for stream in wanted}
+        answers |= {stream: state[stream] for stream in finished(phase)}
         if phase.writes and place + 1 < len(phases):
             layout = dataclasses.replace(
                 blueprint.training, segments=(*given, *before, *phase.writes)
             )
-            parts = []
+            ends = {stream: end for stream, _, end in phase.levels}
+            parts, stopped = [], {}
             for to, of in sources(phase):
                 if of is None:
                     parts.append(supply(to))
                     continue
-                value = wide(to, written(to, share(state[of.stream], of, phase.segments)))
+                own = share(state[of.stream], of, phase.segments)
+                value, level = written(to, own, ends[of.stream])
+                value = wide(to, value)
                 parts.append((value, jnp.ones(value.shape[:2], bool)))
-            tokens = tokens_of(parts, domain)
+                stopped[told_by(to)] = _level(level, value)
+            tokens, later = tokens_of(parts, domain), streams_from(phases[place + 1 :])
             caches = [
-                call(model, params, layout, tokens, cache, None, every, method="extend")
+                call(model, params, layout, tokens, cache, stopped, later, method="extend")
                 for cache in caches
             ]
     return answers

@@ -75,14 +75,22 @@ class Reader(Encoders):
         own = self.latents(scene.frames[:, segment.view])[:, self.timeline.frames(segment)]
         return own.reshape(own.shape[0], -1, own.shape[-1])
 
-    def shown(self, scene: Scene, segment: Segment, values: Array) -> Array:
-        """Denoised values as a segment that is written for later phases holds them."""
+    def shown(
+        self, scene: Scene, segment: Segment, values: Array, level: float
+    ) -> tuple[Array, float]:
+        """Denoised values as a segment that is written for later phases holds them, and its level.
+
+        A change that stopped at a noise level is a frame at a lower one, since changes are scaled:
+        (1 - level) change + level noise = VIDEO_SCALE times a frame's share and its noise.
+        """
         if segment.stream != "video" or segment.copy != "clean":
-            return values
+            return values, level
         own = self.latents(scene.frames[:, segment.view])
-        return values / VIDEO_SCALE + own[:, self.timeline.reference(segment)][:, None].repeat(
-            segment.frames, axis=1
-        ).reshape(values.shape)
+        reference = own[:, self.timeline.reference(segment)][:, None]
+        reference = reference.repeat(segment.frames, axis=1).reshape(values.shape)
+        noise = level / VIDEO_SCALE
+        whole = 1.0 - level + noise
+        return (values / VIDEO_SCALE + (1.0 - level) * reference) / whole, noise / whole
 
     def undo(
         self, scene: Scene, segment: Segment, changes: Float[Array, "B N c"]

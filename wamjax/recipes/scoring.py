@@ -37,6 +37,40 @@ from wamjax.recipes.scene import Scene
 
 
 @dataclasses.dataclass(frozen=True)
+class Draws:
+    """What the examples of a batch are drawn.
+
+    Attributes:
+        sigma: noise levels of each noisy stream, [B] or [B, segments].
+        delay: actions that are under way, int [B].
+        history: kind of given segments -> their noise levels, [B, S].
+        roles: what roles speak of -> which examples are given it, bool [B].
+    """
+
+    sigma: dict[str, Array]
+    delay: Array
+    history: dict[str, Array]
+    roles: dict[Segment, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Noised:
+    """A segment that is denoised: its values [B, N, width] at their levels, [B] or [B, N], what
+    they are made of, and which numbers are scored."""
+
+    x: Array
+    clean: Array
+    noise: Array
+    level: Array
+    mask: Array
+
+    @property
+    def marks(self) -> Array:
+        """The level of each token, [B, N]."""
+        return self.level if self.level.ndim == 2 else per_token(self.level, self.clean.shape[1])
+
+
+@dataclasses.dataclass(frozen=True)
 class Scoring:
     """The losses of a recipe's lessons.
 
@@ -62,97 +96,111 @@ class Scoring:
         self, params: Params, scene: Scene, lesson: Lesson, key: Key
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """The loss of a lesson over what was recorded, and its parts by name."""
-        layout, rows = self.blueprint.training, scene.state.shape[0]
         keys = named_keys(
             key, "levels", "video", "action", "delay", "codec", "history", "given", "role"
         )
         if lesson.codec is not None:
             part = self.reader.codec_loss(params, scene, lesson.codec, keys["codec"])
             return part, {"loss/dynamics": part}
-        sigma = self.levels(lesson, keys["levels"], rows)
-        delay = draw_delays(keys["delay"], rows, self.config.delay)
-        continued = self.config.continued if self.config.delay else ()
-        history = self._history_levels(keys["history"], rows)
-        sigma |= history
-        told = self.told(keys["role"], rows)
-        roles = {} if told is None else dict(zip(self.subjects, told.T, strict=True))
-        apart: dict[Stream, list[Array]] = {}
-
+        layout, draws = self.blueprint.training, self._draws(lesson, keys, scene.state.shape[0])
         values, present = [], []
-        marks: dict[Stream, list[Array]] = {}
-        truth: dict[Stream, list[tuple[Array, ...]]] = {}
+        noised: dict[Stream, list[Noised]] = {}
         for segment in layout.segments:
-            if segment.copy != "noisy":
-                value, real = self.reader.values(params, scene, segment)
-                if segment in roles:
-                    real = real & roles[segment][:, None]
-                if segment.kind in history:
-                    place = [s for s in layout.segments if s.kind == segment.kind].index(segment)
-                    own = jax.random.fold_in(keys["given"], place)
-                    noise = jax.random.normal(own, value.shape)
-                    value = corrupt(value, noise, history[segment.kind][:, place])
+            if segment.copy == "noisy":
+                mine = noised.setdefault(segment.stream, [])
+                mine.append(self._noised(scene, segment, draws, keys[segment.stream], len(mine)))
+                given = draws.roles.get(segment)
+                values.append(self.reader.wide(scene, segment, mine[-1].x, given))
+                present.append(self.reader.present(scene, segment))
             else:
-                clean, mask = self.reader.clean(scene, segment)
-                real = self.reader.present(scene, segment)
-                mine = truth.setdefault(segment.stream, [])
-                place = jax.random.fold_in(keys[segment.stream], len(mine))
-                noise = jax.random.normal(place, clean.shape)
-                level = sigma[segment.stream]
-                level = level if level.ndim == 1 else level[:, len(mine)]
-                x = corrupt(clean, noise, level)
-                if segment in continued:
-                    before = sum(s.count for s in continued[: continued.index(segment)])
-                    decided = jnp.clip(delay - before, 0, segment.count)
-                    x, level, scored = delayed(clean, noise, level, decided)
-                    mask = mask & scored
-                given = roles.get(segment)
-                if given is not None:
-                    x = jnp.where(given[:, None, None], clean, x)
-                    level = jnp.where(given, 0.0, level)
-                    mask = mask & ~given[:, None, None]
-                    apart.setdefault(segment.stream, []).append(level)
-                marks.setdefault(segment.stream, []).append(
-                    level if level.ndim == 2 else per_token(level, clean.shape[1])
-                )
-                mine.append((clean, noise, mask))
-                value = self.reader.wide(scene, segment, x, given)
-            values.append(value)
-            present.append(real)
-        if continued:
-            sigma["action"] = jnp.concatenate(marks["action"], axis=1)
-        sigma |= {stream: jnp.stack(levels, axis=1) for stream, levels in apart.items()}
+                value, real = self._given(params, scene, segment, draws, keys["given"])
+                values.append(value)
+                present.append(real)
         out: dict[Stream, Array] = call(
             network(self.blueprint),
             params["model"],
             layout,
             Tokens(tuple(values), jnp.concatenate(present, axis=1), scene.embodiment),
-            sigma,
+            draws.history | {stream: self._told(mine) for stream, mine in noised.items()},
             method="denoise",
             wanted=tuple(stream for stream, _ in lesson.losses),
         )
         parts, total = {}, jnp.zeros(())
-        predictions = dict(self.settings.predictions)
         for stream, weight in lesson.losses:
             if stream not in out:
                 continue
-            if stream not in truth:
-                part = self._read_loss(params, scene, stream, out[stream])
+            if stream in noised:
+                part = self._denoised_loss(stream, out[stream], noised[stream])
             else:
-                columns = zip(*truth[stream], strict=True)
-                clean, noise, mask = (jnp.concatenate(c, axis=1) for c in columns)
-                target = {"velocity": velocity(clean, noise), "clean": clean, "noise": noise}
-                prediction = predictions.get(stream, "velocity")
-                if stream == "action" and self.learning.parts:
-                    part = parts_loss(self.learning.parts, out[stream], clean, mask)
-                else:
-                    weight_of = self.learning.weight if prediction == "velocity" else "none"
-                    level = jnp.concatenate(marks[stream], axis=1)[..., None]
-                    shift = self.learning.laws.laws[stream].shift
-                    by_level = loss_weight(weight_of, level, shift)
-                    part = velocity_loss(out[stream], target[prediction], mask, by_level)
+                part = self._read_loss(params, scene, stream, out[stream])
             parts[f"loss/{stream}"] = part
             total = total + weight * part
         return total, parts
+
+    def _draws(self, lesson: Lesson, keys: dict[str, Key], rows: int) -> Draws:
+        """What the examples are drawn."""
+        told = self.told(keys["role"], rows)
+        return Draws(
+            sigma=self.levels(lesson, keys["levels"], rows),
+            delay=draw_delays(keys["delay"], rows, self.config.delay),
+            history=self._history_levels(keys["history"], rows),
+            roles={} if told is None else dict(zip(self.subjects, told.T, strict=True)),
+        )
+
+    def _given(
+        self, params: Params, scene: Scene, segment: Segment, draws: Draws, key: Key
+    ) -> tuple[Array, Array]:
+        """Values of a segment that is not denoised, with the noise of its history, and which of
+        its tokens are real in the role of an example."""
+        value, real = self.reader.values(params, scene, segment)
+        if segment in draws.roles:
+            real = real & draws.roles[segment][:, None]
+        if segment.kind in draws.history:
+            same = [s for s in self.blueprint.training.segments if s.kind == segment.kind]
+            place = same.index(segment)
+            noise = jax.random.normal(jax.random.fold_in(key, place), value.shape)
+            value = corrupt(value, noise, draws.history[segment.kind][:, place])
+        return value, real
+
+    def _noised(self, scene: Scene, segment: Segment, draws: Draws, key: Key, place: int) -> Noised:
+        """A segment that is denoised: `place` among those of its stream."""
+        clean, mask = self.reader.clean(scene, segment)
+        noise = jax.random.normal(jax.random.fold_in(key, place), clean.shape)
+        level = draws.sigma[segment.stream]
+        level = level if level.ndim == 1 else level[:, place]
+        x = corrupt(clean, noise, level)
+        continued = self.config.continued if self.config.delay else ()
+        if segment in continued:
+            before = sum(s.count for s in continued[: continued.index(segment)])
+            decided = jnp.clip(draws.delay - before, 0, segment.count)
+            x, level, scored = delayed(clean, noise, level, decided)
+            mask = mask & scored
+        given = draws.roles.get(segment)
+        if given is not None:
+            x = jnp.where(given[:, None, None], clean, x)
+            level = jnp.where(given, 0.0, level)
+            mask = mask & ~given[:, None, None]
+        return Noised(x, clean, noise, level, mask)
+
+    def _told(self, mine: list[Noised]) -> Array:
+        """The levels that the model is told of a stream: [B, segments], or [B, tokens]."""
+        if all(one.level.ndim == 1 for one in mine):
+            return jnp.stack([one.level for one in mine], axis=1)
+        return jnp.concatenate([one.marks for one in mine], axis=1)
+
+    def _denoised_loss(self, stream: Stream, out: Array, mine: list[Noised]) -> Array:
+        """Of what is predicted from noise."""
+        clean, noise, level, mask = (
+            jnp.concatenate(columns, axis=1)
+            for columns in zip(*((m.clean, m.noise, m.marks, m.mask) for m in mine), strict=True)
+        )
+        if stream == "action" and self.learning.parts:
+            return parts_loss(self.learning.parts, out, clean, mask)
+        prediction = dict(self.settings.predictions).get(stream, "velocity")
+        target = {"velocity": velocity(clean, noise), "clean": clean, "noise": noise}[prediction]
+        weight = self.learning.weight if prediction == "velocity" else "none"
+        shift = self.learning.laws.laws[stream].shift
+        return velocity_loss(out, target, mask, loss_weight(weight, level[..., None], shift))
 
     def _read_loss(self, params: Params, scene: Scene, stream: Stream, read: Array) -> Array:
         """Of what is read in one pass, without noise."""
@@ -205,4 +253,5 @@ class Scoring:
             return {}
         kind = f"{noisy.stream}/clean"
         count = sum(segment.kind == kind for segment in self.blueprint.training.segments)
-        return {kind: draw_history_levels(key, rows, count, share=noisy.share, most=noisy.most)}
+        law = {"share": noisy.share, "least": noisy.least, "most": noisy.most}
+        return {kind: draw_history_levels(key, rows, count, **law)}
