@@ -23,7 +23,8 @@ ARMS = {
     "two_stage": "quickstart_two_stage",
 }
 COLOURS = ("red", "green", "blue", "yellow")
-pytestmark = pytest.mark.slow
+# Minutes of training on two cores, twice that beside other work.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")

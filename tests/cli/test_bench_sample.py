@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from wamjax.cli.bench_sample import forms_of
 from wamjax.cli.main import main
+from wamjax.recipes.registry import RECIPES
 
 WORDS = ["bench", "sample", "--recipe=pi0", "--repeats=2"]
 
@@ -89,6 +91,16 @@ def test_a_plan_is_counted_with_all_its_passes(capsys):
     assert (planned["forward_passes"], plain["forward_passes"]) == (32, 6)
     # 8 sequences of 5 steps, 24 of 5 and 24 of 1 + 2 + 3 + 4 + 5, beside one of 5.
     assert planned["flops"] == pytest.approx(104 * plain["flops"], rel=0.03)
+
+
+def test_all_recipes_come_in_the_forms_that_cost_something_else():
+    forms = {name: forms_of(name) for name in RECIPES}
+    assert all(own[0] is None for own in forms.values())
+    assert forms["lingbot_va"] == [None, "paper", "async", "deployed", "real_robot"]
+    # One network and one program, trained otherwise; and the forms that answer no actions.
+    assert forms["fast_wam"] == [None, "joint", "idm"]
+    assert forms["pi0"] == [None]
+    assert "world_model" not in forms["motus"]
 
 
 @pytest.mark.parametrize("words", ["--recipe pi0 --size small", "--recipe pi0 --dtype int8", ""])

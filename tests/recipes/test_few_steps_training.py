@@ -16,7 +16,8 @@ from tests.recipes.systems import batch, small, weights
 from wamjax.recipes.config import ContextConfig
 from wamjax.recipes.system import System
 
-pytestmark = pytest.mark.slow
+# Minutes of training on two cores, twice that beside other work.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 ROWS, STEPS = 64, 600
 DATA = batch(ROWS)

@@ -25,7 +25,8 @@ from wamjax.recipes.learner import Learner
 from wamjax.recipes.registry import RECIPES
 from wamjax.train.stages import stages_of
 
-pytestmark = pytest.mark.slow
+# Minutes of training on two cores, twice that beside other work.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 STEPS = 600
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 

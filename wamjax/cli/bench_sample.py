@@ -19,6 +19,7 @@ from wamjax.eval.chunk_cost import Pass, in_type, least_seconds, passes
 from wamjax.eval.chunk_plan import plan_of, plan_passes, plan_time
 from wamjax.eval.chunk_time import chunk_time
 from wamjax.eval.latency import Latency
+from wamjax.recipes.forms import predicted
 from wamjax.recipes.network import parameters
 from wamjax.recipes.registry import RECIPES, find_recipe
 
@@ -39,7 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "  wamjax bench sample --recipe cosmos_policy --candidates 8\n"
         "  wamjax bench sample --recipe all --page docs/results/sample.md"
     )
-    parser.add_argument("--recipe", required=True, help="a name of `wamjax recipes`, or all")
+    parser.add_argument(
+        "--recipe", required=True, help="a name of `wamjax recipes`, or all (forms, too)"
+    )
     parser.add_argument("--form", help="which form of it (default: the usual one)")
     parser.add_argument("--size", choices=["tiny", "full"], default="tiny", help="default tiny")
     parser.add_argument("--batch", type=int, default=1, help="chunks at once (default 1)")
@@ -112,8 +115,21 @@ def why_not_timed(size: str, needed: int) -> str | None:
     return None
 
 
-def chosen(args: argparse.Namespace) -> list[tuple[str, str]]:
-    """(recipe, size) of every row.
+def forms_of(name: str) -> list[str | None]:
+    """The usual form of a recipe (None), and those that sample actions at another cost."""
+    known: list[tuple[Any, ...]] = []
+    forms: list[str | None] = []
+    for form in RECIPES[name].forms or (None,):
+        blueprint = built(RECIPES[name], "full", form)
+        costs = (blueprint.model, blueprint.given, blueprint.program, blueprint.walk)
+        if costs not in known and "action" in predicted(blueprint):
+            known.append(costs)
+            forms.append(form if forms else None)
+    return forms
+
+
+def chosen(args: argparse.Namespace) -> list[tuple[str, str | None, str]]:
+    """(recipe, form, size) of every row; all recipes come in all forms that cost something else.
 
     Raises:
         UserError: an unknown name, or a number out of range.
@@ -136,15 +152,18 @@ def chosen(args: argparse.Namespace) -> list[tuple[str, str]]:
                 f"--candidates {args.candidates} plans in form {planning.planning.policy}: leave "
                 "--form out."
             )
-    names = list(RECIPES) if args.recipe == "all" else [find_recipe(args.recipe).name]
+    if args.recipe == "all":
+        names = [(name, form) for name in RECIPES for form in forms_of(name)]
+    else:
+        names = [(find_recipe(args.recipe).name, args.form)]
     sizes = ["tiny", "full"] if args.page else [args.size]
-    for name in names:
-        built(RECIPES[name], "tiny", args.form)
+    for name, form in names:
+        built(RECIPES[name], "tiny", form)
     files = (("--page", args.page), ("--json", args.json))
     for flag, file in ((flag, file) for flag, file in files if file not in (None, "-")):
         if not pathlib.Path(file).absolute().parent.is_dir():
             raise UserError(f"{flag}: the directory of {file} does not exist.")
-    return [(name, size) for size in sizes for name in names]
+    return [(name, form, size) for size in sizes for name, form in names]
 
 
 def measured(args: argparse.Namespace) -> dict[str, Any]:
@@ -152,7 +171,7 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
     cases, load = chosen(args), os.getloadavg()
     owns = {
         dtype: own_device(dtype)
-        for dtype in dict.fromkeys(args.dtype or DTYPES[size] for _, size in cases)
+        for dtype in dict.fromkeys(args.dtype or DTYPES[size] for _, _, size in cases)
         if jax.default_backend() != "cpu" or dtype == (args.dtype or DTYPES["tiny"])
     }
     rows = []
@@ -160,10 +179,10 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
         without_compile_cache(),
         Progress("bench sample", len(cases), "recipes") as progress,
     ):
-        for name, size in cases:
+        for name, form, size in cases:
             dtype = args.dtype or DTYPES[size]
             recipe = RECIPES[name]
-            blueprint = in_type(built(recipe, size, args.form), dtype)
+            blueprint = in_type(built(recipe, size, form), dtype)
             plan = None
             found = passes(blueprint, args.batch, steps=args.steps)
             if args.candidates > 1:
@@ -171,7 +190,7 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
                 found = plan_passes(plan, args.batch, steps=args.steps)
             row = {
                 "recipe": name,
-                "form": args.form,
+                "form": form,
                 "size": size,
                 "batch": args.batch,
                 "steps": args.steps,
@@ -191,7 +210,7 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
                 executed = args.batch * row["executed"]
                 row |= timed(taken, compiling, found, executed, owns[dtype])
             rows.append({**row, "not_timed": reason})
-            progress.advance(note=f"{name} {size}")
+            progress.advance(note=" ".join(filter(None, (name, form, size))))
     return {
         "device": device_name(),
         "versions": versions(),
