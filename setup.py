@@ -36,6 +36,8 @@ setup(
         "einops>=0.8",
         "jaxtyping>=0.3.2",
         "pillow>=10.0",
+        "pyarrow>=17",
+        "av>=15",
         "matplotlib>=3.8",
         "jinja2>=3.1",
         "tqdm>=4.66",

@@ -17,11 +17,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Example:\n  wamjax data inspect DIR --sheet sheet.png"
     does = parser.add_subparsers(dest="does", metavar="{inspect,stats}", required=True)
     look = does.add_parser("inspect", help="schema, counts, suspicious things, a contact sheet")
-    look.add_argument("dir", help="an RLDS directory (it holds dataset_info.json)")
+    look.add_argument("dir", help="an RLDS or LeRobot directory, or a folder of videos")
     look.add_argument("--sheet", type=pathlib.Path, help="default: NAME-contact-sheet.png")
     look.add_argument("--json", action="store_true", help="print JSON")
     stats = does.add_parser("stats", help="mean, spread and quantiles of actions and proprio")
-    stats.add_argument("dir", help="an RLDS directory (it holds dataset_info.json)")
+    stats.add_argument("dir", help="an RLDS or LeRobot directory, or a folder of videos")
     stats.add_argument("--action-key", default="action", help="default: action")
     stats.add_argument("--proprio-key", default="state", help="default: state")
     stats.add_argument("--camera", required=True, help="an image key, for example image_0")

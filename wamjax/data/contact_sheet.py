@@ -11,9 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wamjax.core.errors import UserError
 from wamjax.data.faults import BadRecord
-from wamjax.data.images import decode, is_black
-from wamjax.data.rlds import RawEpisode, RldsSource
-from wamjax.data.schema import split_names
+from wamjax.data.images import is_black
+from wamjax.data.kinds import open_source, split_names
+from wamjax.data.pictures import Pictures, is_recorded, read_pictures
+from wamjax.data.source import TASK, RawEpisode, Source
 
 TILE = 112  # pixels; small frames are enlarged by whole factors
 GAP = 4
@@ -33,17 +34,17 @@ def contact_sheet(
     """Draw a PNG: one block an episode, one strip a camera, time to the right.
 
     Args:
-        directory: the RLDS version directory.
+        directory: of the data set.
         path: the PNG.
         split: by default "train" if there is one, else the first.
         episodes: how many, spread over the split.
         frames: how many of each, from the first to the last step.
 
     Raises:
-        UserError: not an RLDS directory, or nothing in it can be read.
+        UserError: not a data set, or nothing in it can be read.
     """
-    names = split_names(pathlib.Path(directory))
-    source = RldsSource(directory, split or ("train" if "train" in names else names[0]))
+    names = split_names(directory)
+    source = open_source(directory, split or ("train" if "train" in names else names[0]))
     cameras = sorted(
         name.removeprefix("steps/")
         for name, feature in source.features.items()
@@ -52,7 +53,7 @@ def contact_sheet(
     chosen = _readable(source, episodes)
     if not chosen or not cameras:
         raise UserError(f"{directory} has no readable episode with images: inspect the data.")
-    missing = [camera for camera in cameras if not any(_shows(e, camera) for _, e in chosen)]
+    missing = [camera for camera in cameras if not any(_shows(e.shown(camera)) for _, e in chosen)]
     if len(missing) < len(cameras):
         cameras = [camera for camera in cameras if camera not in missing]
     width = GUTTER + frames * (TILE + GAP) + GAP
@@ -80,7 +81,7 @@ def contact_sheet(
     return target
 
 
-def _readable(source: RldsSource, wanted: int) -> list[tuple[int, RawEpisode]]:
+def _readable(source: Source, wanted: int) -> list[tuple[int, RawEpisode]]:
     numbers = np.unique(np.linspace(0, len(source) - 1, wanted).round().astype(int))
     found = []
     for number in numbers.tolist():
@@ -91,13 +92,10 @@ def _readable(source: RldsSource, wanted: int) -> list[tuple[int, RawEpisode]]:
     return found
 
 
-def _shows(episode: RawEpisode, camera: str) -> bool:
+def _shows(pictures: Pictures) -> bool:
     """Whether the first frame is a picture, or at least not known to be black."""
-    data = bytes(episode.steps[camera][0])
-    try:
-        return bool(data) and not is_black(decode(data))
-    except ValueError:
-        return True
+    (frame,) = read_pictures(pictures, [0])
+    return is_recorded(pictures, 0) if frame is None else not is_black(frame)
 
 
 def _caption(
@@ -111,7 +109,7 @@ def _caption(
     texts = [
         bytes(value[0]).decode("utf-8", errors="replace")
         for name, value in sorted(episode.steps.items())
-        if "instruction" in name and isinstance(value, list)
+        if ("instruction" in name or name == TASK) and isinstance(value, list)
     ]
     said = f"“{texts[0]}”" if texts and texts[0] else "no instruction"
     line = f"episode {number}   {said}   {episode.length} steps"
@@ -131,13 +129,17 @@ def _strip(
     y: int,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
-    draw.text((GAP, y + TILE // 2 - 16), camera.split("/")[-1], INK, font)
-    for column, step in enumerate(steps.tolist()):
+    name = camera.split("/")[-1].split(".")[-1]
+    while draw.textlength(name, font) > GUTTER - 2 * GAP:
+        name = name[: len(name) // 2 - 1] + "…" + name[len(name) // 2 + 1 :]
+    draw.text((GAP, y + TILE // 2 - 16), name, INK, font)
+    pictures = episode.shown(camera)
+    read = read_pictures(pictures, steps.tolist())
+    for column, (step, frame) in enumerate(zip(steps.tolist(), read, strict=True)):
         x = GUTTER + column * (TILE + GAP)
-        data = bytes(episode.steps[camera][step])
-        try:
-            frame = decode(data) if data else np.zeros((TILE, TILE, 3), np.uint8)
-        except ValueError:
+        if frame is None and not is_recorded(pictures, step):
+            frame = np.zeros((TILE, TILE, 3), np.uint8)
+        if frame is None:
             draw.rectangle((x, y, x + TILE - 1, y + TILE - 1), MISSING)
             draw.text((x + 8, y + TILE // 2 - 8), "unreadable", INK, font)
             continue

@@ -8,15 +8,19 @@ steps of longer episodes), and that step's action is as good as the others.
 """
 
 import dataclasses
-import pathlib
 
 import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.data.config import DataConfig
 from wamjax.data.faults import Fault, Ledger
-from wamjax.data.images import decode, is_black
-from wamjax.data.rlds import Place, RawEpisode, RldsSource, Skipped
+from wamjax.data.images import is_black
+from wamjax.data.kinds import open_source
+from wamjax.data.pictures import Pictures, Video, is_recorded, read_pictures
+from wamjax.data.source import Place, RawEpisode, Skipped, Source
+
+# What may stand before a key: RLDS nests by "/", LeRobot by ".".
+KEYS = ("", "observation/", "observation.", "observation.images.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Episodes:
         faults: what was skipped while scanning.
     """
 
-    source: RldsSource
+    source: Source
     cameras: tuple[str, ...]
     places: tuple[Place, ...]
     starts: np.ndarray
@@ -64,13 +68,14 @@ class Episodes:
         return np.diff(self.starts)
 
 
-def find_key(source: RldsSource, key: str, kind: str, setting: str) -> str:
+def find_key(source: Source, key: str, kind: str, setting: str) -> str:
     """The step feature that `key` names, without "steps/".
 
     Raises:
         UserError: there is none of that kind; the sentence lists those there are.
     """
-    for name in (key, f"observation/{key}"):
+    for before in KEYS:
+        name = before + key
         path = f"steps/{name}"
         if path in source.features and source.features[path].kind == kind:
             return name
@@ -104,12 +109,14 @@ class _Columns:
 def read_episodes(config: DataConfig) -> Episodes:
     """Scan `config.dir` once: numbers, texts, and the first picture of each camera.
 
+    The directory may hold RLDS, a LeRobot data set or plain videos, see `wamjax.data.kinds`.
+
     Raises:
         UserError: not readable, a key that does not exist, or more bad data than the budget.
     """
     if not config.dir:
-        raise UserError("data.dir is not set: give the RLDS version directory.")
-    source = RldsSource(config.dir, config.split)
+        raise UserError("data.dir is not set: give the directory of a data set.")
+    source = open_source(config.dir, config.split)
     cameras = tuple(find_key(source, key, "image", "cameras") for key in config.cameras)
     action = _optional(source, config.action_key, "number", "action_key")
     proprio = _optional(source, config.proprio_key, "number", "proprio_key")
@@ -120,13 +127,14 @@ def read_episodes(config: DataConfig) -> Episodes:
         if isinstance(item, Skipped):
             ledger.add(item.fault, item.episodes)
             continue
-        file = str(source.description.shards[item.place.shard].path)
         problem = _not_finite(item, action, proprio)
         if problem:
-            ledger.add(Fault(file, item.place.offset, problem))
+            told = source.description
+            file = str(told.shards[item.place.shard].path)
+            ledger.add(Fault(file, item.place.offset, problem, told.unit))
             continue
         _append(columns, item, action, proprio, instruction)
-        columns.camera_ok.append([_has_picture(item, camera) for camera in cameras])
+        columns.camera_ok.append([_has_picture(item.shown(camera)) for camera in cameras])
     if not columns.places:
         raise UserError(f"{source.directory} has no usable episode in split {config.split!r}.")
     return Episodes(
@@ -147,7 +155,7 @@ def read_episodes(config: DataConfig) -> Episodes:
     )
 
 
-def _optional(source: RldsSource, key: str | None, kind: str, setting: str) -> str | None:
+def _optional(source: Source, key: str | None, kind: str, setting: str) -> str | None:
     return None if key is None else find_key(source, key, kind, setting)
 
 
@@ -191,25 +199,28 @@ def _append(
     if instruction is None:
         words = [""] * length
     else:
-        words = [bytes(t).decode("utf-8", errors="replace") for t in episode.steps[instruction]]
+        told = episode.steps[instruction]
+        assert not isinstance(told, Video)
+        words = [bytes(t).decode("utf-8", errors="replace") for t in told]
     rows = [columns.texts.setdefault(word, len(columns.texts)) for word in words]
     columns.text.append(np.array(rows, np.int32))
 
 
-def _has_picture(episode: RawEpisode, camera: str) -> bool:
+def _has_picture(pictures: Pictures) -> bool:
     """Whether the camera's first readable frame shows anything.
 
     If none is readable the camera counts as present, so that its frames are counted as bad.
     """
-    recorded = [bytes(data) for data in episode.steps[camera] if len(data)]
-    for data in recorded:
-        try:
-            return not is_black(decode(data))
-        except ValueError:
-            continue
+    recorded = [t for t in range(len(pictures)) if is_recorded(pictures, t)]
+    for t in recorded:
+        (frame,) = read_pictures(pictures, [t])
+        if frame is not None:
+            return not is_black(frame)
     return bool(recorded)
 
 
-def image_fault(path: pathlib.Path, place: Place, camera: str, t: int) -> Fault:
+def image_fault(source: Source, place: Place, camera: str, t: int) -> Fault:
     """The fault of one undecodable image."""
-    return Fault(str(path), place.offset, f"steps/{camera} at step {t} cannot be decoded")
+    told = source.description
+    problem = f"steps/{camera} at step {t} cannot be decoded"
+    return Fault(str(told.shards[place.shard].path), place.offset, problem, told.unit)

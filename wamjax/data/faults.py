@@ -21,14 +21,15 @@ class BadRecord(Exception):  # noqa: N818  (it also travels as a value)
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Fault:
-    """One thing that was passed over."""
+    """One thing that was passed over, and where: `offset` counts bytes of the file, or episodes."""
 
     file: str
     offset: int
     problem: str
+    unit: str = "byte"
 
     def __str__(self) -> str:
-        return f"{self.file} at byte {self.offset}: {self.problem}"
+        return f"{self.file} at {self.unit} {self.offset}: {self.problem}"
 
 
 class Ledger:

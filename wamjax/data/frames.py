@@ -10,10 +10,9 @@ import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.core.typing import Bool, Int, UInt8, typed
-from wamjax.data import example
 from wamjax.data.episodes import Episodes, image_fault
 from wamjax.data.faults import BadRecord, Ledger
-from wamjax.data.images import decode
+from wamjax.data.pictures import Pictures, read_pictures
 
 
 def _outward(t: int, length: int) -> Iterator[int]:
@@ -82,9 +81,8 @@ class FrameStore:
     def _decode(self, number: int, rows: np.ndarray) -> np.ndarray:
         """uint8 [V, T, size, size, 3] of rows of one episode, repeated rows decoded once."""
         place = self.episodes.places[number]
-        path = self.episodes.source.description.shards[place.shard].path
         try:
-            encoded = example.decode(self.episodes.source.payload(place), self._names())
+            encoded = self.episodes.source.pictures(place, self.episodes.cameras)
         except (BadRecord, OSError, ValueError) as error:
             raise UserError(f"The data changed while in use ({error}): start again.") from error
         start = int(self.episodes.starts[number])
@@ -93,16 +91,21 @@ class FrameStore:
         for view, camera in enumerate(self.episodes.cameras):
             if not self.episodes.camera_ok[number, view]:
                 continue
-            images = encoded[f"steps/{camera}"]
-            for slot, t in enumerate(distinct):
-                for nearest in _outward(int(t), len(images)):
-                    try:
-                        out[view, slot] = decode(bytes(images[nearest]), self.size)
-                        break
-                    except ValueError:
-                        self.ledger.add(image_fault(path, place, camera, nearest))
-                        self.good[start + nearest] = False
+            read = read_pictures(encoded[camera], distinct.tolist(), self.size)
+            for slot, (t, frame) in enumerate(zip(distinct.tolist(), read, strict=True)):
+                if frame is None:
+                    frame = self._nearest(encoded[camera], number, camera, t)
+                if frame is not None:
+                    out[view, slot] = frame
         return out[:, back]
 
-    def _names(self) -> tuple[str, ...]:
-        return tuple(f"steps/{camera}" for camera in self.episodes.cameras)
+    def _nearest(self, pictures: Pictures, number: int, camera: str, t: int) -> np.ndarray | None:
+        """The readable frame nearest to an unreadable one; those that are passed are noted."""
+        start, place = int(self.episodes.starts[number]), self.episodes.places[number]
+        for near in _outward(t, len(pictures)):
+            (frame,) = read_pictures(pictures, [near], self.size)
+            if frame is not None:
+                return frame
+            self.ledger.add(image_fault(self.episodes.source, place, camera, near))
+            self.good[start + near] = False
+        return None

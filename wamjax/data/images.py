@@ -19,6 +19,11 @@ def decode(data: bytes, size: int | None = None) -> np.ndarray:
             picture = opened.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, EOFError, ValueError) as error:
         raise ValueError("the image cannot be decoded") from error
+    return sized(picture, size)
+
+
+def sized(picture: Image.Image, size: int | None) -> np.ndarray:
+    """uint8 [H, W, 3], resized to [size, size, 3] if asked (bilinear, antialiased)."""
     if size is not None and picture.size != (size, size):
         picture = picture.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(picture)

@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from wamjax.data.images import decode, is_black
-from wamjax.data.rlds import RawEpisode, RldsSource, Skipped
-from wamjax.data.schema import Feature, split_names
+from wamjax.data.faults import Fault
+from wamjax.data.images import is_black
+from wamjax.data.kinds import open_source, split_names
+from wamjax.data.pictures import Video, bytes_of, is_recorded, read_pictures
+from wamjax.data.schema import Feature
+from wamjax.data.source import TASK, RawEpisode, Skipped, Source
 from wamjax.data.statistics import CONSTANT
 
 BOOKKEEPING = ("reward", "discount", "is_first", "is_last", "is_terminal")
@@ -36,7 +39,7 @@ class _Range:
 class _Split:
     """What one scan of one split has found."""
 
-    def __init__(self, source: RldsSource):
+    def __init__(self, source: Source):
         self.source = source
         self.lengths: list[int] = []
         self.contents: list[str] = []
@@ -51,6 +54,7 @@ class _Split:
         self.still = self.still_first = self.acting = 0
         self.sizes: dict[str, tuple[int, int]] = {}
         self.image_bytes: collections.Counter[str] = collections.Counter()
+        self.video_bytes = 0
         self.faults: list[str] = []
         for item in source.scan():
             if isinstance(item, Skipped):
@@ -73,8 +77,8 @@ class _Split:
             if isinstance(value, np.ndarray):
                 self._add_numbers(name, value.reshape(episode.length, -1).astype(np.float64))
             elif feature.kind == "image":
-                self._add_images(name, value, episode)
-            elif "instruction" in name:
+                self._add_images(name, episode)
+            elif isinstance(value, list) and ("instruction" in name or name == TASK):
                 self.instructions.update({bytes(t).decode("utf-8", "replace") for t in value})
         self._add_marks(episode)
 
@@ -94,18 +98,19 @@ class _Split:
             known.total += good.sum(axis=0)
             known.count += len(good)
 
-    def _add_images(self, name: str, images: Any, episode: RawEpisode) -> None:
+    def _add_images(self, name: str, episode: RawEpisode) -> None:
+        pictures, told = episode.shown(name), self.source.description
         self.seen[name] += 1
-        self.image_bytes[name] += sum(map(len, images))
-        first = bytes(images[0])
-        if not first:
+        self.image_bytes[name] += bytes_of(pictures)
+        self.video_bytes += bytes_of(pictures) if isinstance(pictures, Video) else 0
+        if not is_recorded(pictures, 0):
             self.black[name] += 1
             return
-        try:
-            frame = decode(first)
-        except ValueError as error:
-            shard = self.source.description.shards[episode.place.shard].path
-            self.faults.append(f"{shard} at byte {episode.place.offset}: steps/{name}: {error}")
+        (frame,) = read_pictures(pictures, [0])
+        if frame is None:
+            shard, place = told.shards[episode.place.shard].path, episode.place.offset
+            problem = f"steps/{name}: the image cannot be decoded"
+            self.faults.append(str(Fault(str(shard), place, problem, told.unit)))
             return
         self.sizes[name] = (frame.shape[0], frame.shape[1])
         self.black[name] += is_black(frame)
@@ -114,7 +119,7 @@ class _Split:
         steps = episode.steps
         for name in ("is_first", "is_last", "is_terminal"):
             if name in steps:
-                self.marks[name] += bool(np.any(steps[name]))
+                self.marks[name] += bool(np.any(np.asarray(steps[name])))
         if "is_first" in steps:
             self.marks["first_on_first"] += bool(np.asarray(steps["is_first"]).ravel()[0])
         if "action" not in steps:
@@ -137,7 +142,7 @@ class _Split:
             "promised_episodes": len(self.source),
             "steps": steps,
             "shards": len(self.source.description.shards),
-            "bytes": sum(s.path.stat().st_size for s in self.source.description.shards),
+            "bytes": self._bytes(),
             "length": {
                 "min": int(lengths.min()),
                 "median": float(np.median(lengths)),
@@ -167,8 +172,15 @@ class _Split:
             "faults": self.faults,
         }
 
+    def _bytes(self) -> int:
+        """Of the shards and of the videos beside them."""
+        told = self.source.description
+        stored = told.file_format != "video"
+        shards = sum(shard.path.stat().st_size for shard in told.shards) if stored else 0
+        return shards + self.video_bytes
+
     def suspicions(self) -> list[str]:
-        out = []
+        out = self.source.notes()
         total = len(self.lengths)
         for name in sorted(self.seen):
             if self.black[name] == total:
@@ -251,8 +263,8 @@ def report(directory: str | os.PathLike) -> dict[str, Any]:
         UserError: it is not an RLDS directory, or a shard is missing.
     """
     path = pathlib.Path(directory)
-    first = RldsSource(path, split_names(path)[0])
-    splits = {name: _Split(RldsSource(path, name)) for name in first.description.splits}
+    first = open_source(path, split_names(path)[0])
+    splits = {name: _Split(open_source(path, name)) for name in first.description.splits}
     suspicious = [
         f"{name}: {text}" for name, split in splits.items() for text in split.suspicions()
     ]

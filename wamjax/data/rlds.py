@@ -6,7 +6,6 @@ and offset); there is no addressing of single steps inside a record.
 """
 
 import bisect
-import dataclasses
 import hashlib
 import itertools
 import os
@@ -20,55 +19,9 @@ from wamjax.core.errors import UserError
 from wamjax.data import example, tfrecord
 from wamjax.data.array_record import read_array_record, scan_array_record
 from wamjax.data.faults import BadRecord, Fault
+from wamjax.data.pictures import Pictures
 from wamjax.data.schema import Description, Feature, describe
-
-StepValue = np.ndarray | list[bytes]
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where an episode's record starts: shard number, byte offset (or record number)."""
-
-    shard: int
-    offset: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Skipped:
-    """Episodes that could not be read."""
-
-    fault: Fault
-    episodes: int
-
-
-@dataclasses.dataclass(frozen=True)
-class RawEpisode:
-    """One record, parsed.
-
-    Attributes:
-        place: where it stands.
-        length: T steps.
-        steps: feature name (without "steps/") -> array [T, ...] or T byte strings (texts, and
-            encoded images; b"" where a camera is missing).
-        metadata: feature name (without "episode_metadata/") -> value.
-    """
-
-    place: Place
-    length: int
-    steps: dict[str, StepValue]
-    metadata: dict[str, Any]
-
-    def content(self) -> str:
-        """A hash of the recorded numbers, texts and first images: equal for copies only."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name in sorted(self.steps):
-            value = self.steps[name]
-            digest.update(name.encode())
-            if isinstance(value, np.ndarray):
-                digest.update(np.ascontiguousarray(value).tobytes())
-            else:
-                digest.update(value[0])
-        return digest.hexdigest()
+from wamjax.data.source import Place, RawEpisode, Skipped, StepValue
 
 
 def parse(payload: bytes, features: dict[str, Feature], place: Place) -> RawEpisode:
@@ -171,6 +124,21 @@ class RldsSource:
             },
             "features": hashlib.sha256(schema).hexdigest()[:16],
         }
+
+    def notes(self) -> list[str]:
+        """See `Source`: nothing."""
+        return []
+
+    def pictures(self, place: Place, cameras: tuple[str, ...]) -> dict[str, Pictures]:
+        """The encoded images of an episode; see `Source`."""
+        names = {f"steps/{camera}": camera for camera in cameras}
+        found = example.decode(self.payload(place), tuple(names))
+        out: dict[str, Pictures] = {}
+        for name, value in found.items():
+            if isinstance(value, np.ndarray):
+                raise ValueError(f"{name} holds numbers instead of bytes")
+            out[names[name]] = value
+        return out
 
     def scan(self) -> Iterator[RawEpisode | Skipped]:
         """Every episode in order, or what had to be skipped in its place."""

@@ -48,7 +48,11 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """One split of one data set directory, as its two JSON files describe it."""
+    """One split of one data set directory.
+
+    Attributes:
+        unit: what places in a shard count.
+    """
 
     name: str
     version: str
@@ -56,6 +60,7 @@ class Description:
     features: dict[str, Feature]
     splits: tuple[str, ...]
     shards: tuple[Shard, ...]
+    unit: str = "byte"
 
 
 def _leaves(node: Any, path: str) -> Iterator[tuple[str, Feature]]:
