@@ -80,9 +80,10 @@ def check_widths(config: RunConfig, windows: Windows) -> None:
     Raises:
         UserError: they differ.
     """
+    action, proprio = windows.widths
     for label, got, wanted in (
-        ("action_dim", windows.actions.shape[-1], config.system.action_dim),
-        ("proprio_dim", windows.proprio.shape[-1], config.system.proprio_dim),
+        ("action_dim", action, config.system.action_dim),
+        ("proprio_dim", proprio, config.system.proprio_dim),
     ):
         if got != wanted:
             raise UserError(

@@ -32,6 +32,7 @@ class Episodes:
         cameras: full names of the image features (without "steps/").
         places: where each record starts, [E].
         starts: int64 [E + 1], first row of each episode.
+        recorded: int64 [N], which recorded step of its episode a row is.
         contents: hash of each episode, [E].
         actions: float32 [N, A], raw; zero where the data have none.
         action_ok: bool [N].
@@ -48,6 +49,7 @@ class Episodes:
     cameras: tuple[str, ...]
     places: tuple[Place, ...]
     starts: np.ndarray
+    recorded: np.ndarray
     contents: tuple[str, ...]
     actions: np.ndarray
     action_ok: np.ndarray
@@ -104,6 +106,7 @@ class _Columns:
         self.places: list[Place] = []
         self.contents: list[str] = []
         self.lengths: list[int] = []
+        self.recorded: list[np.ndarray] = []
 
 
 def read_episodes(config: DataConfig) -> Episodes:
@@ -142,6 +145,7 @@ def read_episodes(config: DataConfig) -> Episodes:
         cameras=cameras,
         places=tuple(columns.places),
         starts=np.concatenate([[0], np.cumsum(columns.lengths)]).astype(np.int64),
+        recorded=np.concatenate(columns.recorded).astype(np.int64),
         contents=tuple(columns.contents),
         actions=np.concatenate(columns.actions),
         action_ok=np.concatenate(columns.action_ok),
@@ -184,6 +188,7 @@ def _append(
     columns.places.append(episode.place)
     columns.contents.append(episode.content())
     columns.lengths.append(length)
+    columns.recorded.append(np.arange(length))
     empty = np.zeros((length, 0), np.float32)
     columns.actions.append(empty if action is None else _numbers(episode, action))
     columns.proprio.append(empty if proprio is None else _numbers(episode, proprio))

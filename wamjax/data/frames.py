@@ -91,21 +91,23 @@ class FrameStore:
         for view, camera in enumerate(self.episodes.cameras):
             if not self.episodes.camera_ok[number, view]:
                 continue
-            read = read_pictures(encoded[camera], distinct.tolist(), self.size)
-            for slot, (t, frame) in enumerate(zip(distinct.tolist(), read, strict=True)):
+            steps = self.episodes.recorded[start + distinct].tolist()
+            read = read_pictures(encoded[camera], steps, self.size)
+            for slot, (row, frame) in enumerate(zip(distinct.tolist(), read, strict=True)):
                 if frame is None:
-                    frame = self._nearest(encoded[camera], number, camera, t)
+                    frame = self._nearest(encoded[camera], number, camera, row)
                 if frame is not None:
                     out[view, slot] = frame
         return out[:, back]
 
-    def _nearest(self, pictures: Pictures, number: int, camera: str, t: int) -> np.ndarray | None:
+    def _nearest(self, pictures: Pictures, number: int, camera: str, row: int) -> np.ndarray | None:
         """The readable frame nearest to an unreadable one; those that are passed are noted."""
         start, place = int(self.episodes.starts[number]), self.episodes.places[number]
-        for near in _outward(t, len(pictures)):
-            (frame,) = read_pictures(pictures, [near], self.size)
+        for near in _outward(row, int(self.episodes.lengths[number])):
+            step = int(self.episodes.recorded[start + near])
+            (frame,) = read_pictures(pictures, [step], self.size)
             if frame is not None:
                 return frame
-            self.ledger.add(image_fault(self.episodes.source, place, camera, near))
+            self.ledger.add(image_fault(self.episodes.source, place, camera, step))
             self.good[start + near] = False
         return None

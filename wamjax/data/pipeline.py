@@ -89,6 +89,15 @@ class Windows:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Numbers of an action and of a state, padding included."""
+        return self.actions.shape[-1], self.proprio.shape[-1]
+
+    def order(self) -> grain.MapDataset[int]:
+        """The endless stream of windows."""
+        return shuffled(len(self), self.config.seed)
+
     def batch(self, windows: np.ndarray) -> Batch:
         """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False."""
         real = windows >= 0
@@ -177,7 +186,7 @@ class Loader:
         self.source = windows
         self.batch_size, self.host_index, self.host_count = batch_size, host_index, host_count
         config = windows.config
-        self.order = shuffled(len(windows), config.seed)
+        self.order = windows.order()
         share = batch_size // host_count
         mine = slice(host_index * share, (host_index + 1) * share)
         batches = self.order.batch(batch_size).map(
