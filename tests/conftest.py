@@ -67,6 +67,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the checks marked slow, too")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--slow"):
+        os.environ.setdefault("WAMJAX_FUZZ", "1")
+
+
 # Files that take minutes stand first: the last one that is handed out decides when all are done.
 LONGEST = ("test_notebooks.py", "test_wam_recipes.py", "test_bad_input.py", "test_vector.py")
 

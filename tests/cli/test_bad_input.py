@@ -162,6 +162,26 @@ def test_other_verbs(argv, words, capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_episode_that_cannot_be_looked_at(made, capsys, tmp_path, monkeypatch):
+    directory, _, _ = made
+    monkeypatch.chdir(tmp_path)
+    look = ["data", "look", str(directory)]
+    refused(capsys, [*look, "--episode", "12"], "no episode 12", "12 episodes")
+    refused(capsys, [*look, "--episode", "-1"], "no episode -1")
+    refused(capsys, [*look, "--episode", "0", "--split", "dev"], "'dev'", "train")
+    refused(capsys, ["data", "look", "nowhere", "--episode", "0"], "nowhere")
+    assert not list(tmp_path.iterdir())
+    damaged = tmp_path / "square" / "1.0.0"
+    shutil.copytree(directory, damaged)
+    shard = next(damaged.glob("*.tfrecord*"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    refused(
+        capsys, ["data", "look", str(damaged), "--episode", "11"], "Episode 11", shard.name, "byte"
+    )
+    assert main(["data", "look", str(damaged), "--episode", "10"]) == 0
+    assert (tmp_path / "square-train-episode-10.html").stat().st_size > 1000
+
+
 def test_demos_do_not_overwrite(made, capsys, tmp_path):
     taken = tmp_path / "tabletop" / "1.0.0"
     taken.mkdir(parents=True)

@@ -225,7 +225,7 @@ def test_not_a_data_set_is_one_sentence(tabletop: pathlib.Path, tmp_path: pathli
     with pytest.raises(UserError, match="is not RLDS"):
         RldsSource(where, "train")
     (where / "features.json").write_text('{"pythonClassName": "no.such.Feature"}')
-    with pytest.raises(UserError, match="cannot be read as a TFDS data set"):
+    with pytest.raises(UserError, match="names the class"):
         RldsSource(where, "train")
     (where / "features.json").write_text("{")
     with pytest.raises(UserError, match="not valid JSON"):

@@ -16,7 +16,7 @@ MOMENTS = summarise(lambda: [ROWS], 7)
 
 @pytest.mark.parametrize("norm", ["quantile", "zscore", "identity"])
 def test_the_inverse_gives_the_data_back(norm) -> None:
-    normaliser = fit(MOMENTS, norm, gripper_dim=6)
+    normaliser = fit(MOMENTS, norm, grippers=(6,))
     rows = ROWS.astype(np.float32)
     back = normaliser.invert(normaliser.apply(rows))
     np.testing.assert_allclose(back, rows, rtol=2e-6, atol=2e-6)
@@ -25,7 +25,7 @@ def test_the_inverse_gives_the_data_back(norm) -> None:
 
 
 def test_quantiles_go_to_plus_and_minus_one() -> None:
-    normaliser = fit(MOMENTS, "quantile", gripper_dim=6)
+    normaliser = fit(MOMENTS, "quantile", grippers=(6,))
     for dim in (0, 1, 2, 5):
         ends = np.zeros((2, 7), np.float32)
         ends[:, dim] = MOMENTS.q01[dim], MOMENTS.q99[dim]
@@ -55,7 +55,7 @@ def test_a_rarely_moving_dimension_uses_its_range() -> None:
 @pytest.mark.parametrize("norm", ["quantile", "zscore"])
 def test_the_gripper_is_never_normalised_by_its_statistics(norm) -> None:
     always_open = summarise(lambda: [np.ones((50, 7))], 7)
-    normaliser = fit(always_open, norm, gripper_dim=6)
+    normaliser = fit(always_open, norm, grippers=(6,))
     ends = np.zeros((2, 7))
     ends[1, 6] = 1
     np.testing.assert_array_equal(normaliser.apply(ends)[:, 6], [-1, 1])
@@ -71,6 +71,6 @@ def test_padding_is_masked_and_comes_back_zero() -> None:
 
 
 def test_stored_and_read_again_is_the_same() -> None:
-    normaliser = fit(MOMENTS, "quantile", gripper_dim=6)
+    normaliser = fit(MOMENTS, "quantile", grippers=(6,))
     again = Normaliser.from_json(normaliser.to_json())
     jax.tree.map(np.testing.assert_array_equal, normaliser, again)

@@ -9,7 +9,8 @@ from tests.data.synthetic import LENGTHS, episode, episodes
 from wamjax.core.errors import UserError
 from wamjax.core.records import Episode
 from wamjax.data.images import decode
-from wamjax.data.rlds import RawEpisode, RldsSource
+from wamjax.data.rlds import RldsSource
+from wamjax.data.source import RawEpisode
 from wamjax.data.writer import write_rlds
 
 

@@ -1,4 +1,4 @@
-"""`wamjax data {inspect,stats} DIR`: what is in a data set."""
+"""`wamjax data {inspect,stats,look} DIR`: what is in a data set."""
 
 import argparse
 import json
@@ -6,27 +6,38 @@ import pathlib
 from typing import Any
 
 from wamjax.core.errors import UserError
+from wamjax.core.files import write_text
 from wamjax.data.config import DataConfig
 from wamjax.data.contact_sheet import contact_sheet
+from wamjax.data.episode_page import episode_values
 from wamjax.data.inspect import report, report_text
 from wamjax.data.statistics import compute_statistics
+from wamjax.eval.report import page
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    parser.epilog = "Example:\n  wamjax data inspect DIR --sheet sheet.png"
-    does = parser.add_subparsers(dest="does", metavar="{inspect,stats}", required=True)
-    look = does.add_parser("inspect", help="schema, counts, suspicious things, a contact sheet")
-    look.add_argument("dir", help="an RLDS or LeRobot directory, or a folder of videos")
-    look.add_argument("--sheet", type=pathlib.Path, help="default: NAME-contact-sheet.png")
-    look.add_argument("--json", action="store_true", help="print JSON")
+    parser.epilog = (
+        "Examples:\n  wamjax data inspect DIR --sheet sheet.png\n"
+        "  wamjax data look DIR --episode 17"
+    )
+    does = parser.add_subparsers(dest="does", metavar="{inspect,stats,look}", required=True)
+    whole = does.add_parser("inspect", help="schema, counts, suspicious things, a contact sheet")
+    whole.add_argument("dir", help="an RLDS or LeRobot directory, or a folder of videos")
+    whole.add_argument("--sheet", type=pathlib.Path, help="default: NAME-contact-sheet.png")
+    whole.add_argument("--json", action="store_true", help="print JSON")
     stats = does.add_parser("stats", help="mean, spread and quantiles of actions and proprio")
     stats.add_argument("dir", help="an RLDS or LeRobot directory, or a folder of videos")
     stats.add_argument("--action-key", default="action", help="default: action")
     stats.add_argument("--proprio-key", default="state", help="default: state")
     stats.add_argument("--camera", required=True, help="an image key, for example image_0")
     stats.add_argument("--json", action="store_true", help="print JSON")
-    for sub in (look, stats):
+    one = does.add_parser("look", help="one episode as an HTML page: video, numbers, texts")
+    one.add_argument("dir", help="an RLDS or LeRobot directory, or a folder of videos")
+    one.add_argument("--episode", type=int, required=True, help="its number, from 0")
+    one.add_argument("--split", help="default: train, or the first there is")
+    one.add_argument("--out", type=pathlib.Path, help="default: NAME-SPLIT-episode-N.html")
+    for sub in (whole, stats, one):
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
@@ -63,6 +74,17 @@ def stats(args: argparse.Namespace) -> None:
             print(f"  [{dim}]    " + " ".join(f"{number:9.4f}" for number in row))
 
 
+def look(args: argparse.Namespace) -> None:
+    """Write the page of one episode."""
+    values = episode_values(args.dir, args.episode, split=args.split)
+    out = args.out or pathlib.Path(
+        f"{values['name']}-{values['split']}-episode-{args.episode}.html"
+    )
+    command = f"wamjax data look {args.dir} --episode {args.episode} --split {values['split']}"
+    write_text(out, page("episode.html.j2", {**values, "command": command}))
+    print(f"page: {out}")
+
+
 def run(args: argparse.Namespace) -> None:
     """Run the verb."""
     match args.does:
@@ -70,5 +92,7 @@ def run(args: argparse.Namespace) -> None:
             inspect(args)
         case "stats":
             stats(args)
+        case "look":
+            look(args)
         case other:
-            raise UserError(f"{other} is not something to do with data; use inspect or stats.")
+            raise UserError(f"{other} is not something to do with data; see --help.")

@@ -1,4 +1,4 @@
-"""`wamjax train`: a config on an RLDS data set."""
+"""`wamjax train`: a config on a data set or a mixture of several."""
 
 import argparse
 import json
@@ -13,8 +13,19 @@ from wamjax.cli import config_file
 from wamjax.cli.ript import refuse_others, run_ript
 from wamjax.core.errors import UserError
 from wamjax.core.runtime import keep_memory
-from wamjax.data import Episodes, Windows, make_loader, read_episodes, statistics_for
-from wamjax.data.statistics import data_fingerprint, default_path
+from wamjax.data import (
+    DataConfig,
+    Episodes,
+    Loader,
+    Mixture,
+    Statistics,
+    Windows,
+    read_episodes,
+    statistics_for,
+)
+from wamjax.data.members import members_of
+from wamjax.data.mixture import read_members
+from wamjax.data.statistics import MixedStatistics, data_fingerprint, default_path
 from wamjax.parallel.start import start_hosts
 from wamjax.recipes.assembly import assembled
 from wamjax.train.loop import train
@@ -45,17 +56,12 @@ def run_training(
     hosts = start_hosts()
     if jax.default_backend() == "cpu":
         keep_memory()
-    episodes = read_episodes(config.data)
-    statistics = statistics_for(config.data, episodes, statistics_place(config, episodes, workdir))
-    loader = make_loader(
-        config.data,
-        config.train.batch,
-        statistics,
-        host_index=hosts.index,
-        host_count=hosts.count,
-        episodes=episodes,
-    )
-    check_widths(config, loader.source)
+    windows = windows_for(config, workdir)
+    check_widths(config, windows)
+    if isinstance(windows, Mixture) and hosts.index == 0:
+        print("\n".join(["mixture:", *(f"  {line}" for line in windows.told())]), file=sys.stderr)
+    statistics = windows.statistics
+    loader = Loader(windows, config.train.batch, hosts.index, hosts.count)
     return train(
         config,
         workdir,
@@ -66,15 +72,27 @@ def run_training(
     )
 
 
-def statistics_place(
-    config: RunConfig, episodes: Episodes, workdir: pathlib.Path
-) -> pathlib.Path | None:
-    """Beside the data if they stand there already, else the workdir."""
-    beside = default_path(config.data, data_fingerprint(episodes, config.data))
-    return None if beside.is_file() else workdir
+def windows_for(config: RunConfig, workdir: pathlib.Path) -> Windows | Mixture:
+    """The windows of the run's data, with statistics that are loaded or computed."""
+    data = config.data
+    if not data.mixture:
+        episodes = read_episodes(data)
+        return Windows(data, stored_statistics(data, episodes, workdir), episodes)
+    tables = read_members(data)
+    members = {
+        member.name: stored_statistics(member.config, tables[member.name], workdir)
+        for member in members_of(data)
+    }
+    return Mixture(data, MixedStatistics(members), tables)
 
 
-def check_widths(config: RunConfig, windows: Windows) -> None:
+def stored_statistics(config: DataConfig, episodes: Episodes, workdir: pathlib.Path) -> Statistics:
+    """Those beside the data if they stand there already, else in the workdir."""
+    beside = default_path(config, data_fingerprint(episodes, config))
+    return statistics_for(config, episodes, None if beside.is_file() else workdir)
+
+
+def check_widths(config: RunConfig, windows: Windows | Mixture) -> None:
     """Refuse data whose actions or proprio are not as wide as the system expects.
 
     Raises:

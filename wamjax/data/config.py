@@ -9,12 +9,22 @@ Part = Literal["train", "heldout", "all"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """One data set and how windows are cut from it.
+    """One data set, or several that are mixed, and how windows are cut from them.
 
-    Keys name step features and are looked up as steps/KEY, then steps/observation/KEY.
+    Without a card, keys name step features and are looked up as steps/KEY, then as
+    steps/observation/KEY. A card says itself what actions, states and texts are, and cameras are
+    named by what they see (primary, wrist, ...): its `*_key` and `gripper_dim` are not looked at.
 
     Attributes:
-        dir: the version directory (it holds dataset_info.json).
+        dir: the directory of the data set, see data.kinds.
+        card: file of its card, see data.card.
+        every: recorded steps that become one; None for what the card says, else 1.
+        mixture: name of a mixture in `mixtures`, instead of `dir` and `card`.
+        mixtures: file of mixtures, see data.members.
+        root: where the data sets of the mixture stand.
+        cards: where their cards stand.
+        rate_hz: steps a second that all data sets of a mixture are brought to; None to leave each
+            as its card says.
         split: the TFDS split.
         cameras: image keys, in the order of the views.
         proprio_key, action_key, instruction_key: None where the data have none; then the width
@@ -40,7 +50,14 @@ class DataConfig:
         prefetch: batches made ahead by one thread; 0 makes each when it is asked for.
     """
 
-    dir: str
+    dir: str = ""
+    card: str = ""
+    every: int | None = None
+    mixture: str = ""
+    mixtures: str = "data/mixtures.toml"
+    root: str = ""
+    cards: str = "data/cards"
+    rate_hz: float | None = None
     split: str = "train"
     cameras: tuple[str, ...] = ("image", "wrist_image")
     proprio_key: str | None = "state"
@@ -79,6 +96,12 @@ class DataConfig:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise ValueError(f"cameras must be different image keys, got {self.cameras}")
+        if self.mixture and (self.dir or self.card or self.every is not None):
+            raise ValueError("a mixture says itself which data sets: leave dir, card and every out")
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"every must be none or at least 1, got {self.every}")
+        if self.rate_hz is not None and self.rate_hz <= 0:
+            raise ValueError(f"rate_hz must be none or above 0, got {self.rate_hz}")
         if self.part == "heldout" and self.holdout == 0.0:
             raise ValueError("part 'heldout' needs a holdout above 0")
         for key, width in (

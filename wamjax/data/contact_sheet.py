@@ -14,7 +14,7 @@ from wamjax.data.faults import BadRecord
 from wamjax.data.images import is_black
 from wamjax.data.kinds import open_source, split_names
 from wamjax.data.pictures import Pictures, is_recorded, read_pictures
-from wamjax.data.source import TASK, RawEpisode, Source
+from wamjax.data.source import RawEpisode, Source, is_instruction
 
 TILE = 112  # pixels; small frames are enlarged by whole factors
 GAP = 4
@@ -109,7 +109,7 @@ def _caption(
     texts = [
         bytes(value[0]).decode("utf-8", errors="replace")
         for name, value in sorted(episode.steps.items())
-        if ("instruction" in name or name == TASK) and isinstance(value, list)
+        if is_instruction(name) and isinstance(value, list)
     ]
     said = f"“{texts[0]}”" if texts and texts[0] else "no instruction"
     line = f"episode {number}   {said}   {episode.length} steps"

@@ -40,6 +40,8 @@ def decode(payload: bytes, names: Container[str] | None = None) -> dict[str, Val
                 out[name] = list(feature.bytes_list.value)
             case None:
                 continue
+        if not len(out[name]):
+            del out[name]
     return out
 
 

@@ -1,21 +1,27 @@
 """Bad data: every fault has a file and an offset, and all of them share one stated budget."""
 
 import dataclasses
+from typing import Literal
 
 from wamjax.core.errors import UserError
+
+# What an offset counts: ArrayRecord addresses records by number, LeRobot episodes.
+Unit = Literal["byte", "record", "episode"]
 
 
 class BadRecord(Exception):  # noqa: N818  (it also travels as a value)
     """A record that cannot be used.
 
     Attributes:
-        file, offset: where its frame starts.
+        file, offset: where its frame starts, in `unit`s.
         problem: what is wrong, without a full stop.
         lost: the framing is broken, so the rest of the file cannot be read.
     """
 
-    def __init__(self, file: str, offset: int, problem: str, *, lost: bool = False):
-        super().__init__(f"{file} at byte {offset}: {problem}")
+    def __init__(
+        self, file: str, offset: int, problem: str, *, lost: bool = False, unit: Unit = "byte"
+    ):
+        super().__init__(f"{file} at {unit} {offset}: {problem}")
         self.file, self.offset, self.problem, self.lost = file, offset, problem, lost
 
 
@@ -26,7 +32,7 @@ class Fault:
     file: str
     offset: int
     problem: str
-    unit: str = "byte"
+    unit: Unit = "byte"
 
     def __str__(self) -> str:
         return f"{self.file} at {self.unit} {self.offset}: {self.problem}"

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from wamjax.data.faults import Fault
 from wamjax.data.images import is_black
 from wamjax.data.kinds import open_source, split_names
 from wamjax.data.pictures import Video, bytes_of, is_recorded, read_pictures
 from wamjax.data.schema import Feature
-from wamjax.data.source import TASK, RawEpisode, Skipped, Source
+from wamjax.data.source import RawEpisode, Skipped, Source, is_instruction
 from wamjax.data.statistics import CONSTANT
 
 BOOKKEEPING = ("reward", "discount", "is_first", "is_last", "is_terminal")
@@ -68,7 +67,7 @@ class _Split:
         for key, value in episode.metadata.items():
             if key.startswith("has_") and isinstance(value, bool):
                 self.flags.setdefault(key, []).append(value)
-            elif key == "control_hz":
+            elif key == "control_hz" and isinstance(value, float | int):
                 self.rates[round(float(value), 3)] += 1
             elif key == "success" and isinstance(value, bool):
                 self.successes.append(value)
@@ -78,7 +77,7 @@ class _Split:
                 self._add_numbers(name, value.reshape(episode.length, -1).astype(np.float64))
             elif feature.kind == "image":
                 self._add_images(name, episode)
-            elif isinstance(value, list) and ("instruction" in name or name == TASK):
+            elif isinstance(value, list) and is_instruction(name):
                 self.instructions.update({bytes(t).decode("utf-8", "replace") for t in value})
         self._add_marks(episode)
 
@@ -99,7 +98,7 @@ class _Split:
             known.count += len(good)
 
     def _add_images(self, name: str, episode: RawEpisode) -> None:
-        pictures, told = episode.shown(name), self.source.description
+        pictures = episode.shown(name)
         self.seen[name] += 1
         self.image_bytes[name] += bytes_of(pictures)
         self.video_bytes += bytes_of(pictures) if isinstance(pictures, Video) else 0
@@ -108,9 +107,8 @@ class _Split:
             return
         (frame,) = read_pictures(pictures, [0])
         if frame is None:
-            shard, place = told.shards[episode.place.shard].path, episode.place.offset
             problem = f"steps/{name}: the image cannot be decoded"
-            self.faults.append(str(Fault(str(shard), place, problem, told.unit)))
+            self.faults.append(str(self.source.fault(episode.place, problem)))
             return
         self.sizes[name] = (frame.shape[0], frame.shape[1])
         self.black[name] += is_black(frame)

@@ -25,15 +25,15 @@ import pyarrow
 import pyarrow.parquet as parquet
 
 from wamjax.core.errors import UserError
-from wamjax.data.faults import BadRecord, Fault
+from wamjax.data.faults import BadRecord, Fault, Unit
 from wamjax.data.pictures import Pictures, Video, frames_in
 from wamjax.data.schema import Description, Feature, Shard
-from wamjax.data.source import TASK, Place, RawEpisode, Skipped, StepValue
+from wamjax.data.source import TASK, Place, RawEpisode, Skipped, Source, StepValue
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 # Columns that count instead of recording something.
 COUNTING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
-UNIT = "episode"
+UNIT: Unit = "episode"
 LATE = 0.5  # of a step that a time stamp may be off
 
 
@@ -95,7 +95,7 @@ def _features(info: dict[str, Any]) -> dict[str, Feature]:
     return {**found, f"steps/{TASK}": Feature("text", (), "object")}
 
 
-class LeRobotSource:
+class LeRobotSource(Source):
     """One split of a LeRobot data set; see `wamjax.data.source.Source`.
 
     Args:
@@ -145,7 +145,6 @@ class LeRobotSource:
             features=features,
             splits=tuple(sorted(splits)),
             shards=tuple(Shard(path, sum(e.data == path for e in self.entries)) for path in files),
-            unit=UNIT,
         )
         self._by_number = {entry.number: entry for entry in self.entries}
 
@@ -198,6 +197,21 @@ class LeRobotSource:
         # pandas keeps the words as an index without a name.
         key = "__index_level_0__" if rows and "__index_level_0__" in rows[0] else TASK
         return {int(row["task_index"]): str(row[key]).encode() for row in rows}
+
+    @property
+    def unit(self) -> Unit:
+        """See `Source`."""
+        return UNIT
+
+    @property
+    def named_in(self) -> pathlib.Path:
+        """See `Source`."""
+        return self.directory / "meta" / "info.json"
+
+    @property
+    def counted_in(self) -> pathlib.Path:
+        """See `Source`."""
+        return self.directory / "meta"
 
     @property
     def features(self) -> dict[str, Feature]:
@@ -258,7 +272,7 @@ class LeRobotSource:
         try:
             return parquet.read_table(entry.data, columns=columns)
         except (OSError, pyarrow.ArrowException) as error:
-            raise BadRecord(str(entry.data), entry.number, _line(error)) from error
+            raise BadRecord(str(entry.data), entry.number, _line(error), unit=UNIT) from error
 
     def _parsed(self, entry: Entry, table: pyarrow.Table) -> RawEpisode:
         """An episode out of the table of its file.

@@ -66,7 +66,7 @@ class Normaliser:
 
 
 def fit(
-    moments: Moments, norm: Norm, *, width: int | None = None, gripper_dim: int | None = None
+    moments: Moments, norm: Norm, *, width: int | None = None, grippers: tuple[int, ...] = ()
 ) -> Normaliser:
     """The normaliser for data with these moments.
 
@@ -74,7 +74,7 @@ def fit(
         moments: of the training part.
         norm: the rule.
         width: pad to this many dimensions; padded ones read 0 and come back as 0.
-        gripper_dim: the dimension with the gripper rule (not under "identity").
+        grippers: the dimensions with the gripper rule (not under "identity").
 
     Raises:
         ValueError: `width` is smaller than the data, or there is no such gripper dimension.
@@ -97,10 +97,11 @@ def fit(
             shift, spread = (low + high) / 2, (high - low) / 2
         case _:
             assert_never(norm)
-    if norm != "identity" and gripper_dim is not None and recorded:
-        if gripper_dim >= recorded:
-            raise ValueError(f"gripper_dim {gripper_dim} of {recorded} dimensions")
-        shift[gripper_dim], spread[gripper_dim] = 0.5, 0.5
+    if norm != "identity" and recorded:
+        for gripper in grippers:
+            if gripper >= recorded:
+                raise ValueError(f"gripper_dim {gripper} of {recorded} dimensions")
+            shift[gripper], spread[gripper] = 0.5, 0.5
     moving = spread >= CONSTANT / 2
     scale = np.divide(1.0, spread, out=np.zeros(recorded), where=moving)
     pad = (0, total - recorded)
@@ -113,13 +114,11 @@ def fit(
 
 
 def action_normaliser(statistics: Statistics, config: DataConfig) -> Normaliser:
-    """The action rule of `config`, fitted."""
-    return fit(
-        statistics.action,
-        config.action_norm,
-        width=config.action_width,
-        gripper_dim=config.gripper_dim,
-    )
+    """The action rule of `config`, fitted; a card tells which numbers are grippers."""
+    grippers = statistics.grippers
+    if grippers is None:
+        grippers = () if config.gripper_dim is None else (config.gripper_dim,)
+    return fit(statistics.action, config.action_norm, width=config.action_width, grippers=grippers)
 
 
 def proprio_normaliser(statistics: Statistics, config: DataConfig) -> Normaliser:

@@ -8,7 +8,7 @@ k B and a fingerprint of all that the order depends on.
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import grain
 import numpy as np
@@ -40,7 +40,7 @@ DECISIVE = (
     "gripper_dim", "action_width", "proprio_width", "holdout", "part", "seed",
 )  # fmt: skip
 # Settings that came later: named only where they are set, so that states from before stay valid.
-LATER = ("history_stride", "past_actions", "value_discount")
+LATER = ("history_stride", "past_actions", "value_discount", "every")
 
 
 class Windows:
@@ -58,7 +58,7 @@ class Windows:
     def __init__(
         self, config: DataConfig, statistics: Statistics, episodes: Episodes | None = None
     ):
-        self.config = config
+        self.config, self.statistics = config, statistics
         self.episodes = read_episodes(config) if episodes is None else episodes
         check_statistics(statistics, data_fingerprint(self.episodes, config), "use")
         try:
@@ -161,6 +161,7 @@ class Windows:
                 for name in decisive
             },
             "windows": len(self),
+            **({} if self.episodes.card is None else {"card": self.episodes.card_table}),
             "action": self.action_normaliser.to_json(),
             "proprio": self.proprio_normaliser.to_json(),
         }
@@ -174,10 +175,30 @@ def _pad(normaliser: Normaliser, values: np.ndarray, ok: np.ndarray | None) -> n
     return out if ok is None else np.where(ok[:, None], out, np.float32(0))
 
 
+class Numbered(Protocol):
+    """Windows by number: of one data set (`Windows`) or of several (`Mixture`)."""
+
+    config: DataConfig
+
+    def __len__(self) -> int: ...
+
+    def order(self) -> grain.MapDataset[int]:
+        """The endless stream of windows."""
+        ...
+
+    def batch(self, windows: np.ndarray) -> Batch:
+        """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False."""
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that decides the windows, their order and their numbers."""
+        ...
+
+
 class Loader:
     """Endless shuffled batches of NumPy arrays; see `make_loader`."""
 
-    def __init__(self, windows: Windows, batch_size: int, host_index: int, host_count: int):
+    def __init__(self, windows: Numbered, batch_size: int, host_index: int, host_count: int):
         if batch_size < 1 or batch_size % host_count:
             raise UserError(
                 f"A global batch of {batch_size} cannot be cut among {host_count} hosts: choose a "

@@ -18,19 +18,26 @@ import numpy as np
 from wamjax.core.errors import UserError
 from wamjax.data import example, tfrecord
 from wamjax.data.array_record import read_array_record, scan_array_record
-from wamjax.data.faults import BadRecord, Fault
+from wamjax.data.faults import BadRecord, Fault, Unit
 from wamjax.data.pictures import Pictures
 from wamjax.data.schema import Description, Feature, describe
-from wamjax.data.source import Place, RawEpisode, Skipped, StepValue
+from wamjax.data.source import Place, RawEpisode, Skipped, Source, StepValue
+
+# Their loss would go unnoticed and change what an episode means.
+DECISIVE = ("steps/is_last", "episode_metadata/success")
 
 
 def parse(payload: bytes, features: dict[str, Feature], place: Place) -> RawEpisode:
     """The episode in `payload`.
 
     Raises:
-        ValueError: not an Example, no steps, or features that disagree about their number.
+        ValueError: not an Example, no steps, numbers of another type than the schema's, or
+            features that disagree about the number of steps.
     """
     flat = example.decode(payload)
+    for path in DECISIVE:
+        if path in flat and (path not in features or features[path].kind != "number"):
+            raise ValueError(f"{path} is recorded, but features.json has no such number")
     steps: dict[str, StepValue] = {}
     metadata: dict[str, Any] = {}
     lengths: dict[str, int] = {}
@@ -39,7 +46,7 @@ def parse(payload: bytes, features: dict[str, Feature], place: Place) -> RawEpis
         group, _, name = path.partition("/")
         if group != "steps":
             if path in flat:
-                metadata[name or group] = _scalar(flat[path], feature)
+                metadata[name or group] = _of_episode(path, flat[path], feature)
             continue
         if feature.kind == "other":
             continue
@@ -48,15 +55,15 @@ def parse(payload: bytes, features: dict[str, Feature], place: Place) -> RawEpis
             continue
         value = flat[path]
         if feature.kind == "number":
-            if not isinstance(value, np.ndarray) or value.size % max(feature.width, 1):
+            value = _typed(path, value, feature)
+            if not feature.width or value.size % feature.width:
                 raise ValueError(f"{path} does not fit its shape {feature.shape}")
-            shape = (-1, *[axis for axis in feature.shape if axis is not None])
-            value = value.astype(feature.dtype).reshape(shape)
+            value = value.reshape((-1, *[axis for axis in feature.shape if axis is not None]))
         elif isinstance(value, np.ndarray):
             raise ValueError(f"{path} holds numbers instead of bytes")
         steps[name] = value
         lengths[name] = len(value)
-    if not lengths:
+    if not any(lengths.values()):
         raise ValueError("the episode has no steps")
     numbers = {n: count for n, count in lengths.items() if isinstance(steps[n], np.ndarray)}
     length = next(iter((numbers or lengths).values()))
@@ -70,15 +77,47 @@ def parse(payload: bytes, features: dict[str, Feature], place: Place) -> RawEpis
     return RawEpisode(place, length, steps, metadata)
 
 
-def _scalar(value: StepValue, feature: Feature) -> Any:
-    if isinstance(value, np.ndarray):
-        typed = value.astype(feature.dtype if feature.kind == "number" else value.dtype)
+def _typed(path: str, value: StepValue, feature: Feature) -> np.ndarray:
+    """`value` [n] in the schema's type.
+
+    Raises:
+        ValueError: the record has another one, or a number that does not fit.
+    """
+    wanted = np.dtype(feature.dtype)
+    if not isinstance(value, np.ndarray):
+        raise ValueError(f"{path} holds bytes instead of {wanted}")
+    if (wanted.kind == "f") != (value.dtype.kind == "f"):
+        raise ValueError(f"{path} holds {value.dtype} instead of {wanted}")
+    with np.errstate(over="ignore"):
+        typed = value.astype(wanted)
+    # Unsigned 64-bit numbers are stored as signed ones.
+    if wanted.kind != "f" and wanted != np.uint64 and (typed != value).any():
+        raise ValueError(f"{path} holds {value[typed != value][0]}, which is no {wanted}")
+    return typed
+
+
+def _of_episode(path: str, value: StepValue, feature: Feature) -> Any:
+    """A number, a text, or an array or list of them.
+
+    Raises:
+        ValueError: not what the schema says.
+    """
+    if feature.kind == "number":
+        typed = _typed(path, value, feature)
+        if typed.size != feature.width:
+            raise ValueError(f"{path} has {typed.size} entries, not {feature.width}")
         return typed[0].item() if typed.size == 1 else typed
+    if isinstance(value, np.ndarray):
+        if feature.kind == "text":
+            raise ValueError(f"{path} holds numbers instead of bytes")
+        return value
+    if feature.kind == "text" and len(value) != 1:
+        raise ValueError(f"{path} has {len(value)} entries, not 1")
     texts = [item.decode("utf-8", errors="replace") for item in value]
     return texts[0] if len(texts) == 1 else texts
 
 
-class RldsSource:
+class RldsSource(Source):
     """One split of an RLDS directory.
 
     Args:
@@ -143,27 +182,50 @@ class RldsSource:
     def scan(self) -> Iterator[RawEpisode | Skipped]:
         """Every episode in order, or what had to be skipped in its place."""
         for number, shard in enumerate(self.description.shards):
-            found = 0
-            size = shard.path.stat().st_size
+            found, broken = 0, False
             for record in self._records(shard.path):
+                place = Place(number, record.offset)
+                bad = isinstance(record, BadRecord)
                 if found == shard.episodes:
-                    offset = record.offset
-                    yield Skipped(Fault(str(shard.path), offset, "more episodes than promised"), 1)
+                    # Behind a record whose length was wrong, odd bytes are part of that fault.
+                    if not (bad and broken):
+                        what = "more bytes" if bad else "more episodes"
+                        yield Skipped(self.fault(place, f"{what} than promised"), 1)
                     break
                 if isinstance(record, BadRecord):
+                    broken = True
                     lost = shard.episodes - found if record.lost else 1
                     found += lost
-                    yield Skipped(Fault(record.file, record.offset, record.problem), lost)
+                    yield Skipped(self.fault(place, record.problem), lost)
                     continue
                 found += 1
-                place = Place(number, record.offset)
                 try:
                     yield parse(record.payload, self.features, place)
                 except ValueError as error:
-                    yield Skipped(Fault(str(shard.path), record.offset, str(error)), 1)
+                    yield Skipped(self.fault(place, str(error)), 1)
             if found < shard.episodes:
-                problem = f"the shard ends after {found} of {shard.episodes} episodes"
-                yield Skipped(Fault(str(shard.path), size, problem), shard.episodes - found)
+                yield Skipped(self._short(number, found), shard.episodes - found)
+
+    @property
+    def named_in(self) -> pathlib.Path:
+        """See `Source`."""
+        return self.directory / "features.json"
+
+    @property
+    def counted_in(self) -> pathlib.Path:
+        """See `Source`."""
+        return self.directory / "dataset_info.json"
+
+    def _short(self, number: int, found: int) -> Fault:
+        shard = self.description.shards[number]
+        end = shard.path.stat().st_size if self.unit == "byte" else found
+        problem = f"the shard ends after {found} of {shard.episodes} episodes"
+        return self.fault(Place(number, end), problem)
+
+    @property
+    def unit(self) -> Unit:
+        """What the offsets of this format count."""
+        return "record" if self.description.file_format == "array_record" else "byte"
 
     def _records(self, path: pathlib.Path) -> Iterator[tfrecord.Record | BadRecord]:
         if self.description.file_format == "array_record":
@@ -186,7 +248,7 @@ class RldsSource:
 
         Raises:
             IndexError: no such episode.
-            BadRecord: it cannot be read.
+            BadRecord: it cannot be read, or a break of the framing before it hides it.
             ValueError: it is not a whole episode.
         """
         if not 0 <= number < len(self):
@@ -196,7 +258,23 @@ class RldsSource:
         if self.description.file_format == "array_record":
             place = Place(shard, within)
         else:
-            if shard not in self._offsets:
-                self._offsets[shard] = tfrecord.index(self.description.shards[shard].path)
-            place = Place(shard, self._offsets[shard][within])
+            place = Place(shard, self._offset(shard, within))
         return parse(self.payload(place), self.features, place)
+
+    def _offset(self, shard: int, within: int) -> int:
+        """Where record `within` of a TFRecord shard starts; what is broken behind it is no matter.
+
+        Raises:
+            BadRecord: the framing is broken before it, or the shard is shorter than promised.
+        """
+        path = self.description.shards[shard].path
+        if shard not in self._offsets:
+            try:
+                self._offsets[shard] = tfrecord.index(path)
+            except BadRecord:
+                return tfrecord.index(path, within + 1)[within]
+        offsets = self._offsets[shard]
+        if within >= len(offsets):
+            short = self._short(shard, len(offsets))
+            raise BadRecord(short.file, short.offset, short.problem, lost=True)
+        return offsets[within]

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from wamjax.data.faults import Fault
+from wamjax.data.faults import Fault, Unit
 from wamjax.data.pictures import Pictures, mark_of
 from wamjax.data.schema import Description, Feature
 
@@ -24,6 +24,11 @@ TASK = "task"
 # Numbers [T, ...], or T byte strings (texts, and encoded images: b"" where a camera is missing), or
 # the frames of a video.
 StepValue = np.ndarray | Pictures
+
+
+def is_instruction(name: str) -> bool:
+    """Whether a text feature of the steps tells what is to be done."""
+    return "instruction" in name or name == TASK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +88,26 @@ class Source(Protocol):
     directory: pathlib.Path
     split: str
     description: Description
+
+    @property
+    def unit(self) -> Unit:
+        """What places in a shard count."""
+        ...
+
+    @property
+    def named_in(self) -> pathlib.Path:
+        """The file (or directory) that names the features."""
+        ...
+
+    @property
+    def counted_in(self) -> pathlib.Path:
+        """The file (or directory) that counts the episodes."""
+        ...
+
+    def fault(self, place: Place, problem: str) -> Fault:
+        """What is wrong with the record at `place`."""
+        shard = self.description.shards[place.shard].path
+        return Fault(str(shard), place.offset, problem, self.unit)
 
     @property
     def features(self) -> dict[str, Feature]:

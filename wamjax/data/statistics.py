@@ -18,6 +18,7 @@ import numpy as np
 from wamjax.core.config import difference, fingerprint
 from wamjax.core.errors import UserError
 from wamjax.core.files import read_json, write_json
+from wamjax.data.card import Card
 from wamjax.data.config import DataConfig
 from wamjax.data.episodes import Episodes, read_episodes
 from wamjax.data.split import members
@@ -52,6 +53,8 @@ class Statistics:
         action, proprio: over the rows of the training episodes that were recorded.
         episodes, steps: how many were looked at.
         fingerprint: the files and the selection that these numbers belong to.
+        layouts: "action" and "proprio" -> what each number means, in words, where a card tells.
+        grippers: numbers of an action that are 0 ... 1 whatever the statistics, where a card tells.
     """
 
     action: Moments
@@ -59,6 +62,8 @@ class Statistics:
     episodes: int
     steps: int
     fingerprint: dict[str, Any]
+    layouts: dict[str, tuple[str, ...]] | None = None
+    grippers: tuple[int, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {"format": FORMAT, **dataclasses.asdict(self)}
@@ -81,11 +86,60 @@ class Statistics:
                 episodes=value["episodes"],
                 steps=value["steps"],
                 fingerprint=value["fingerprint"],
+                layouts=_layouts(value),
+                grippers=_grippers(value),
             )
         except (KeyError, TypeError) as error:
             raise UserError(
                 f"The file holds no statistics ({error!r} is missing): compute them anew."
             ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class MixedStatistics:
+    """Those of each data set of a mixture."""
+
+    members: dict[str, Statistics]
+
+    def of(self, name: str) -> Statistics:
+        """Those of one data set.
+
+        Raises:
+            UserError: there are none of it.
+        """
+        if name not in self.members:
+            raise UserError(
+                f"There are no statistics of {name!r}: choose one of {', '.join(self.members)}."
+            )
+        return self.members[name]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"members": {name: own.to_json() for name, own in self.members.items()}}
+
+
+def from_json(value: Any) -> Statistics | MixedStatistics:
+    """Statistics as they are kept with weights, of one data set or of several.
+
+    Raises:
+        UserError: none of this format.
+    """
+    if isinstance(value, dict) and "members" in value:
+        members = {name: Statistics.from_json(own) for name, own in value["members"].items()}
+        return MixedStatistics(members)
+    return Statistics.from_json(value)
+
+
+def _layouts(value: dict[str, Any]) -> dict[str, tuple[str, ...]] | None:
+    # Statistics of data without a card, and those from before there were cards, have none.
+    if "layouts" not in value or value["layouts"] is None:
+        return None
+    return {what: tuple(names) for what, names in value["layouts"].items()}
+
+
+def _grippers(value: dict[str, Any]) -> tuple[int, ...] | None:
+    if "grippers" not in value or value["grippers"] is None:
+        return None
+    return tuple(value["grippers"])
 
 
 def _moments(value: dict[str, Any]) -> Moments:
@@ -150,15 +204,12 @@ def _quantile(
 
 def data_fingerprint(episodes: Episodes, config: DataConfig) -> dict[str, Any]:
     """The files, and which of their numbers were looked at."""
-    return {
-        "data": episodes.source.fingerprint(),
-        "selection": {
-            "action_key": config.action_key,
-            "proprio_key": config.proprio_key,
-            "holdout": config.holdout,
-            "skipped": episodes.faults.count,
-        },
-    }
+    if episodes.card is None:
+        selection = {"action_key": config.action_key, "proprio_key": config.proprio_key}
+    else:
+        selection = {"card": episodes.card_table, "every": config.every}
+    shared = {"holdout": config.holdout, "skipped": episodes.faults.count}
+    return {"data": episodes.source.fingerprint(), "selection": {**selection, **shared}}
 
 
 def compute_statistics(config: DataConfig, episodes: Episodes | None = None) -> Statistics:
@@ -174,7 +225,10 @@ def compute_statistics(config: DataConfig, episodes: Episodes | None = None) -> 
     table = read_episodes(config) if episodes is None else episodes
     chosen = np.flatnonzero(members(list(table.contents), config.holdout, "train"))
     if not len(chosen):
-        raise UserError(f"data.holdout = {config.holdout:g} leaves no training episode: lower it.")
+        raise UserError(
+            f"data.holdout = {config.holdout:g} leaves no training episode of "
+            f"{table.source.directory}: lower it."
+        )
 
     def blocks(values: np.ndarray, ok: np.ndarray | None) -> Iterator[np.ndarray]:
         for episode in chosen:
@@ -187,7 +241,19 @@ def compute_statistics(config: DataConfig, episodes: Episodes | None = None) -> 
         episodes=len(chosen),
         steps=int(table.lengths[chosen].sum()),
         fingerprint=data_fingerprint(table, config),
+        **_told(table.card),
     )
+
+
+def _told(card: Card | None) -> dict[str, Any]:
+    """What a card tells of the numbers."""
+    if card is None:
+        return {}
+    layouts = {"action": card.action.layout, "proprio": card.state.layout}
+    return {
+        "layouts": {what: tuple(map(str, layout)) for what, layout in layouts.items()},
+        "grippers": tuple(n for n, dim in enumerate(card.action.layout) if dim.fraction),
+    }
 
 
 def default_path(config: DataConfig, value: dict[str, Any]) -> pathlib.Path:

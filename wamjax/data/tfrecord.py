@@ -81,18 +81,18 @@ def scan(path: str | os.PathLike) -> Iterator[Record | BadRecord]:
             offset += FRAMING + length
 
 
-def index(path: str | os.PathLike) -> list[int]:
-    """Offsets of the records, from the headers alone.
+def index(path: str | os.PathLike, count: int | None = None) -> list[int]:
+    """Offsets of the first `count` records (None: of all), from the headers alone.
 
     Raises:
-        BadRecord: the framing is broken.
+        BadRecord: the framing is broken before that.
     """
     source = pathlib.Path(path)
     size = source.stat().st_size
     offsets = []
     with open(source, "rb") as file:
         offset = 0
-        while offset < size:
+        while offset < size and (count is None or len(offsets) < count):
             length = _read_header(file, source, offset, size)
             offsets.append(offset)
             offset += FRAMING + length

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from wamjax.core.errors import UserError
-from wamjax.data.faults import Fault
+from wamjax.data.faults import Fault, Unit
 from wamjax.data.pictures import Pictures, Video, frames_in, rate_of
 from wamjax.data.schema import Description, Feature, Shard
-from wamjax.data.source import TASK, Place, RawEpisode, Skipped
+from wamjax.data.source import TASK, Place, RawEpisode, Skipped, Source
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v")
 CAMERA = "video"
@@ -33,7 +33,7 @@ def holds_videos(directory: pathlib.Path) -> bool:
     return bool(_videos(directory) or _folders(directory))
 
 
-class VideoFolder:
+class VideoFolder(Source):
     """The videos of a folder; see `wamjax.data.source.Source`.
 
     Args:
@@ -72,6 +72,21 @@ class VideoFolder:
         )
 
     @property
+    def unit(self) -> Unit:
+        """See `Source`."""
+        return "episode"
+
+    @property
+    def named_in(self) -> pathlib.Path:
+        """See `Source`."""
+        return self.directory
+
+    @property
+    def counted_in(self) -> pathlib.Path:
+        """See `Source`."""
+        return self.directory
+
+    @property
     def features(self) -> dict[str, Feature]:
         """See `Source`."""
         return self.description.features
@@ -100,7 +115,7 @@ class VideoFolder:
             try:
                 yield self.episode(number)
             except ValueError as error:
-                yield Skipped(Fault(str(next(iter(own.values()))), 0, str(error)), 1)
+                yield Skipped(Fault(str(next(iter(own.values()))), 0, str(error), self.unit), 1)
 
     def episode(self, number: int) -> RawEpisode:
         """See `Source`."""

@@ -10,7 +10,8 @@ from wamjax.core.files import read_json
 from wamjax.core.tree import count_parameters
 from wamjax.core.typing import Params
 from wamjax.data.normalise import Normaliser, action_normaliser, proprio_normaliser
-from wamjax.data.statistics import Statistics
+from wamjax.data.statistics import MixedStatistics, Statistics
+from wamjax.data.statistics import from_json as from_json_statistics
 from wamjax.policy.base import Needs, Policy
 from wamjax.policy.trained import trained_policy
 from wamjax.recipes.assembly import AnySystem, assembled
@@ -155,10 +156,16 @@ def open_run(workdir: str | pathlib.Path, step: int | None = None) -> TrainedRun
         UserError: there is none, or it has no statistics.
     """
     config, statistics, weights, found = load_for_inference(workdir, step)
+    own = from_json_statistics(statistics)
+    if isinstance(own, MixedStatistics):
+        raise UserError(
+            f"{workdir} was trained on several data sets ({', '.join(own.members)}), and a policy "
+            "has the numbers of one: train on one of them to sample or to evaluate."
+        )
     final = pathlib.Path(workdir) / "final.json"
     return TrainedRun(
         config=from_json(RunConfig, config),
-        statistics=Statistics.from_json(statistics),
+        statistics=own,
         weights=weights,
         step=found,
         final=read_json(final) if final.is_file() else None,
