@@ -1,10 +1,11 @@
-"""`wamjax data {inspect,stats,look} DIR`: what is in a data set."""
+"""`wamjax data {inspect,prepare,stats,look}`: what is in a data set; convert it to a store."""
 
 import argparse
 import json
 import pathlib
 from typing import Any
 
+from wamjax.cli import data_prepare
 from wamjax.core.errors import UserError
 from wamjax.core.files import write_text
 from wamjax.data.config import DataConfig
@@ -14,30 +15,35 @@ from wamjax.data.inspect import report, report_text
 from wamjax.data.statistics import compute_statistics
 from wamjax.eval.report import page
 
+KINDS = "an RLDS or LeRobot directory, a store, or a folder of videos"
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.epilog = (
         "Examples:\n  wamjax data inspect DIR --sheet sheet.png\n"
+        "  wamjax data prepare --from DIR --out STORE --size 128\n"
         "  wamjax data look DIR --episode 17"
     )
-    does = parser.add_subparsers(dest="does", metavar="{inspect,stats,look}", required=True)
+    does = parser.add_subparsers(dest="does", metavar="{inspect,prepare,stats,look}", required=True)
     whole = does.add_parser("inspect", help="schema, counts, suspicious things, a contact sheet")
-    whole.add_argument("dir", help="an RLDS or LeRobot directory, or a folder of videos")
+    whole.add_argument("dir", help=KINDS)
     whole.add_argument("--sheet", type=pathlib.Path, help="default: NAME-contact-sheet.png")
     whole.add_argument("--json", action="store_true", help="print JSON")
+    made = does.add_parser("prepare", help="convert any data set to a store, for fast windows")
+    data_prepare.arguments(made)
     stats = does.add_parser("stats", help="mean, spread and quantiles of actions and proprio")
-    stats.add_argument("dir", help="an RLDS or LeRobot directory, or a folder of videos")
+    stats.add_argument("dir", help=KINDS)
     stats.add_argument("--action-key", default="action", help="default: action")
     stats.add_argument("--proprio-key", default="state", help="default: state")
     stats.add_argument("--camera", required=True, help="an image key, for example image_0")
     stats.add_argument("--json", action="store_true", help="print JSON")
     one = does.add_parser("look", help="one episode as an HTML page: video, numbers, texts")
-    one.add_argument("dir", help="an RLDS or LeRobot directory, or a folder of videos")
+    one.add_argument("dir", help=KINDS)
     one.add_argument("--episode", type=int, required=True, help="its number, from 0")
     one.add_argument("--split", help="default: train, or the first there is")
     one.add_argument("--out", type=pathlib.Path, help="default: NAME-SPLIT-episode-N.html")
-    for sub in (whole, stats, one):
+    for sub in (whole, made, stats, one):
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
@@ -90,6 +96,8 @@ def run(args: argparse.Namespace) -> None:
     match args.does:
         case "inspect":
             inspect(args)
+        case "prepare":
+            data_prepare.run(args)
         case "stats":
             stats(args)
         case "look":

@@ -23,6 +23,12 @@ class BadRecord(Exception):  # noqa: N818  (it also travels as a value)
     ):
         super().__init__(f"{file} at {unit} {offset}: {problem}")
         self.file, self.offset, self.problem, self.lost = file, offset, problem, lost
+        self.unit: Unit = unit
+
+    @property
+    def fault(self) -> "Fault":
+        """The same, to be listed."""
+        return Fault(self.file, self.offset, self.problem, self.unit)
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -45,10 +51,11 @@ class Ledger:
         what: the data and the unit counted, for the message, for example "episodes of DIR".
         total: how many units there are.
         budget: the fraction of `total` that may be bad, in [0, 1].
+        setting: how the user names the budget.
     """
 
-    def __init__(self, what: str, total: int, budget: float):
-        self.what, self.total, self.budget = what, total, budget
+    def __init__(self, what: str, total: int, budget: float, setting: str = "data.bad_budget"):
+        self.what, self.total, self.budget, self.setting = what, total, budget, setting
         self.faults: dict[Fault, int] = {}
 
     @property
@@ -66,6 +73,6 @@ class Ledger:
         if self.count > self.budget * self.total:
             raise UserError(
                 f"{self.count} of {self.total} {self.what} cannot be used (first: "
-                f"{next(iter(self.faults))}), which is more than data.bad_budget = "
+                f"{next(iter(self.faults))}), which is more than {self.setting} = "
                 f"{self.budget:g} allows: repair the data or raise the budget."
             )

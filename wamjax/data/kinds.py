@@ -1,5 +1,6 @@
 """Which kind of data set a directory is.
 
+store.json            a prepared store                 wamjax.data.store
 dataset_info.json     RLDS as TFDS leaves it           wamjax.data.rlds
 meta/info.json        LeRobot v2.1 or v3.0             wamjax.data.lerobot
 video files           one episode a file or folder     wamjax.data.video_folder
@@ -13,11 +14,13 @@ from wamjax.data.lerobot import LeRobotSource
 from wamjax.data.rlds import RldsSource
 from wamjax.data.schema import split_names as rlds_splits
 from wamjax.data.source import Source
+from wamjax.data.store import StoreSource, read_table
+from wamjax.data.store_format import is_store
 from wamjax.data.video_folder import VideoFolder, holds_videos
 
 ACCEPTED = (
     "an RLDS version directory (it holds dataset_info.json), a LeRobot data set (it holds "
-    "meta/info.json), or a folder of videos"
+    "meta/info.json), a store of `wamjax data prepare`, or a folder of videos"
 )
 
 
@@ -28,6 +31,8 @@ def open_source(directory: str | os.PathLike, split: str) -> Source:
         UserError: no kind of data set, no such split, or it cannot be read.
     """
     path = _checked(directory)
+    if is_store(path):
+        return StoreSource(path, split)
     if (path / "dataset_info.json").is_file():
         return RldsSource(path, split)
     if (path / "meta" / "info.json").is_file():
@@ -44,6 +49,8 @@ def split_names(directory: str | os.PathLike) -> tuple[str, ...]:
         UserError: no kind of data set.
     """
     path = _checked(directory)
+    if is_store(path):
+        return tuple(sorted(read_table(path)["splits"]))
     if (path / "dataset_info.json").is_file():
         return rlds_splits(path)
     if (path / "meta" / "info.json").is_file():

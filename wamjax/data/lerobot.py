@@ -146,6 +146,7 @@ class LeRobotSource(Source):
             splits=tuple(sorted(splits)),
             shards=tuple(Shard(path, sum(e.data == path for e in self.entries)) for path in files),
         )
+        self._held: tuple[pathlib.Path, pyarrow.Table] | None = None
         self._by_number = {entry.number: entry for entry in self.entries}
 
     @staticmethod
@@ -263,10 +264,19 @@ class LeRobotSource(Source):
 
     def episode(self, number: int) -> RawEpisode:
         """See `Source`; `number` counts the episodes that are here."""
+        self.place(number)
+        entry = self.entries[number]
+        # Many episodes share a file: who reads them one after the other reads it once.
+        if self._held is None or self._held[0] != entry.data:
+            self._held = (entry.data, self._table(entry))
+        return self._parsed(entry, self._held[1])
+
+    def place(self, number: int) -> Place:
+        """See `Source`."""
         if not 0 <= number < len(self):
             raise IndexError(f"episode {number} of {len(self)}")
         entry = self.entries[number]
-        return self._parsed(entry, self._table(entry))
+        return Place(self.shards[entry.data], entry.number)
 
     def _table(self, entry: Entry, columns: list[str] | None = None) -> pyarrow.Table:
         try:

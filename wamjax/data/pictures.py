@@ -2,6 +2,7 @@
 
     list[bytes]   one JPEG or PNG a step, b"" where the camera is missing
     Video         `count` consecutive frames of a file, from frame `first` on
+    Stored        one JPEG or PNG a step, read from a store when it is asked for
 
 A frame of a video is found by its time: number = round(time rate). Decoding starts at the keyframe
 before the first frame that is wanted, so frames that lie together should be asked for together.
@@ -11,13 +12,14 @@ import dataclasses
 import fractions
 import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import av
 import numpy as np
 
 from wamjax.data.images import decode, sized
+from wamjax.data.stored import Stored
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +63,30 @@ class Video:
             pass
         return [found[n] if (n := self.first + int(t)) in found else None for t in times]
 
+    def frames(self) -> Iterator[np.ndarray | None]:
+        """All frames in order as they were recorded, uint8 [H, W, 3], decoded in one go."""
+        given = 0
+        try:
+            with av.open(str(self.path)) as container:
+                stream = container.streams.video[0]
+                stream.thread_type = "AUTO"
+                self._seek(container, stream, self.first)
+                for frame in container.decode(stream):
+                    number = self._number(stream, frame.pts)
+                    if number is None or not self.first + given <= number < self.first + self.count:
+                        continue
+                    while self.first + given < number:
+                        yield None
+                        given += 1
+                    yield sized(frame.to_image(), None)
+                    given += 1
+                    if given == self.count:
+                        break
+        except (av.FFmpegError, OSError, IndexError):
+            pass
+        for _ in range(self.count - given):
+            yield None
+
     def mark(self) -> bytes:
         """The first frame as it is encoded, b"" where there is none."""
         try:
@@ -96,7 +122,7 @@ class Video:
         return round(self.path.stat().st_size * self.count / max(1, frames_in(self.path)))
 
 
-Pictures = list[bytes] | Video
+Pictures = list[bytes] | Video | Stored
 
 
 def frames_in(path: pathlib.Path) -> int:
@@ -133,7 +159,7 @@ def read_pictures(
     pictures: Pictures, times: Sequence[int], size: int | None = None
 ) -> list[np.ndarray | None]:
     """uint8 [H, W, 3] of each of `times`; None where there is no picture that can be decoded."""
-    if isinstance(pictures, Video):
+    if not isinstance(pictures, list):
         return pictures.read(times, size)
     out: list[np.ndarray | None] = []
     for t in times:
@@ -146,14 +172,20 @@ def read_pictures(
 
 def is_recorded(pictures: Pictures, t: int) -> bool:
     """Whether something stands at step t, readable or not."""
-    return isinstance(pictures, Video) or len(pictures[t]) > 0
+    match pictures:
+        case Video():
+            return True
+        case Stored():
+            return pictures.is_recorded(t)
+        case _:
+            return len(pictures[t]) > 0
 
 
 def bytes_of(pictures: Pictures) -> int:
     """Encoded size."""
-    return pictures.size_bytes if isinstance(pictures, Video) else sum(map(len, pictures))
+    return sum(map(len, pictures)) if isinstance(pictures, list) else pictures.size_bytes
 
 
 def mark_of(pictures: Pictures) -> bytes:
     """Bytes that belong to what is shown, wherever it is stored: the first image as encoded."""
-    return pictures.mark() if isinstance(pictures, Video) else pictures[0]
+    return pictures[0] if isinstance(pictures, list) else pictures.mark()

@@ -75,7 +75,7 @@ def _recorded(episode: RawEpisode, key: str, width: Width) -> Column:
         if isinstance(value, np.ndarray):
             raise ValueError(f"steps/{key} holds numbers instead of {width}")
         if not isinstance(value, list):
-            raise ValueError(f"steps/{key} is a video instead of {width}")
+            raise ValueError(f"steps/{key} holds pictures instead of {width}")
         return value
     if not isinstance(value, np.ndarray):
         raise ValueError(f"steps/{key} holds bytes instead of numbers")

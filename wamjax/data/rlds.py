@@ -251,15 +251,18 @@ class RldsSource(Source):
             BadRecord: it cannot be read, or a break of the framing before it hides it.
             ValueError: it is not a whole episode.
         """
+        place = self.place(number)
+        return parse(self.payload(place), self.features, place)
+
+    def place(self, number: int) -> Place:
+        """See `Source`."""
         if not 0 <= number < len(self):
             raise IndexError(f"episode {number} of {len(self)}")
         shard = bisect.bisect_right(self._ends, number)
         within = number - (self._ends[shard - 1] if shard else 0)
         if self.description.file_format == "array_record":
-            place = Place(shard, within)
-        else:
-            place = Place(shard, self._offset(shard, within))
-        return parse(self.payload(place), self.features, place)
+            return Place(shard, within)
+        return Place(shard, self._offset(shard, within))
 
     def _offset(self, shard: int, within: int) -> int:
         """Where record `within` of a TFRecord shard starts; what is broken behind it is no matter.

@@ -56,12 +56,14 @@ class RawEpisode:
         length: T steps.
         steps: feature name (without "steps/") -> array [T, ...], T byte strings, or a video.
         metadata: feature name (without "episode_metadata/") -> value.
+        origin: `content` of the episode that this one is a conversion of; None where it is none.
     """
 
     place: Place
     length: int
     steps: dict[str, StepValue]
     metadata: dict[str, Any]
+    origin: str | None = None
 
     def shown(self, camera: str) -> Pictures:
         """What a camera recorded."""
@@ -70,7 +72,13 @@ class RawEpisode:
         return value
 
     def content(self) -> str:
-        """A hash of the recorded numbers, texts and first images: equal for copies only."""
+        """A hash of the recorded numbers, texts and first images: equal for copies only.
+
+        A conversion keeps the hash of what it was made from, so that no episode changes sides
+        between training and holding out when its images are encoded anew.
+        """
+        if self.origin is not None:
+            return self.origin
         digest = hashlib.blake2b(digest_size=16)
         for name in sorted(self.steps):
             value = self.steps[name]
@@ -128,6 +136,15 @@ class Source(Protocol):
 
     def scan(self) -> Iterator[RawEpisode | Skipped]:
         """Every episode in order, or what had to be skipped in its place."""
+        ...
+
+    def place(self, number: int) -> Place:
+        """Where episode `number` of the split stands.
+
+        Raises:
+            IndexError: no such episode.
+            BadRecord: what stands before it is broken, so that it cannot be found.
+        """
         ...
 
     def episode(self, number: int) -> RawEpisode:

@@ -117,11 +117,15 @@ class VideoFolder(Source):
             except ValueError as error:
                 yield Skipped(Fault(str(next(iter(own.values()))), 0, str(error), self.unit), 1)
 
-    def episode(self, number: int) -> RawEpisode:
+    def place(self, number: int) -> Place:
         """See `Source`."""
         if not 0 <= number < len(self):
             raise IndexError(f"episode {number} of {len(self)}")
-        place = Place(number, 0)
+        return Place(number, 0)
+
+    def episode(self, number: int) -> RawEpisode:
+        """See `Source`."""
+        place = self.place(number)
         counts = {camera: frames_in(path) for camera, path in self.files[number].items()}
         if len(set(counts.values())) > 1:
             told = ", ".join(f"{camera} {count}" for camera, count in counts.items())

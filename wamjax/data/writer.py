@@ -9,7 +9,6 @@ source that was interrupted goes on behind the last shard that is whole.
 """
 
 import dataclasses
-import io
 import itertools
 import json
 import os
@@ -21,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
 from tensorflow_datasets.core.dataset_info import get_dataset_info_json
 from tensorflow_datasets.core.proto import dataset_info_pb2
 
@@ -29,9 +27,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.files import read_json, write_json
 from wamjax.core.records import Episode
 from wamjax.data import example, tfrecord
-
-PNG_LEVEL = 1  # higher levels save a tenth of the bytes for twice the time
-
+from wamjax.data.images import encode
 
 PROGRESS = "progress.json"
 
@@ -292,7 +288,7 @@ def _flat(episode: Episode, number: int) -> dict[str, np.ndarray | list[bytes]]:
         "language_instruction": [episode.instruction.encode("utf-8")] * length,
     }
     for camera, frames in episode.frames.items():
-        steps[f"observation/{image_key(camera)}"] = [_png(frame) for frame in frames]
+        steps[f"observation/{image_key(camera)}"] = [encode(frame, "png", 100) for frame in frames]
     metadata: dict[str, Any] = {
         "episode_id": number,
         "success": bool(episode.success),
@@ -306,9 +302,3 @@ def _flat(episode: Episode, number: int) -> dict[str, np.ndarray | list[bytes]]:
 
 def _metadata(value: str | bool | int | float) -> np.ndarray | list[bytes]:
     return [value.encode("utf-8")] if isinstance(value, str) else np.array([value])
-
-
-def _png(frame: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(frame).save(file, "PNG", compress_level=PNG_LEVEL)
-    return file.getvalue()
