@@ -130,7 +130,8 @@ def _is_there(out: pathlib.Path, head: dict[str, Any]) -> bool:
 def _same(what: str, there: dict[str, Any], head: dict[str, Any]) -> None:
     rows = difference(there, head)
     if rows:
-        path, theirs, ours = rows[0]
+        # Features follow from what was asked for, which says more.
+        path, theirs, ours = min(rows, key=lambda row: row[0].startswith("features"))
         raise UserError(
             f"{what} of something else ({path}: {theirs} there, {ours} here): remove it or choose "
             "another --out."
@@ -169,6 +170,9 @@ def _kept(work: pathlib.Path, part: Part) -> Shard | None:
     folder = _folder(work, part)
     shard = read_shard(folder)
     if shard is None or shard.faults or shard.images:
+        return None
+    # Where episodes could not be read when the shards were planned, they may be planned otherwise.
+    if shard.numbers != (part.first, part.last - 1):
         return None
     moved = work / "store" / part.split / form.shard_name(part.number)
     there = (folder / form.RECORDS).is_file() or moved.is_file()

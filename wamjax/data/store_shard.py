@@ -41,11 +41,13 @@ class Shard:
     """What shard.json tells.
 
     Attributes:
+        numbers: of the first and the last episode that were to be written.
         episodes, steps: that were written.
         faults: (fault, number of the episode) of those that were not.
         images: bad ones of the episodes that were.
     """
 
+    numbers: tuple[int, int]
     episodes: int
     steps: int
     faults: tuple[tuple[Fault, int], ...]
@@ -58,7 +60,8 @@ class Shard:
     def from_json(cls, value: dict[str, Any]) -> "Shard":
         faults = tuple((Fault(**fault), number) for fault, number in value["faults"])
         images = tuple(Fault(**fault) for fault in value["images"])
-        return cls(value["episodes"], value["steps"], faults, images)
+        first, last = value["numbers"]
+        return cls((first, last), value["episodes"], value["steps"], faults, images)
 
 
 def read_shard(folder: pathlib.Path) -> Shard | None:
@@ -206,7 +209,7 @@ def write_shard(
         writer.close()
     tables.save(work)
     steps = sum(length for length, _, _ in tables.rows)
-    done = Shard(len(tables.rows), steps, tuple(faults), tuple(bad))
+    done = Shard((numbers[0], numbers[-1]), len(tables.rows), steps, tuple(faults), tuple(bad))
     write_json(work / DONE, done.to_json())
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(work, folder)

@@ -29,6 +29,9 @@ def assemble(
     """
     for inner in ("columns", "texts"):
         (folder / inner).mkdir(parents=True, exist_ok=True)
+    names = {form.shard_name(int(part.name)) for part, shard in parts if shard.episodes}
+    for path in [path for path in folder.rglob("*") if path.is_file() and path.name not in names]:
+        path.unlink()
     full = [(part, shard) for part, shard in parts if shard.episodes]
     folders = [part for part, _ in full]
     words = [_rows(part / form.BEGINS) - 1 for part in folders]
@@ -53,11 +56,8 @@ def assemble(
                 with open(part / name, "rb") as file:
                     shutil.copyfileobj(file, out)
     for part, shard in parts:
-        target = folder / form.shard_name(int(part.name))
-        if not shard.episodes:
-            target.unlink(missing_ok=True)
-        elif (part / form.RECORDS).is_file():
-            os.replace(part / form.RECORDS, target)
+        if shard.episodes and (part / form.RECORDS).is_file():
+            os.replace(part / form.RECORDS, folder / form.shard_name(int(part.name)))
 
 
 def _before(counts: Sequence[int]) -> list[int]:
