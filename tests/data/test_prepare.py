@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from array_record.python.array_record_module import ArrayRecordWriter
 
 from tests.data.lerobot_sets import write_v21, write_video
 from tests.data.stores import encoded, files, make, same_numbers, same_windows, whole
@@ -21,6 +22,7 @@ from wamjax.cli.main import main
 from wamjax.core.errors import UserError
 from wamjax.core.pool import Workers
 from wamjax.data import example, store_build, store_format, store_shard, tfrecord
+from wamjax.data.array_record import scan_array_record
 from wamjax.data.images import encode
 from wamjax.data.kinds import open_source
 from wamjax.data.pictures import Video, frames_in
@@ -30,6 +32,7 @@ from wamjax.data.source import Skipped
 from wamjax.data.store import read_table
 from wamjax.data.store_plan import Making, plan_store
 from wamjax.data.stored import UNREADABLE
+from wamjax.data.tfrecord import Record
 
 CARD = pathlib.Path(__file__).parents[2] / "data" / "cards" / "tabletop.toml"
 SMALL = Form(size=12)
@@ -158,17 +161,30 @@ def test_a_process_that_is_killed_leaves_none_behind(tabletop, wanted, tmp_path)
     assert files(tmp_path / "store") == wanted
 
 
+def torn(path: pathlib.Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\xff\xd8") + 200] ^= 1
+    path.write_bytes(data)
+
+
+def wrong(path: pathlib.Path) -> None:
+    """A record of the right lengths and with a checksum of its own, but not the one."""
+    records = [item.payload for item in scan_array_record(path) if isinstance(item, Record)]
+    writer = ArrayRecordWriter(str(path), store_shard.OPTIONS)
+    for record in [records[0][:-9] + b"other" + records[0][-4:], *records[1:]]:
+        writer.write(record)
+    writer.close()
+
+
+@pytest.mark.parametrize("spoil", [torn, wrong])
 def test_what_was_written_badly_is_found_and_made_anew(
-    tabletop, wanted, tmp_path, monkeypatch
+    tabletop, wanted, tmp_path, monkeypatch, spoil
 ) -> None:
     assemble = store_build.assemble
 
     def spoilt(parts: Any, features: Any, folder: pathlib.Path) -> None:
         assemble(parts, features, folder)
-        path = folder / "00003.array_record"
-        data = bytearray(path.read_bytes())
-        data[data.index(b"\xff\xd8") + 200] ^= 1
-        path.write_bytes(data)
+        spoil(folder / "00003.array_record")
 
     with monkeypatch.context() as patch:
         patch.setattr(store_build, "assemble", spoilt)

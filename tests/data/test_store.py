@@ -1,10 +1,12 @@
 """A store gives the episodes it was made from; a window reads its own steps; damage is found."""
 
 import dataclasses
+import fractions
 import pathlib
 import pickle
 import shutil
 
+import av
 import numpy as np
 import pytest
 
@@ -144,6 +146,23 @@ def test_all_frames_in_a_row_are_those_found_by_seeking(folder) -> None:
     assert list(dataclasses.replace(clip, path=folder / "one.txt").frames()) == [None] * 5
 
 
+def test_a_frame_that_a_video_lacks_is_missing_and_moves_no_other(tmp_path) -> None:
+    shown = pictures(0, 6)
+    with av.open(str(tmp_path / "gap.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "1"})
+        stream.height, stream.width = shown.shape[1:3]
+        for t in (0, 1, 3, 4, 5):
+            frame = av.VideoFrame.from_ndarray(shown[t], format="rgb24")
+            frame.pts, frame.time_base = t, fractions.Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    clip = Video(tmp_path / "gap.mp4", 0, 6, 10.0)
+    frames = list(clip.frames())
+    assert [frame is None for frame in frames] == [t == 2 for t in range(6)]
+    for one, other in zip(frames, clip.read(range(6)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_windows_are_those_of_the_source(tabletop, lerobot, folder, bridge_directory, place):
     """Resized when the store is made or when it is trained: the same pixels, without loss."""
     small = {"image_size": 12, "frame_stride": 1}
@@ -197,6 +216,8 @@ def test_images_that_may_stay_are_not_encoded_anew(tabletop, bridge_directory, p
     image = encoded(open_source(changed, "train").episode(0).shown(CAMERAS[0]))[0]
     assert image is not None
     assert image.startswith(b"\xff\xd8")
+    real = open_source(make(bridge_directory, place / "real", Form(size=64)), "train").episode(0)
+    same_images(real, open_source(bridge_directory, "train").episode(0), ("observation/image_0",))
     # A camera that is black throughout is missing once images are encoded anew.
     jpeg = open_source(make(bridge_directory, place / "black", Form(size=32)), "train").episode(0)
     assert encoded(jpeg.shown("observation/image_3")) == [b""] * 10
