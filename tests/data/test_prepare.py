@@ -390,9 +390,10 @@ def test_the_command_line(tabletop, tmp_path, capsys) -> None:
     page = tmp_path / "page.html"
     assert main(["data", "look", str(store), "--episode", "3", "--out", str(page)]) == 0
     assert "tabletop 1.0.0: episode 3 of train" in page.read_text()
-    assert main(["data", "stats", str(store), "--camera", "image"]) == 0
-    mine = capsys.readouterr().out.splitlines()[1:]
-    assert main(["data", "stats", str(tabletop), "--camera", "image"]) == 0
+    capsys.readouterr()
+    assert main(["data", "stats", str(store)]) == 0
+    mine = capsys.readouterr().out.splitlines()
+    assert main(["data", "stats", str(tabletop)]) == 0
     assert mine == capsys.readouterr().out.splitlines()
 
 
@@ -417,6 +418,13 @@ def test_bad_input_is_one_sentence(tabletop, tmp_path, capsys, changes, problem)
     assert problem in error
     assert len(error.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tabletop, tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("mine")
+    given = ["data", "prepare", "--from", str(tabletop), "--out", str(tmp_path / "file" / "store")]
+    assert main(given) == 2
+    assert "cannot be read or written (Not a directory)" in capsys.readouterr().err
 
 
 def work(part: int, tick: Any) -> int:

@@ -8,11 +8,12 @@ from typing import Any
 from wamjax.cli import data_prepare
 from wamjax.core.errors import UserError
 from wamjax.core.files import write_text
+from wamjax.data.card import read_card
 from wamjax.data.config import DataConfig
 from wamjax.data.contact_sheet import contact_sheet
 from wamjax.data.episode_page import episode_values
 from wamjax.data.inspect import report, report_text
-from wamjax.data.statistics import compute_statistics
+from wamjax.data.streamed import stream_statistics
 from wamjax.eval.report import page
 
 KINDS = "an RLDS or LeRobot directory, a store, or a folder of videos"
@@ -33,10 +34,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     made = does.add_parser("prepare", help="convert any data set to a store, for fast windows")
     data_prepare.arguments(made)
     stats = does.add_parser("stats", help="mean, spread and quantiles of actions and proprio")
-    stats.add_argument("dir", help=KINDS)
+    stats.add_argument("dirs", nargs="+", metavar="DIR", help=f"{KINDS}; several are one")
+    stats.add_argument("--card", default="", help="numbers as the card makes them")
+    stats.add_argument("--split", default="train", help="default: train")
     stats.add_argument("--action-key", default="action", help="default: action")
     stats.add_argument("--proprio-key", default="state", help="default: state")
-    stats.add_argument("--camera", required=True, help="an image key, for example image_0")
+    stats.add_argument("--bad-budget", type=float, default=0.0, help="fraction that may be bad (0)")
     stats.add_argument("--json", action="store_true", help="print JSON")
     one = does.add_parser("look", help="one episode as an HTML page: video, numbers, texts")
     one.add_argument("dir", help=KINDS)
@@ -59,15 +62,19 @@ def inspect(args: argparse.Namespace) -> None:
 
 def stats(args: argparse.Namespace) -> None:
     """Print statistics of all episodes."""
-    config = DataConfig(
-        dir=args.dir,
-        cameras=(args.camera,),
-        action_key=args.action_key,
-        proprio_key=args.proprio_key,
-        part="all",
-        holdout=0.0,
-    )
-    value: dict[str, Any] = compute_statistics(config).to_json()
+    if not 0.0 <= args.bad_budget < 1.0:
+        raise UserError(f"--bad-budget must be in [0, 1), got {args.bad_budget:g}.")
+    given = {"card": args.card, "split": args.split, "bad_budget": args.bad_budget}
+    if args.card:
+        roles = tuple(read_card(args.card).cameras.roles)
+        if not roles:
+            raise UserError(f"{args.card} names no camera: add one.")
+        given["cameras"] = roles[:1]
+    else:
+        given |= {"action_key": args.action_key, "proprio_key": args.proprio_key}
+        given["instruction_key"] = None
+    configs = [DataConfig(dir=directory, **given) for directory in args.dirs]
+    value: dict[str, Any] = stream_statistics(configs).to_json()
     if args.json:
         print(json.dumps(value, indent=2))
         return

@@ -53,7 +53,13 @@ def run(args: argparse.Namespace) -> None:
         workers=args.workers,
         bad_budget=args.bad_budget,
     )
-    out = make_store(making)
+    try:
+        out = make_store(making)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or args.out} cannot be read or written ({error.strerror or error}): "
+            "see to it, then start again; what is finished is kept."
+        ) from error
     table = read_table(out)
     told = {
         split: {

@@ -1,4 +1,4 @@
-"""Episodes to batches: RLDS directories in, normalised windows out; NumPy only."""
+"""Episodes to batches: data set directories in, normalised windows out; NumPy only."""
 
 from wamjax.data.card import Card as Card
 from wamjax.data.card import read_card as read_card
@@ -24,5 +24,9 @@ from wamjax.data.statistics import compute_statistics as compute_statistics
 from wamjax.data.statistics import load_statistics as load_statistics
 from wamjax.data.statistics import save_statistics as save_statistics
 from wamjax.data.statistics import statistics_for as statistics_for
+from wamjax.data.store import StoreSource as StoreSource
+from wamjax.data.store_build import make_store as make_store
+from wamjax.data.store_plan import Making as Making
+from wamjax.data.streamed import stream_statistics as stream_statistics
 from wamjax.data.striding import stride as stride
 from wamjax.data.writer import write_rlds as write_rlds

@@ -1,16 +1,9 @@
-"""Statistics of actions and proprio, in one pass for moments and one for quantiles.
-
-    mean, M2 <- merge of blocks (Chan, Golub, LeVeque 1979); std = sqrt(M2 / n)
-    q        <- histogram of BINS equal bins between min and max
-
-The q-quantile is NumPy's linear one between order statistics, each known to half a bin, so it is
-off by at most (max - min) / (2 BINS). Memory does not grow with the data.
-"""
+"""Statistics of actions and proprio, and whose they are; how they are computed: `data.moments`."""
 
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,28 +14,13 @@ from wamjax.core.files import read_json, write_json
 from wamjax.data.card import Card
 from wamjax.data.config import DataConfig
 from wamjax.data.episodes import Episodes, read_episodes
+from wamjax.data.moments import BINS as BINS
+from wamjax.data.moments import Moments as Moments
+from wamjax.data.moments import summarise as summarise
 from wamjax.data.split import members
 
-BINS = 2**15
 CONSTANT = 1e-6  # a range below this (m, rad or 1) is no motion
 FORMAT = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Moments:
-    """Of each dimension, in the units of the data; tuples of one float a dimension."""
-
-    count: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    min: tuple[float, ...]
-    max: tuple[float, ...]
-    q01: tuple[float, ...]
-    q99: tuple[float, ...]
-
-    @property
-    def width(self) -> int:
-        return len(self.mean)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,69 +125,18 @@ def _moments(value: dict[str, Any]) -> Moments:
     return Moments(count=value["count"], **tuples)
 
 
-def summarise(blocks: Callable[[], Iterable[np.ndarray]], width: int) -> Moments:
-    """Moments and quantiles of the rows of all blocks.
-
-    Args:
-        blocks: called twice; gives float [n, width] blocks, the same ones each time.
-        width: number of dimensions.
-    """
-    count, mean, spread = 0, np.zeros(width), np.zeros(width)
-    low, high = np.full(width, np.inf), np.full(width, -np.inf)
-    for block in blocks():
-        if not len(block):
-            continue
-        rows = np.asarray(block, np.float64)
-        here = rows.mean(axis=0)
-        total = count + len(rows)
-        shift = here - mean
-        spread += ((rows - here) ** 2).sum(axis=0) + shift**2 * count * len(rows) / total
-        mean = mean + shift * len(rows) / total
-        low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
-        count = total
-    if count == 0:
-        zero = (0.0,) * width
-        return Moments(0, zero, zero, zero, zero, zero, zero)
-    bins = np.zeros((width, BINS), np.int64)
-    span = high - low
-    for block in blocks():
-        rows = np.asarray(block, np.float64)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            places = np.where(span > 0, (rows - low) / span, 0.0) * BINS
-        places = np.clip(places.astype(np.int64), 0, BINS - 1)
-        for dim in range(width):
-            bins[dim] += np.bincount(places[:, dim], minlength=BINS)
-    quantiles = [_quantile(bins, low, high, count, q) for q in (0.01, 0.99)]
-    return Moments(
-        count,
-        *(tuple(map(float, v)) for v in (mean, np.sqrt(spread / count), low, high)),
-        *(tuple(map(float, v)) for v in quantiles),
-    )
-
-
-def _quantile(
-    bins: np.ndarray, low: np.ndarray, high: np.ndarray, count: int, q: float
-) -> np.ndarray:
-    """Linear interpolation between the two order statistics around rank q (count - 1)."""
-    rank = q * (count - 1)
-    below, above = int(np.floor(rank)), int(np.ceil(rank))
-    out = np.zeros(len(bins))
-    for dim, histogram in enumerate(bins):
-        reached = np.cumsum(histogram)
-        width = (high[dim] - low[dim]) / BINS
-        pair = [low[dim] + (np.searchsorted(reached, r + 1) + 0.5) * width for r in (below, above)]
-        out[dim] = pair[0] + (pair[1] - pair[0]) * (rank - below)
-    return np.clip(out, low, high)
-
-
 def data_fingerprint(episodes: Episodes, config: DataConfig) -> dict[str, Any]:
     """The files, and which of their numbers were looked at."""
-    if episodes.card is None:
-        selection = {"action_key": config.action_key, "proprio_key": config.proprio_key}
-    else:
-        selection = {"card": episodes.card_table, "every": config.every}
-    shared = {"holdout": config.holdout, "skipped": episodes.faults.count}
-    return {"data": episodes.source.fingerprint(), "selection": {**selection, **shared}}
+    chosen = selection(config, episodes.card_table, episodes.faults.count)
+    return {"data": episodes.source.fingerprint(), "selection": chosen}
+
+
+def selection(config: DataConfig, table: dict[str, Any] | None, skipped: int) -> dict[str, Any]:
+    """Which numbers were looked at: by the table of a card, or by keys."""
+    chosen: dict[str, Any] = {"action_key": config.action_key, "proprio_key": config.proprio_key}
+    if table is not None:
+        chosen = {"card": table, "every": config.every}
+    return {**chosen, "holdout": config.holdout, "skipped": skipped}
 
 
 def compute_statistics(config: DataConfig, episodes: Episodes | None = None) -> Statistics:
@@ -241,11 +168,11 @@ def compute_statistics(config: DataConfig, episodes: Episodes | None = None) -> 
         episodes=len(chosen),
         steps=int(table.lengths[chosen].sum()),
         fingerprint=data_fingerprint(table, config),
-        **_told(table.card),
+        **told_by(table.card),
     )
 
 
-def _told(card: Card | None) -> dict[str, Any]:
+def told_by(card: Card | None) -> dict[str, Any]:
     """What a card tells of the numbers."""
     if card is None:
         return {}
