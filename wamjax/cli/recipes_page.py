@@ -23,7 +23,8 @@ every input and every weight (`python -m pytest tests/model tests/flow tests/rec
 with a table of them, recipe by recipe). All can be trained at their tiny size by
 `wamjax train --config configs/recipe.py:NAME`. `tests/recipes/test_training.py` (slow)
 holds every one of them to beating the mean action on held-out demonstrations after 600 steps, and
-those that predict video to beating a still one. Laplace heads (`ript_vla`) and the quick start's
+those that predict video to beating a still one ([results/training.md](results/training.md) has
+the figures). Laplace heads (`ript_vla`) and the quick start's
 flow can be rewarded in rollouts afterwards ([ript.md](ript.md)). What does not work yet: published
 weights, the pretrained encoders, and training at full size.
 
