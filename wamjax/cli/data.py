@@ -79,12 +79,14 @@ def stats(args: argparse.Namespace) -> None:
         print(json.dumps(value, indent=2))
         return
     print(f"{value['episodes']} episodes, {value['steps']} steps")
+    layouts = value["layouts"]
     for stream in ("action", "proprio"):
         print(f"{stream:<8} {'mean':>9} {'std':>9} {'min':>9} {'q01':>9} {'q99':>9} {'max':>9}")
         table = value[stream]
         for dim in range(len(table["mean"])):
             row = (table[name][dim] for name in ("mean", "std", "min", "q01", "q99", "max"))
-            print(f"  [{dim}]    " + " ".join(f"{number:9.4f}" for number in row))
+            meaning = f"  {layouts[stream][dim]}" if layouts else ""
+            print(f"  [{dim}]".ljust(9) + " ".join(f"{number:9.4f}" for number in row) + meaning)
 
 
 def look(args: argparse.Namespace) -> None:

@@ -46,7 +46,8 @@ class DataConfig:
         part: which episodes.
         seed: of the shuffle.
         bad_budget: fraction of episodes (and of images) that may be bad and is passed over.
-        cache_bytes: memory for decoded frames; frames beyond it are decoded at each use.
+        cache_bytes: memory for decoded frames, of a mixture for all its data sets together; frames
+            beyond it are decoded at each use.
         prefetch: batches made ahead by one thread; 0 makes each when it is asked for.
     """
 

@@ -102,12 +102,14 @@ def members_of(config: DataConfig) -> tuple[Member, ...]:
         )
     table = mixtures[config.mixture]
     return tuple(
-        _member(config, name, weight, table["dirs"].get(name, name))
+        _member(config, name, weight, table["dirs"].get(name, name), len(table["weights"]))
         for name, weight in table["weights"].items()
     )
 
 
-def _member(config: DataConfig, name: str, weight: fractions.Fraction, place: str) -> Member:
+def _member(
+    config: DataConfig, name: str, weight: fractions.Fraction, place: str, members: int
+) -> Member:
     file = pathlib.Path(config.cards) / f"{name}.toml"
     card = read_card(file)
     views = tuple(n for n, role in enumerate(config.cameras) if role in card.cameras.roles)
@@ -126,7 +128,7 @@ def _member(config: DataConfig, name: str, weight: fractions.Fraction, place: st
         cameras=tuple(config.cameras[view] for view in views),
         action_width=None,
         proprio_width=None,
-        cache_bytes=config.cache_bytes,
+        cache_bytes=config.cache_bytes // members,
     )
     return Member(name, weight, card, own, views)
 
