@@ -42,6 +42,8 @@ class DataConfig:
         action_norm, proprio_norm: how the Normaliser is fitted.
         gripper_dim: the action dimension that is 0..1 and goes to -1..1 whatever the statistics.
         action_width, proprio_width: pad to this many dimensions (mask False); None: as recorded.
+        only_solved: leave out episodes that say that the task was not solved
+            (`episode_metadata/success`).
         holdout: fraction of episodes, by a hash of their content, that is never trained on.
         part: which episodes.
         seed: of the shuffle.
@@ -78,6 +80,7 @@ class DataConfig:
     history_stride: int | None = None
     past_actions: int | None = None
     value_discount: float | None = None
+    only_solved: bool = False
     holdout: float = 0.1
     part: Part = "train"
     seed: int = 0

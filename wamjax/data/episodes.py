@@ -100,7 +100,7 @@ def read_episodes(config: DataConfig) -> Episodes:
     source = open_source(config.dir, config.split)
     reading = by_card(config, source) if config.card else by_keys(config, source)
     ledger = Ledger(f"episodes of {source.directory}", len(source), config.bad_budget)
-    columns = _Columns()
+    columns, left_out = _Columns(), 0
     for item in source.scan():
         if isinstance(item, Skipped):
             ledger.add(item.fault, item.episodes)
@@ -110,8 +110,16 @@ def read_episodes(config: DataConfig) -> Episodes:
         except ValueError as error:
             ledger.add(source.fault(item.place, str(error)))
             continue
+        if config.only_solved and not _solved(item):
+            left_out += 1
+            continue
         _append(columns, item, made)
         columns.camera_ok.append([_has_picture(item.shown(key)) for key in reading.cameras])
+    if not columns.places and left_out:
+        raise UserError(
+            f"None of the {left_out} episodes of {source.directory} is said to be solved: leave "
+            "data.only_solved out."
+        )
     if not columns.places:
         raise UserError(
             f"{source.counted_in} promises no episode in split {config.split!r}: choose another "
@@ -150,9 +158,14 @@ def _append(columns: _Columns, episode: RawEpisode, made: Prepared) -> None:
         np.asarray(episode.steps["is_last"]).ravel()[-1]
     )
     columns.ended.append(marked)
-    columns.solved.append("success" not in episode.metadata or bool(episode.metadata["success"]))
+    columns.solved.append(_solved(episode))
     rows = [columns.texts.setdefault(words, len(columns.texts)) for words in made.texts]
     columns.text.append(np.array(rows, np.int32))
+
+
+def _solved(episode: RawEpisode) -> bool:
+    """Whether nothing says that the task was not solved."""
+    return "success" not in episode.metadata or bool(episode.metadata["success"])
 
 
 def _has_picture(pictures: Pictures) -> bool:

@@ -40,7 +40,10 @@ DECISIVE = (
     "gripper_dim", "action_width", "proprio_width", "holdout", "part", "seed",
 )  # fmt: skip
 # Settings that came later: named only where they are set, so that states from before stay valid.
-LATER = ("history_stride", "past_actions", "value_discount", "every")
+# Groups of a fingerprint that follow from the rest of it, and characters of a value that are told.
+FOLLOWS = {"action", "proprio"}
+LONGEST = 60
+LATER = ("history_stride", "past_actions", "value_discount", "every", "only_solved")
 
 
 class Windows:
@@ -175,6 +178,11 @@ def _pad(normaliser: Normaliser, values: np.ndarray, ok: np.ndarray | None) -> n
     return out if ok is None else np.where(ok[:, None], out, np.float32(0))
 
 
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
 class Numbered(Protocol):
     """Windows by number: of one data set (`Windows`) or of several (`Mixture`)."""
 
@@ -251,8 +259,13 @@ class Loader:
         """
         rows = difference(state["fingerprint"], self.fingerprint)
         if rows:
+            # Other statistics follow from other data: what was set comes first.
+            rows = sorted(
+                rows, key=lambda row: FOLLOWS.isdisjoint(row[0].split(".")[:-1]), reverse=True
+            )
             told = "; ".join(
-                f"{path}: {there} there, {here} here" for path, there, here in rows[:3]
+                f"{path}: {_short(there)} there, {_short(here)} here"
+                for path, there, here in rows[:3]
             )
             raise UserError(
                 f"The data state belongs to another run ({told}): restore the settings or start "

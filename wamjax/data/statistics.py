@@ -136,6 +136,8 @@ def selection(config: DataConfig, table: dict[str, Any] | None, skipped: int) ->
     chosen: dict[str, Any] = {"action_key": config.action_key, "proprio_key": config.proprio_key}
     if table is not None:
         chosen = {"card": table, "every": config.every}
+    if config.only_solved:
+        chosen["only_solved"] = True
     return {**chosen, "holdout": config.holdout, "skipped": skipped}
 
 
