@@ -70,7 +70,7 @@ def as_text(result: dict[str, Any]) -> str:
     for row in result["rows"]:
         parts = [row["parts"][part] for part in PARTS] + [row["rest"], row["cpu"]]
         lines.append(
-            f"{row['name']:<16}{row['format']:<13}{row['frames']:>7}{row['bytes'] / 1e3:>8.1f}"
+            f"{row['name'][:15]:<16}{row['format']:<13}{row['frames']:>7}{row['bytes'] / 1e3:>8.1f}"
             f"{1 / row['whole']:>10.1f}{1 / max(row['parts']['decode'], 1e-9):>8.1f}"
             f"{1 / row['kept']:>8.0f}{row['first']:>9.3f}"
             + "".join(f"{1e3 * seconds:>9.2f}" for seconds in parts)
