@@ -27,7 +27,8 @@ def _rows(results: dict[str, Any], worlds: list[str]) -> list[str]:
     lines = ["| task | worlds | " + " | ".join(policies) + " |", "|---" * (2 + len(policies)) + "|"]
     for task in first:
         for name in worlds:
-            cells = [own[task]["axes"].get(name, own[task]["clean"]) for own in policies.values()]
+            found = [own[task] for own in policies.values()]
+            cells = [own["clean"] if name == "clean" else own["axes"][name] for own in found]
             lines.append(f"| {task} | {name} | " + " | ".join(map(_rate, cells)) + " |")
     return lines
 

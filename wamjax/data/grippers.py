@@ -1,5 +1,6 @@
 """Gripper readings and commands to one convention: absolute, 1 is open, 0 is closed."""
 
+import abc
 import dataclasses
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ COMMANDED = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
-class InPlace:
+class InPlace(abc.ABC):
     """Columns `columns` of `key` changed one by one; none named means all."""
 
     key: str
@@ -31,9 +32,9 @@ class InPlace:
             values[:, place] = self.change(values[:, place])
         return {**columns, self.key: values}
 
+    @abc.abstractmethod
     def change(self, values: np.ndarray) -> np.ndarray:
         """[T] -> [T]."""
-        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)

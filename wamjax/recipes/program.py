@@ -70,8 +70,8 @@ def moved(phase: Phase) -> tuple[Stream, ...]:
 
 def finished(phase: Phase) -> tuple[Stream, ...]:
     """The streams of `moved` whose end is an answer: clean, or read out."""
-    ends = {stream: end for stream, _, end in phase.levels}
-    return tuple(stream for stream in moved(phase) if ends.get(stream, 0.0) == 0)
+    stopped = {stream for stream, _, end in phase.levels if end > 0}
+    return tuple(stream for stream in moved(phase) if stream not in stopped)
 
 
 def told_by(segment: Segment) -> str:
