@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from wamjax.core.records import Episode
-from wamjax.data.writer import write_rlds
+from wamjax.data.writing.rlds import write_rlds
 
 CONFIG = '''"""A very small run."""
 import dataclasses

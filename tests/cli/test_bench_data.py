@@ -9,7 +9,7 @@ import pytest
 from tests.data.synthetic import config, episodes
 from wamjax.cli.main import main
 from wamjax.data import Windows, compute_statistics, read_episodes, write_rlds
-from wamjax.data.speed import PARTS, measure
+from wamjax.data.looking.speed import PARTS, measure
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = str(ROOT / "configs" / "bridge_tiny.py")

@@ -3,7 +3,7 @@ import pathlib
 import pytest
 
 from tests.data.synthetic import episodes
-from wamjax.data.writer import write_rlds
+from wamjax.data.writing.rlds import write_rlds
 
 
 @pytest.fixture(scope="session")

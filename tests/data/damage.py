@@ -19,9 +19,9 @@ from PIL import Image
 
 from tests.data.synthetic import episode
 from wamjax.core.text import encode_text
-from wamjax.data import example, tfrecord
 from wamjax.data.config import DataConfig
-from wamjax.data.writer import write_rlds
+from wamjax.data.files import example, tfrecord
+from wamjax.data.writing.rlds import write_rlds
 
 LENGTHS = (3, 1, 6)
 PROMISED = (2, 1)

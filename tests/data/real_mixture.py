@@ -11,7 +11,7 @@ import numpy as np
 
 from wamjax.core.records import Episode
 from wamjax.data import DataConfig, write_rlds
-from wamjax.data.images import sized
+from wamjax.data.files.images import sized
 
 HERE = pathlib.Path(__file__).parent
 CARDS = HERE.parents[1] / "data" / "cards"

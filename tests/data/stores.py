@@ -8,11 +8,11 @@ import numpy as np
 from wamjax.data import Windows, compute_statistics
 from wamjax.data.config import DataConfig
 from wamjax.data.faults import BadRecord
-from wamjax.data.pictures import Pictures, Video, is_recorded
-from wamjax.data.recoding import Form
-from wamjax.data.source import RawEpisode, Source
-from wamjax.data.store_build import make_store
-from wamjax.data.store_plan import Making
+from wamjax.data.files.pictures import Pictures, Video, is_recorded
+from wamjax.data.sources.source import RawEpisode, Source
+from wamjax.data.writing.plan import Making
+from wamjax.data.writing.recoding import Form
+from wamjax.data.writing.store import make_store
 
 AS_RECORDED = Form()
 WHEN_RESIZED = Form(size=12, format="png")

@@ -8,8 +8,8 @@ import pytest
 
 from wamjax.data.config import DataConfig
 from wamjax.data.episodes import read_episodes
-from wamjax.data.pipeline import Windows
-from wamjax.data.statistics import compute_statistics
+from wamjax.data.normalising.statistics import compute_statistics
+from wamjax.data.windows.pipeline import Windows
 from wamjax.eval.heldout import held_out, mean_action, samples, spread_windows
 from wamjax.eval.openloop import PADDING, open_loop
 

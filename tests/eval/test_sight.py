@@ -13,8 +13,8 @@ from wamjax.core.errors import UserError
 from wamjax.core.records import Episode
 from wamjax.data import Windows, read_episodes
 from wamjax.data.config import DataConfig
-from wamjax.data.statistics import compute_statistics
-from wamjax.data.writer import write_rlds
+from wamjax.data.normalising.statistics import compute_statistics
+from wamjax.data.writing.rlds import write_rlds
 from wamjax.eval.rollout import rollout
 from wamjax.policy import Policy, check_observation, trained_policy
 

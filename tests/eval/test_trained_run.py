@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs.recipe import config
-from wamjax.data.normalise import Normaliser
+from wamjax.data.normalising.normalise import Normaliser
 from wamjax.eval.trained_run import TrainedRun
 
 

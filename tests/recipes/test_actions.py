@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.recipes.test_learner import ROWS, batch, scene
-from wamjax.data.normalise import fit
-from wamjax.data.statistics import summarise
+from wamjax.data.normalising.normalise import fit
+from wamjax.data.normalising.statistics import summarise
 from wamjax.model.segments import Segment
 from wamjax.recipes.answers import chunk_of, painted_answer
 from wamjax.recipes.learner import Learner

@@ -8,7 +8,7 @@ import pytest
 
 from tests.recipes.conformance import tiny
 from tests.test_configs import load
-from wamjax.data.windows import Plan
+from wamjax.data.windows.windows import Plan
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
 from wamjax.recipes.timeline import Timeline

@@ -12,8 +12,8 @@ from wamjax.core.progress import Progress
 from wamjax.core.runtime import device_name, versions
 from wamjax.data import Windows, compute_statistics, read_episodes
 from wamjax.data.config import DataConfig
-from wamjax.data.members import members_of
-from wamjax.data.speed import PARTS, measure
+from wamjax.data.looking.speed import PARTS, measure
+from wamjax.data.windows.members import members_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 from wamjax.cli import data_prepare
 from wamjax.core.errors import UserError
 from wamjax.core.files import write_text
-from wamjax.data.card import read_card
+from wamjax.data.cards.card import read_card
 from wamjax.data.config import DataConfig
-from wamjax.data.contact_sheet import contact_sheet
-from wamjax.data.episode_page import episode_values
-from wamjax.data.inspect import report, report_text
-from wamjax.data.streamed import stream_statistics
+from wamjax.data.looking.contact_sheet import contact_sheet
+from wamjax.data.looking.episode_page import episode_values
+from wamjax.data.looking.inspect import report, report_text
+from wamjax.data.normalising.streamed import stream_statistics
 from wamjax.eval.report import page
 
 KINDS = "an RLDS or LeRobot directory, a store, or a folder of videos"

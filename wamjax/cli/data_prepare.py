@@ -1,4 +1,4 @@
-"""`wamjax data prepare`: any data set to a store, see `wamjax.data.store_format`."""
+"""`wamjax data prepare`: any data set to a store, see `wamjax.data.files.store_format`."""
 
 import argparse
 import json
@@ -6,11 +6,11 @@ import pathlib
 from typing import get_args
 
 from wamjax.core.errors import UserError
-from wamjax.data.images import Format
-from wamjax.data.recoding import Form
-from wamjax.data.store import read_table
-from wamjax.data.store_build import make_store
-from wamjax.data.store_plan import Making
+from wamjax.data.files.images import Format
+from wamjax.data.sources.store import read_table
+from wamjax.data.writing.plan import Making
+from wamjax.data.writing.recoding import Form
+from wamjax.data.writing.store import make_store
 
 AS_RECORDED = "recorded"
 

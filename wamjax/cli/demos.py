@@ -15,7 +15,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
 from wamjax.core.records import Episode
 from wamjax.core.runtime import versions
-from wamjax.data.writer import Resumable, dataset_directory, write_rlds
+from wamjax.data.writing.rlds import Resumable, dataset_directory, write_rlds
 from wamjax.eval.statistics import wilson
 from wamjax.sim.control import ACTION_FRAMES, ActionFrame
 from wamjax.sim.demonstrations import RUNS, Position, collect_from, expert_successes

@@ -25,8 +25,8 @@ from wamjax.core.errors import UserError
 from wamjax.core.files import read_json, write_json
 from wamjax.core.progress import seconds
 from wamjax.data import read_episodes, statistics_for
-from wamjax.data.contact_sheet import contact_sheet
-from wamjax.data.writer import dataset_directory
+from wamjax.data.looking.contact_sheet import contact_sheet
+from wamjax.data.writing.rlds import dataset_directory
 from wamjax.eval.report import write_report
 from wamjax.eval.trained_run import open_run
 from wamjax.sim.axes import AXIS_NAMES

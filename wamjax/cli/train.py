@@ -23,9 +23,9 @@ from wamjax.data import (
     read_episodes,
     statistics_for,
 )
-from wamjax.data.members import members_of
-from wamjax.data.mixture import read_members
-from wamjax.data.statistics import MixedStatistics, data_fingerprint, default_path
+from wamjax.data.normalising.statistics import MixedStatistics, data_fingerprint, default_path
+from wamjax.data.windows.members import members_of
+from wamjax.data.windows.mixture import read_members
 from wamjax.parallel.start import start_hosts
 from wamjax.recipes.assembly import assembled
 from wamjax.train.loop import train

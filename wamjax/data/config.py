@@ -16,11 +16,11 @@ class DataConfig:
     named by what they see (primary, wrist, ...): its `*_key` and `gripper_dim` are not looked at.
 
     Attributes:
-        dir: the directory of the data set, see data.kinds.
-        card: file of its card, see data.card.
+        dir: the directory of the data set, see data.sources.kinds.
+        card: file of its card, see data.cards.card.
         every: recorded steps that become one; None for what the card says, else 1.
         mixture: name of a mixture in `mixtures`, instead of `dir` and `card`.
-        mixtures: file of mixtures, see data.members.
+        mixtures: file of mixtures, see data.windows.members.
         root: where the data sets of the mixture stand.
         cards: where their cards stand.
         rate_hz: steps a second that all data sets of a mixture are brought to; None to leave each
@@ -37,7 +37,7 @@ class DataConfig:
         chunk: consecutive actions, one a control step.
         past_actions: actions executed before now, one a control step; None for none.
         value_discount: gamma of the values, one control step; windows then hold the proprio and the
-            value of their last frame, see data.windows. None for neither.
+            value of their last frame, see data.windows.windows. None for neither.
         text_length: UTF-8 bytes of the instruction.
         action_norm, proprio_norm: how the Normaliser is fitted.
         gripper_dim: the action dimension that is 0..1 and goes to -1..1 whatever the statistics.

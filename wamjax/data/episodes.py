@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from wamjax.core.errors import UserError
-from wamjax.data.card import Card
+from wamjax.data.cards.card import Card
+from wamjax.data.cards.prepared import Prepared
+from wamjax.data.cards.reading import by_card, by_keys
 from wamjax.data.config import DataConfig
 from wamjax.data.faults import Fault, Ledger
-from wamjax.data.images import is_black
-from wamjax.data.kinds import open_source
-from wamjax.data.pictures import Pictures, is_recorded, read_pictures
-from wamjax.data.prepared import Prepared
-from wamjax.data.reading import by_card, by_keys
-from wamjax.data.source import Place, RawEpisode, Skipped, Source
+from wamjax.data.files.images import is_black
+from wamjax.data.files.pictures import Pictures, is_recorded, read_pictures
+from wamjax.data.sources.kinds import open_source
+from wamjax.data.sources.source import Place, RawEpisode, Skipped, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,8 @@ class _Columns:
 def read_episodes(config: DataConfig) -> Episodes:
     """Scan `config.dir` once: numbers, texts, and the first picture of each camera.
 
-    The directory may hold RLDS, a LeRobot data set or plain videos, see `wamjax.data.kinds`.
+    The directory may hold RLDS, a LeRobot data set, plain videos or a store, see
+    `wamjax.data.sources.kinds`.
 
     Raises:
         UserError: not readable, a key that does not exist, or more bad data than the budget.

@@ -14,7 +14,7 @@ import numpy as np
 
 from wamjax.core.runtime import once_jit
 from wamjax.core.typing import Params
-from wamjax.data.normalise import Normaliser
+from wamjax.data.normalising.normalise import Normaliser
 from wamjax.eval.trained_run import open_run
 from wamjax.model.couplings import Size, coupled
 from wamjax.policy.base import Needs, Policy

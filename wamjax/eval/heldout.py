@@ -7,8 +7,8 @@ import numpy as np
 from wamjax.core.records import Batch
 from wamjax.core.text import decode_text
 from wamjax.core.typing import Float, Key, typed
-from wamjax.data.pipeline import Windows, ordered_batches
-from wamjax.data.statistics import Statistics
+from wamjax.data.normalising.statistics import Statistics
+from wamjax.data.windows.pipeline import Windows, ordered_batches
 from wamjax.eval.openloop import PADDING, HeldOut, Predict
 from wamjax.eval.sample_report import Sample
 

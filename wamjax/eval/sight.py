@@ -5,8 +5,8 @@
     masks           True where t + offset >= 0, or t - k >= 0
 
 Before the start stands the first state, and no motion at all (zeros); both are masked, as in the
-windows that the policy was trained on (wamjax.data.windows). Memory is what an episode carries for
-that from plan to plan.
+windows that the policy was trained on (`wamjax.data.windows.windows`). Memory is what an episode
+carries for that from plan to plan.
 """
 
 from collections.abc import Callable

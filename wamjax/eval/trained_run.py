@@ -9,9 +9,9 @@ from wamjax.core.errors import UserError
 from wamjax.core.files import read_json
 from wamjax.core.tree import count_parameters
 from wamjax.core.typing import Params
-from wamjax.data.normalise import Normaliser, action_normaliser, proprio_normaliser
-from wamjax.data.statistics import MixedStatistics, Statistics
-from wamjax.data.statistics import from_json as from_json_statistics
+from wamjax.data.normalising.normalise import Normaliser, action_normaliser, proprio_normaliser
+from wamjax.data.normalising.statistics import MixedStatistics, Statistics
+from wamjax.data.normalising.statistics import from_json as from_json_statistics
 from wamjax.policy.base import Needs, Policy
 from wamjax.policy.trained import trained_policy
 from wamjax.recipes.assembly import AnySystem, assembled

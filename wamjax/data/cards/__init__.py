@@ -1,0 +1,1 @@
+"""Recorded episodes to actions and states in one convention, by what a card says."""

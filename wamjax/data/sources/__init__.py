@@ -1,0 +1,1 @@
+"""Directories to recorded episodes: RLDS, LeRobot, folders of videos, stores."""

@@ -1,0 +1,318 @@
+"""Episodes to batches: window numbers, permuted, cut among hosts, batched, then read.
+
+The stream of examples is one endless order of windows. Step k of a run with global batch B takes
+examples k B .. (k + 1) B - 1, whatever the number of hosts; host h of H reads the h-th of H equal
+runs of them, which is where a batch sharded over hosts wants them. The state is the one integer
+k B and a fingerprint of all that the order depends on.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import grain
+import numpy as np
+
+from wamjax.core.config import difference
+from wamjax.core.errors import UserError
+from wamjax.core.records import Batch
+from wamjax.core.text import encode_text
+from wamjax.data.config import DataConfig
+from wamjax.data.episodes import Episodes, read_episodes
+from wamjax.data.normalising.normalise import Normaliser, action_normaliser, proprio_normaliser
+from wamjax.data.normalising.statistics import Statistics, check_statistics, data_fingerprint
+from wamjax.data.split import members
+from wamjax.data.windows.frames import FrameStore
+from wamjax.data.windows.order import shuffled
+from wamjax.data.windows.windows import (
+    Plan,
+    action_rows,
+    frame_rows,
+    make_index,
+    next_rows,
+    past_action_rows,
+)
+
+# What the order and the content of batches depend on, beside the files.
+DECISIVE = (
+    "split", "cameras", "proprio_key", "action_key", "instruction_key", "image_size", "history",
+    "future", "frame_stride", "chunk", "text_length", "action_norm", "proprio_norm",
+    "gripper_dim", "action_width", "proprio_width", "holdout", "part", "seed",
+)  # fmt: skip
+# Settings that came later: named only where they are set, so that states from before stay valid.
+# Groups of a fingerprint that follow from the rest of it, and characters of a value that are told.
+FOLLOWS = {"action", "proprio"}
+LONGEST = 60
+LATER = ("history_stride", "past_actions", "value_discount", "every", "only_solved")
+
+
+class Windows:
+    """All windows of one part, read by number.
+
+    Args:
+        config: which data and windows.
+        statistics: of these data.
+        episodes: the scanned data, if they are at hand.
+
+    Raises:
+        UserError: unreadable data, statistics of other data, or no window in this part.
+    """
+
+    def __init__(
+        self, config: DataConfig, statistics: Statistics, episodes: Episodes | None = None
+    ):
+        self.config, self.statistics = config, statistics
+        self.episodes = read_episodes(config) if episodes is None else episodes
+        check_statistics(statistics, data_fingerprint(self.episodes, config), "use")
+        try:
+            self.action_normaliser: Normaliser = action_normaliser(statistics, config)
+            self.proprio_normaliser: Normaliser = proprio_normaliser(statistics, config)
+        except ValueError as error:
+            raise UserError(f"data: {error}; correct the config.") from error
+        self.plan = Plan.of(config)
+        chosen = members(list(self.episodes.contents), config.holdout, config.part)
+        self.index = make_index(self.episodes.starts, self.episodes.action_ok, chosen, self.plan)
+        if not len(self.index):
+            raise UserError(
+                f"{self.episodes.source.directory} has no window in part {config.part!r} "
+                f"({int(chosen.sum())} of {len(chosen)} episodes): change data.holdout."
+            )
+        if config.value_discount and not self.episodes.ended[self.index.episode].any():
+            raise UserError(
+                f"{self.episodes.source.directory} does not say where episodes end (no step is "
+                "marked is_last), so that nothing has a value: leave data.value_discount out."
+            )
+        self.frames = FrameStore(
+            self.episodes, config.image_size, config.cache_bytes, config.bad_budget
+        )
+        self.actions = _pad(self.action_normaliser, self.episodes.actions, self.episodes.action_ok)
+        self.proprio = _pad(self.proprio_normaliser, self.episodes.proprio, None)
+        self.texts = np.stack([encode_text(t, config.text_length) for t in self.episodes.texts])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Numbers of an action and of a state, padding included."""
+        return self.actions.shape[-1], self.proprio.shape[-1]
+
+    def order(self) -> grain.MapDataset[int]:
+        """The endless stream of windows."""
+        return shuffled(len(self), self.config.seed)
+
+    def batch(self, windows: np.ndarray) -> Batch:
+        """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False."""
+        real = windows >= 0
+        chosen = np.where(real, windows, 0).astype(np.int64)
+        rows, inside = frame_rows(self.index, chosen, self.plan)
+        frames, good = self.frames.gather(rows, self.index.episode[chosen])
+        taken, recorded = action_rows(self.index, chosen, self.plan, self.episodes.action_ok)
+        now = self.index.row[chosen]
+        recorded &= real[:, None]
+        return Batch(
+            frames=frames,
+            camera_mask=self.episodes.camera_ok[self.index.episode[chosen]] & real[:, None],
+            frame_mask=inside & good & real[:, None],
+            actions=self.actions[taken],
+            action_mask=recorded[:, :, None] & self.action_normaliser.mask,
+            proprio=self.proprio[now],
+            proprio_mask=real[:, None] & self.proprio_normaliser.mask,
+            text=self.texts[self.episodes.text[now]],
+            index=windows.astype(np.int32),
+            **self._past(chosen, real),
+            **self._next(chosen, real),
+        )
+
+    def _past(self, chosen: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+        if not self.plan.past_actions:
+            return {}
+        rows, there = past_action_rows(self.index, chosen, self.plan, self.episodes.action_ok)
+        there &= real[:, None]
+        mask = there[:, :, None] & self.action_normaliser.mask
+        return {"past_actions": self.actions[rows], "past_action_mask": mask}
+
+    def _next(self, chosen: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+        discount = self.config.value_discount
+        if discount is None:
+            return {}
+        rows, inside = next_rows(self.index, chosen, self.plan)
+        episode = self.index.episode[chosen]
+        value = np.float32(discount) ** (self.index.last[chosen] - rows)
+        return {
+            "next_proprio": self.proprio[rows],
+            "next_proprio_mask": (inside & real)[:, None] & self.proprio_normaliser.mask,
+            "value": np.where(self.episodes.solved[episode], value, 0.0).astype(np.float32),
+            "value_mask": self.episodes.ended[episode] & real,
+        }
+
+    def previous_actions(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The action before each window's first: normalised float32 [B, A], bool [B] recorded."""
+        row = self.index.row[windows]
+        exists = row > self.index.first[windows]
+        before = np.where(exists, row - 1, row)
+        return self.actions[before], exists & self.episodes.action_ok[before]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that decides the windows, their order and their numbers."""
+        config = dataclasses.asdict(self.config)
+        decisive = (*DECISIVE, *(name for name in LATER if config[name]))
+        return {
+            "data": self.episodes.source.fingerprint(),
+            "config": {
+                name: list(config[name]) if isinstance(config[name], tuple) else config[name]
+                for name in decisive
+            },
+            "windows": len(self),
+            **({} if self.episodes.card is None else {"card": self.episodes.card_table}),
+            "action": self.action_normaliser.to_json(),
+            "proprio": self.proprio_normaliser.to_json(),
+        }
+
+
+def _pad(normaliser: Normaliser, values: np.ndarray, ok: np.ndarray | None) -> np.ndarray:
+    """Normalised float32 [N, width]; zero in dimensions and rows that were not recorded."""
+    width = len(np.asarray(normaliser.mask))
+    wide = np.pad(values, ((0, 0), (0, width - values.shape[1])))
+    out = np.asarray(normaliser.apply(wide), np.float32)
+    return out if ok is None else np.where(ok[:, None], out, np.float32(0))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+class Numbered(Protocol):
+    """Windows by number: of one data set (`Windows`) or of several (`Mixture`)."""
+
+    config: DataConfig
+
+    def __len__(self) -> int: ...
+
+    def order(self) -> grain.MapDataset[int]:
+        """The endless stream of windows."""
+        ...
+
+    def batch(self, windows: np.ndarray) -> Batch:
+        """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False."""
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that decides the windows, their order and their numbers."""
+        ...
+
+
+class Loader:
+    """Endless shuffled batches of NumPy arrays; see `make_loader`."""
+
+    def __init__(self, windows: Numbered, batch_size: int, host_index: int, host_count: int):
+        if batch_size < 1 or batch_size % host_count:
+            raise UserError(
+                f"A global batch of {batch_size} cannot be cut among {host_count} hosts: choose a "
+                "multiple."
+            )
+        self.source = windows
+        self.batch_size, self.host_index, self.host_count = batch_size, host_index, host_count
+        config = windows.config
+        self.order = windows.order()
+        share = batch_size // host_count
+        mine = slice(host_index * share, (host_index + 1) * share)
+        batches = self.order.batch(batch_size).map(
+            lambda numbers: windows.batch(np.asarray(numbers, np.int64)[mine])
+        )
+        self._iterator = iter(
+            batches.to_iter_dataset(
+                grain.ReadOptions(
+                    num_threads=min(config.prefetch, 1), prefetch_buffer_size=config.prefetch
+                )
+            )
+        )
+
+    @property
+    def windows(self) -> int:
+        """W: windows in this part."""
+        return len(self.source)
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What a state belongs to; the number of hosts is no part of it."""
+        return {**self.source.fingerprint(), "batch_size": self.batch_size}
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        """This host's rows of the next global batch."""
+        return next(self._iterator)
+
+    def state(self) -> dict[str, Any]:
+        """{"next_example": int, "fingerprint": {...}}, plain JSON."""
+        taken = int(self._iterator.get_state()["next_index"])
+        return {"next_example": taken * self.batch_size, "fingerprint": self.fingerprint}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on exactly where `state` was taken, on any number of hosts.
+
+        Raises:
+            UserError: the state belongs to other data, windows, seed or batch size.
+        """
+        rows = difference(state["fingerprint"], self.fingerprint)
+        if rows:
+            # Other statistics follow from other data: what was set comes first.
+            rows = sorted(
+                rows, key=lambda row: FOLLOWS.isdisjoint(row[0].split(".")[:-1]), reverse=True
+            )
+            told = "; ".join(
+                f"{path}: {_short(there)} there, {_short(here)} here"
+                for path, there, here in rows[:3]
+            )
+            raise UserError(
+                f"The data state belongs to another run ({told}): restore the settings or start "
+                "in a new workdir."
+            )
+        self._iterator.set_state({"next_index": state["next_example"] // self.batch_size})
+
+    def close(self) -> None:
+        """Stop the prefetch thread."""
+        self._iterator.close()
+
+
+def make_loader(
+    config: DataConfig,
+    batch_size: int,
+    statistics: Statistics,
+    *,
+    host_index: int = 0,
+    host_count: int = 1,
+    episodes: Episodes | None = None,
+) -> Loader:
+    """An endless loader of shuffled windows.
+
+    Args:
+        config: which data and windows.
+        batch_size: the global one; a host gets `batch_size // host_count` rows.
+        statistics: of these data (`statistics_for`).
+        host_index, host_count: which share is ours.
+        episodes: the scanned data, if they are at hand.
+
+    Raises:
+        UserError: see `Windows` and `Loader`.
+    """
+    return Loader(Windows(config, statistics, episodes), batch_size, host_index, host_count)
+
+
+def ordered_batches(windows: Windows, batch_size: int, limit: int | None = None) -> Iterator[Batch]:
+    """Every window once, in order; the last batch is filled up with examples of index -1.
+
+    Args:
+        windows: for example of `dataclasses.replace(config, part="heldout")`.
+        batch_size: rows a batch.
+        limit: at most this many windows, spread evenly; None for all.
+    """
+    numbers = np.arange(len(windows))
+    if limit is not None and limit < len(windows):
+        numbers = np.linspace(0, len(windows) - 1, limit).round().astype(np.int64)
+    for start in range(0, len(numbers), batch_size):
+        here = numbers[start : start + batch_size]
+        yield windows.batch(np.pad(here, (0, batch_size - len(here)), constant_values=-1))

@@ -1,0 +1,1 @@
+"""Episodes to disk: RLDS in the layout of TFDS, and stores."""
