@@ -2,6 +2,7 @@
 
     wamjax train --config configs/mixture_tiny.py --workdir runs/mixture \\
         --config.data.mixture=NAME --config.data.root=DIR
+    wamjax sample --workdir runs/mixture --data-set ONE_OF_ITS_DATA_SETS
 
 NAME is a mixture of data/mixtures.toml, DIR holds its data sets. Four camera roles, 5 steps a
 second, up to 40 different numbers in an action; data sets without actions train the video alone.
@@ -33,7 +34,6 @@ CONFIG = RunConfig(
         chunk=4,
         action_width=WIDTH,
         proprio_width=WIDTH,
-        holdout=0.0,
     ),
     train=TrainConfig(
         steps=600,

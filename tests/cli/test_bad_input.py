@@ -115,6 +115,12 @@ def test_statistics_of_other_data(made, capsys, tmp_path):
     refused(capsys, train(config, other, workdir), "statistics")
 
 
+def test_a_run_on_one_data_set_leaves_no_choice(made, capsys):
+    here = ["--workdir", str(made[2]), "--data-set", "square"]
+    for verb in ("sample", "eval"):
+        refused(capsys, [verb, *here], "leave out --data-set")
+
+
 def test_a_finished_run_is_left_alone(made):
     directory, config, workdir = made
     before = snapshot(workdir / "checkpoints")

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from configs.recipe import config
+from wamjax.core.errors import UserError
 from wamjax.data.normalising.normalise import Normaliser
-from wamjax.eval.trained_run import TrainedRun
+from wamjax.data.normalising.placed import Places
+from wamjax.data.windows.seats import Seat
+from wamjax.eval.trained_run import TrainedRun, sat
 
 
 def test_a_system_that_is_shown_executed_actions_asks_the_worlds_for_them(monkeypatch):
@@ -31,3 +34,19 @@ def test_a_system_that_is_shown_executed_actions_asks_the_worlds_for_them(monkey
         assert needs is not None
         assert (needs.past_actions, needs.action) == (past, width)
         assert needs.offsets.tolist() == [-4, 0]
+
+
+def test_nothing_held_out_is_told_in_one_sentence():
+    run = config("fast_wam")
+    whole = dataclasses.replace(run, data=dataclasses.replace(run.data, holdout=0.0))
+    nothing: Any = None
+    trained = TrainedRun(config=whole, statistics=nothing, weights={}, step=0, final=None)
+    with pytest.raises(UserError, match=r"held no episode out \(data.holdout = 0\)"):
+        trained.held_out()
+
+
+def test_a_policy_of_a_mixture_acts_as_its_own_embodiment():
+    """The system's config says which, where it has weights for each."""
+    seat = Seat("arm", ("primary", "wrist"), (0,), Places((0,), 7), Places((0,), 7), 2, 10.0)
+    for name, embodiment in (("x_vla", 2), ("pi0", None)):
+        assert cast(Any, sat(config(name), seat).system).embodiment == embodiment

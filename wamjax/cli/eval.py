@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from wamjax.cli.data_set import add_data_set, beside, foreign_to, titled
 from wamjax.cli.worlds import add_meshes, add_physics, check_meshes, names, severities
 from wamjax.core.errors import UserError
 from wamjax.eval.evaluate import Facts, episodes_of, evaluate
@@ -42,12 +43,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.epilog = (
         "Example:\n  wamjax eval --workdir runs/quickstart/train --tasks reach --axes all "
-        "--severity 1-5 --worlds 200"
+        "--severity 1-5 --worlds 200\n"
+        "  wamjax eval --workdir runs/mixture --data-set tabletop --tasks reach"
     )
     parser.add_argument("--workdir", required=True, type=pathlib.Path, help="of `wamjax train`")
     parser.add_argument(
-        "--out", type=pathlib.Path, help="default WORKDIR/eval (target domain: WORKDIR/eval-target)"
+        "--out",
+        type=pathlib.Path,
+        help="default WORKDIR/eval (target domain: WORKDIR/eval-target; of a data set of a mixture "
+        "with its name behind)",
     )
+    add_data_set(parser)
     parser.add_argument("--tasks", default="reach", help=f"of: {', '.join(TASKS)}")
     parser.add_argument(
         "--manifest",
@@ -98,9 +104,7 @@ def contestants(run: TrainedRun, cameras: tuple[str, ...], replan: int | None) -
     return {
         "trained": (policy, run.weights),
         "random": random_policy(np.asarray(statistics.q01), np.asarray(statistics.q99), **shape),
-        "still": still_policy(
-            width=len(statistics.mean), gripper_dim=run.config.data.gripper_dim, **shape
-        ),
+        "still": still_policy(width=len(statistics.mean), gripper_dim=run.gripper, **shape),
     }
 
 
@@ -272,9 +276,11 @@ def run(args: argparse.Namespace) -> None:
     if args.meshes is not None and args.domain == "target":
         raise UserError("--meshes is for the worlds of training; leave it out or --domain target.")
     check_meshes(args.meshes, tasks)
-    trained = open_run(args.workdir, args.step).choosing(args.candidates)
+    foreign = foreign_to(TabletopEnv(tasks[0]))
+    opened = open_run(args.workdir, args.step, data_set=args.data_set, misfit=foreign)
+    trained = opened.choosing(args.candidates)
     folder = "eval" if args.domain == "source" else "eval-target"
-    out = args.out or args.workdir / folder
+    out = args.out or args.workdir / beside(folder, trained)
     save_manifest(out / "manifest.json", manifest)
     evaluation = Evaluation(
         trained,
@@ -292,7 +298,7 @@ def run(args: argparse.Namespace) -> None:
     write_report(
         out / "report.html",
         results,
-        title=f"{trained.config.name}, step {trained.step}",
+        title=titled(trained),
         command=shlex.join(["wamjax", *sys.argv[1:]]),
         metrics=read_metrics(args.workdir),
         phases={"evaluate": results["evaluate_seconds"]},

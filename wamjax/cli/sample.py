@@ -12,13 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wamjax.cli.data_set import add_data_set, beside, titled
 from wamjax.core.errors import UserError
 from wamjax.core.files import write_json
 from wamjax.core.keys import named_keys
 from wamjax.core.progress import Progress
 from wamjax.core.records import Batch
 from wamjax.core.typing import Key
-from wamjax.data import Windows, read_episodes
+from wamjax.data import Statistics
+from wamjax.data.windows.seats import Seat
 from wamjax.eval.heldout import held_out, mean_action, samples
 from wamjax.eval.openloop import open_loop
 from wamjax.eval.sample_report import write_sample_report
@@ -31,9 +33,17 @@ BATCH = 32
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
-    parser.epilog = "Example:\n  wamjax sample --workdir runs/bridge --out runs/bridge/sample.html"
+    parser.epilog = (
+        "Example:\n  wamjax sample --workdir runs/bridge --out runs/bridge/sample.html\n"
+        "  wamjax sample --workdir runs/mixture --data-set droid"
+    )
     parser.add_argument("--workdir", required=True, type=pathlib.Path, help="of `wamjax train`")
-    parser.add_argument("--out", type=pathlib.Path, help="the page; default WORKDIR/sample.html")
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        help="the page; default WORKDIR/sample.html (of a data set of a mixture: sample-NAME.html)",
+    )
+    add_data_set(parser)
     parser.add_argument("--step", type=int, help="which checkpoint; default the newest")
     parser.add_argument(
         "--form", help="sample the same weights in another form of the recipe, such as joint"
@@ -58,6 +68,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the sampler's noise")
     parser.add_argument("--json", action="store_true", help="print sample.json at the end")
+
+
+def without_actions(seat: Seat, statistics: Statistics) -> str:
+    """Why the actions of a mixture's data set cannot be sampled."""
+    return "" if statistics.action.count else "has no actions to compare with"
 
 
 def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, Any]]:
@@ -108,7 +123,7 @@ def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, 
         rows = np.minimum(np.arange(BATCH), count - 1)
         filled = jax.tree.map(lambda leaf: np.asarray(leaf)[rows], batch)
         out = jax.device_get(predict(run.weights, filled, key))
-        frames = out["frames"][:count] if system.predicts_video else None
+        frames = out["frames"][:count] if run.shows_future else None
         return out["action"][:count], frames
 
     return call
@@ -126,10 +141,7 @@ def run_sample(
     command: str,
 ) -> dict[str, Any]:
     """Measure, write the page and the numbers beside it (same name, .json)."""
-    config = dataclasses.replace(
-        run.config.data, part="heldout", dir=directory or run.config.data.dir
-    )
-    windows = Windows(config, run.statistics, read_episodes(config))
+    windows = run.held_out(directory)
     predict = predictor(run, draws)
     key = jax.random.key(seed)
     total = min(len(windows), limit) if limit else len(windows)
@@ -144,7 +156,9 @@ def run_sample(
         )
     errors |= {"draws": draws, "step": run.step, "seed": seed}
     pages = samples(windows, predict, jax.random.fold_in(key, 1), show)
-    title = f"{run.config.name}, step {run.step}"
+    if run.seat is not None:
+        errors["data_set"] = run.seat.name
+    title = titled(run)
     write_sample_report(out, errors, pages, title=title, command=command)
     write_json(out.with_suffix(".json"), errors)
     return errors
@@ -169,11 +183,12 @@ def in_steps(run: TrainedRun, steps: int | None) -> TrainedRun:
 
 def run(args: argparse.Namespace) -> None:
     """Run the verb."""
-    trained = in_steps(open_run(args.workdir, args.step), args.steps)
+    opened = open_run(args.workdir, args.step, data_set=args.data_set, misfit=without_actions)
+    trained = in_steps(opened, args.steps)
     if args.form is not None:
         trained = trained.in_form(args.form)
     trained = trained.choosing(args.candidates)
-    out = args.out or args.workdir / "sample.html"
+    out = args.out or args.workdir / f"{beside('sample', trained)}.html"
     errors = run_sample(
         trained,
         out,
@@ -184,6 +199,7 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         command=f"wamjax sample --workdir {args.workdir} --out {out}"
         + ("" if args.steps is None else f" --steps {args.steps}")
+        + ("" if trained.seat is None else f" --data-set {trained.seat.name}")
         + (f" --form {args.form}" if args.form else "")
         + (f" --candidates {args.candidates}" if args.candidates else ""),
     )

@@ -28,6 +28,7 @@ from wamjax.data.windows.members import members_of
 from wamjax.data.windows.mixture import read_members
 from wamjax.parallel.start import start_hosts
 from wamjax.recipes.assembly import assembled
+from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.train.loop import train
 from wamjax.train.run_config import RunConfig
 
@@ -58,6 +59,7 @@ def run_training(
         keep_memory()
     windows = windows_for(config, workdir)
     check_widths(config, windows)
+    check_embodiments(config, windows)
     if isinstance(windows, Mixture) and hosts.index == 0:
         print("\n".join(["mixture:", *(f"  {line}" for line in windows.told())]), file=sys.stderr)
     statistics = windows.statistics
@@ -108,6 +110,23 @@ def check_widths(config: RunConfig, windows: Windows | Mixture) -> None:
                 f"the data have {got} numbers where system.{label} is {wanted}; "
                 f"set --config.system.{label}={got}."
             )
+
+
+def check_embodiments(config: RunConfig, windows: Windows | Mixture) -> None:
+    """Refuse more robots than a system has weights for, where it has some for each.
+
+    Raises:
+        UserError: there are more.
+    """
+    system = config.system
+    if not isinstance(windows, Mixture) or not isinstance(system, RecipeConfig):
+        return
+    robots = windows.embodiments
+    if 1 < system.embodiments < len(robots):
+        raise UserError(
+            f"the mixture has {len(robots)} robots ({', '.join(robots)}), and {system.recipe} has "
+            f"weights for {system.embodiments}: leave some of them out."
+        )
 
 
 def run(args: argparse.Namespace) -> None:

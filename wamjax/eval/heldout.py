@@ -9,11 +9,14 @@ from wamjax.core.text import decode_text
 from wamjax.core.typing import Float, Key, typed
 from wamjax.data.normalising.statistics import Statistics
 from wamjax.data.windows.pipeline import Windows, ordered_batches
+from wamjax.data.windows.seated import SeatedWindows
 from wamjax.eval.openloop import PADDING, HeldOut, Predict
 from wamjax.eval.sample_report import Sample
 
 
-def held_out(windows: Windows, batch_size: int, limit: int | None = None) -> Iterator[HeldOut]:
+def held_out(
+    windows: Windows | SeatedWindows, batch_size: int, limit: int | None = None
+) -> Iterator[HeldOut]:
     """Every window once, in batches of one size.
 
     Args:
@@ -30,15 +33,19 @@ def held_out(windows: Windows, batch_size: int, limit: int | None = None) -> Ite
 
 
 @typed
-def mean_action(windows: Windows, statistics: Statistics) -> Float[np.ndarray, " A"]:
+def mean_action(
+    windows: Windows | SeatedWindows, statistics: Statistics
+) -> Float[np.ndarray, " A"]:
     """The mean of the training actions in normalised units; 0 in padded dimensions."""
     normaliser = windows.action_normaliser
     mean = np.asarray(statistics.action.mean, np.float32)
-    wide = np.pad(mean, (0, len(np.asarray(normaliser.mask)) - len(mean)))
+    wide = np.pad(mean, (0, normaliser.raw_width - len(mean)))
     return np.where(normaliser.mask, normaliser.apply(wide), 0).astype(np.float32)
 
 
-def samples(windows: Windows, predict: Predict, key: Key, count: int = 6) -> list[Sample]:
+def samples(
+    windows: Windows | SeatedWindows, predict: Predict, key: Key, count: int = 6
+) -> list[Sample]:
     """`count` windows from different episodes where possible, with what is predicted for them.
 
     Args:
@@ -74,10 +81,12 @@ def spread_windows(episode: np.ndarray, count: int) -> np.ndarray:
     return chosen[places]
 
 
-def _sample(windows: Windows, batch: Batch, actions, frames, row: int) -> Sample:
+def _sample(windows: Windows | SeatedWindows, batch: Batch, actions, frames, row: int) -> Sample:
     index, number = windows.index, int(np.asarray(batch.index)[row])
     history, normaliser = windows.config.history, windows.action_normaliser
-    seen = np.asarray(batch.frames)[row, 0]
+    # The first camera that this robot has.
+    view = int(np.argmax(np.asarray(batch.camera_mask)[row]))
+    seen = np.asarray(batch.frames)[row, view]
     none = np.zeros((0, *seen.shape[1:]), np.uint8)
     step = int(index.row[number] - index.first[number])
     return Sample(
@@ -85,8 +94,10 @@ def _sample(windows: Windows, batch: Batch, actions, frames, row: int) -> Sample
         instruction=decode_text(np.asarray(batch.text)[row]),
         now=seen[history - 1],
         truth=seen[history:],
-        predicted=none if frames is None else np.asarray(frames)[row, 0],
+        predicted=none
+        if frames is None or view >= frames.shape[1]
+        else np.asarray(frames)[row, view],
         logged=np.asarray(normaliser.invert(np.asarray(batch.actions)[row]), np.float32),
         actions=np.asarray(normaliser.invert(np.asarray(actions)[row]), np.float32),
-        mask=np.asarray(batch.action_mask)[row],
+        mask=np.asarray(normaliser.narrow(np.asarray(batch.action_mask)[row])),
     )

@@ -120,7 +120,8 @@ def _tables(errors: Mapping[str, Any]) -> list[dict[str, Any]]:
         ]
         if not rows:
             continue
-        largest = max(ends[1] for _, _, ends in rows)
+        # Of a clip in which nothing moves no error is above 0.
+        largest = max(ends[1] for _, _, ends in rows) or 1.0
         out.append(
             {
                 "title": title,

@@ -4,9 +4,13 @@
     policy:  the same maps of proprio and of the past actions, then
              actions = sampled / scale + shift
 
+Of a system that was trained on a mixture the environment has some of the views only: what it shows
+goes where that camera stands, the other views are zero and masked, as in training.
+
 Nothing is clipped here: a policy that asks for too much shows up as such in the worlds' scores.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -19,6 +23,31 @@ from wamjax.core.typing import AnyArray, Array, Key, Params
 from wamjax.policy.base import Law, Needs, Policy
 
 SampleActions = Callable[..., Array]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Views:
+    """Where the cameras that are shown stand among all views of a system.
+
+    Attributes:
+        shown: view of each.
+        count: of all views.
+    """
+
+    shown: tuple[int, ...]
+    count: int
+
+    def widen(self, frames: AnyArray, camera_mask: AnyArray) -> tuple[Array, Array]:
+        """uint8 [E, V, T, H, W, 3] and bool [E, V] of all views, from those that are shown."""
+        rows, _, *size = frames.shape
+        places = np.array(self.shown)
+        wide = jnp.zeros((rows, self.count, *size), frames.dtype).at[:, places].set(frames)
+        there = jnp.zeros((rows, self.count), bool).at[:, places].set(camera_mask)
+        return wide, there
+
+    def narrow(self, frames: Array) -> Array:
+        """Predicted frames [E, P, ...] of the first P views -> of the shown ones among them."""
+        return frames[:, np.array([view for view in self.shown if view < frames.shape[1]], int)]
 
 
 class Chance(Protocol):
@@ -48,6 +77,7 @@ def trained_policy(
     replan: int,
     sample_future: Callable[..., tuple[Array, Array]] | None = None,
     chance: Chance | None = None,
+    views: Views | None = None,
     frame_stride: int = 1,
     settings: str = "",
     name: str = "trained",
@@ -68,6 +98,7 @@ def trained_policy(
         sample_future: like `sample_actions`, but returns also predicted frames uint8
             [E, V, F, H, W, 3]; None when the system predicts none.
         chance: the system's draws, for RL; None elsewhere.
+        views: where the cameras of `needs` stand in the system; None where they are all of its.
         frame_stride: control steps between predicted frames.
         settings: the sampler's settings in words, for example "euler 8".
         name: what reports call it.
@@ -89,11 +120,15 @@ def trained_policy(
     def imagine(weights: Params, observation: Observation, key: Key) -> tuple[Array, Array]:
         assert sample_future is not None
         actions, frames = sample_future(weights, *seen(observation), key, **memory(observation))
-        return jnp.asarray(action_normaliser.invert(actions), jnp.float32), frames
+        raw = jnp.asarray(action_normaliser.invert(actions), jnp.float32)
+        return raw, frames if views is None else views.narrow(frames)
 
     def seen(observation: Observation) -> tuple[AnyArray, AnyArray, Array, AnyArray]:
         proprio = jnp.asarray(proprio_normaliser.apply(observation.proprio), jnp.float32)
-        return observation.frames, observation.camera_mask, proprio, observation.text
+        frames, there = observation.frames, observation.camera_mask
+        if views is not None:
+            frames, there = views.widen(frames, there)
+        return frames, there, proprio, observation.text
 
     def memory(observation: Observation) -> dict[str, Any]:
         told = {} if observation.frame_mask is None else {"frame_mask": observation.frame_mask}

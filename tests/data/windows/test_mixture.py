@@ -13,6 +13,7 @@ from wamjax.data.files.pictures import read_pictures
 from wamjax.data.normalising.statistics import MixedStatistics, Statistics, from_json
 from wamjax.data.windows.members import members_of, read_mixtures
 from wamjax.data.windows.mixture import read_members
+from wamjax.data.windows.seats import cards_in, seating
 from wamjax.data.windows.shares import CYCLE
 
 ROBOTS = {"bridge": 0, "droid_five": 1, "clip": 1, "g1": 2}
@@ -186,6 +187,12 @@ def test_a_mixture_of_one_gives_that_data_set_s_windows(config, tmp_path):
     for field in dataclasses.fields(theirs):
         if getattr(theirs, field.name) is not None:
             np.testing.assert_array_equal(getattr(ours, field.name), getattr(theirs, field.name))
+
+
+def test_cards_in_the_statistics_seat_every_data_set_as_the_files_do(mixture, config):
+    again = from_json(mixture.statistics.to_json())
+    assert isinstance(again, MixedStatistics)
+    assert seating(config, cards_in(again)).seats == mixture.seating.seats
 
 
 @pytest.mark.parametrize(

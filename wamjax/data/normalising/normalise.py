@@ -37,6 +37,11 @@ class Normaliser:
     inverse: AnyArray
     mask: AnyArray
 
+    @property
+    def raw_width(self) -> int:
+        """A: numbers that `apply` takes and `invert` gives."""
+        return len(self.mask)
+
     def apply(self, x: Any) -> Any:
         """Normalised `x` [..., A]."""
         return (x - self.shift) * self.scale
@@ -44,6 +49,10 @@ class Normaliser:
     def invert(self, y: Any) -> Any:
         """Raw units from normalised `y` [..., A]."""
         return y * self.inverse + self.shift
+
+    def narrow(self, y: Any) -> Any:
+        """The numbers [..., A] that `invert` makes raw: all; see `Placed`."""
+        return y
 
     def to_json(self) -> dict[str, list]:
         """Plain lists, to be stored with a checkpoint."""

@@ -20,6 +20,7 @@ from typing import Any
 from wamjax.core.errors import UserError
 from wamjax.data.cards.card import SUFFIX, Card, read_card
 from wamjax.data.config import DataConfig
+from wamjax.data.windows.seats import views_of
 
 FIELDS = ("source", "note", "weights", "dirs")
 CLOSE = 0.01  # of a rate that counts as equal
@@ -84,7 +85,7 @@ def _checked(file: pathlib.Path, name: str, table: Any) -> dict[str, Any]:
             raise wrong(f"names a directory of {member}, which has no weight")
     if not exact:
         raise wrong("has no data set")
-    return {**table, "weights": exact, "dirs": dirs}
+    return {**table, "weights": exact, "dirs": {name: name for name in exact} | dirs}
 
 
 def members_of(config: DataConfig) -> tuple[Member, ...]:
@@ -94,25 +95,46 @@ def members_of(config: DataConfig) -> tuple[Member, ...]:
         UserError: no such mixture, a data set or card that is not there, no camera of those asked
             for, or a rate that steps cannot be brought to.
     """
+    table = _table(config)
+    return tuple(_member(config, name, table, table["dirs"][name]) for name in table["weights"])
+
+
+def member_of(config: DataConfig, name: str, directory: str | None = None) -> Member:
+    """One data set of `config.mixture`; the others need not be there.
+
+    Args:
+        config: of the mixture.
+        name: which.
+        directory: where it stands, if not where the mixture says.
+
+    Raises:
+        UserError: see `members_of`, or the mixture has no such data set.
+    """
+    table = _table(config)
+    if name not in table["weights"]:
+        raise UserError(
+            f"{config.mixtures}: mixture {config.mixture!r} has no {name!r} any more; restore it."
+        )
+    # An absolute path replaces the root before it.
+    place = table["dirs"][name] if directory is None else str(pathlib.Path(directory).absolute())
+    return _member(config, name, table, place)
+
+
+def _table(config: DataConfig) -> dict[str, Any]:
+    """The mixture as it stands in its file."""
     mixtures = read_mixtures(config.mixtures)
     if config.mixture not in mixtures:
         known = ", ".join(mixtures) or "none"
         raise UserError(
             f"{config.mixtures} has no mixture {config.mixture!r}: choose one of {known}."
         )
-    table = mixtures[config.mixture]
-    return tuple(
-        _member(config, name, weight, table["dirs"].get(name, name), len(table["weights"]))
-        for name, weight in table["weights"].items()
-    )
+    return mixtures[config.mixture]
 
 
-def _member(
-    config: DataConfig, name: str, weight: fractions.Fraction, place: str, members: int
-) -> Member:
+def _member(config: DataConfig, name: str, table: dict[str, Any], place: str) -> Member:
     file = pathlib.Path(config.cards) / f"{name}.toml"
     card = read_card(file)
-    views = tuple(n for n, role in enumerate(config.cameras) if role in card.cameras.roles)
+    views = views_of(card, config.cameras)
     if not views:
         raise UserError(
             f"{name} has none of the cameras {', '.join(config.cameras)} (its card names "
@@ -128,9 +150,9 @@ def _member(
         cameras=tuple(config.cameras[view] for view in views),
         action_width=None,
         proprio_width=None,
-        cache_bytes=config.cache_bytes // members,
+        cache_bytes=config.cache_bytes // len(table["weights"]),
     )
-    return Member(name, weight, card, own, views)
+    return Member(name, table["weights"][name], card, own, views)
 
 
 def _directory(path: pathlib.Path, card: Card) -> pathlib.Path:

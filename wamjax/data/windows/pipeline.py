@@ -302,7 +302,19 @@ def make_loader(
     return Loader(Windows(config, statistics, episodes), batch_size, host_index, host_count)
 
 
-def ordered_batches(windows: Windows, batch_size: int, limit: int | None = None) -> Iterator[Batch]:
+class Readable(Protocol):
+    """Windows by number, in no order."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, windows: np.ndarray, /) -> Batch:
+        """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False."""
+        ...
+
+
+def ordered_batches(
+    windows: Readable, batch_size: int, limit: int | None = None
+) -> Iterator[Batch]:
     """Every window once, in order; the last batch is filled up with examples of index -1.
 
     Args:
