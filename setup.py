@@ -36,6 +36,7 @@ setup(
         "einops>=0.8",
         "jaxtyping>=0.3.2",
         "pillow>=10.0",
+        "simplejpeg>=1.9",
         "pyarrow>=17",
         "av>=15",
         "matplotlib>=3.8",

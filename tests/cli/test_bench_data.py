@@ -9,6 +9,7 @@ import pytest
 from tests.data.synthetic import config, episodes
 from wamjax.cli.main import main
 from wamjax.data import Windows, compute_statistics, read_episodes, write_rlds
+from wamjax.data.files.pictures import encoded
 from wamjax.data.looking.speed import PARTS, measure
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ def test_a_window_s_bytes_are_those_of_its_pictures(windows):
         start, length = windows.episodes.starts[episode], windows.episodes.lengths[episode]
         times = {min(int(row - start + step), int(length) - 1) for step in windows.plan.offsets}
         shown = source.pictures(windows.episodes.places[episode], windows.episodes.cameras)
-        total += sum(len(shown[camera][t]) for camera in shown for t in times)
+        total += sum(len(image) for camera in shown for image in encoded(shown[camera], [*times]))
     assert speed.bytes == pytest.approx(total / 12)
 
 
@@ -45,6 +46,8 @@ def test_times_are_told_apart(windows):
     assert 0 < speed.kept < speed.whole
     assert speed.rest >= 0
     assert speed.first > 0
+    assert 0 < speed.p50 <= speed.p95
+    assert speed.workers == windows.config.workers
     # What was measured has changed nothing: the frames are those of a loader that is not timed.
     numbers = np.arange(6)
     again = Windows(windows.config, windows.statistics, windows.episodes)

@@ -33,12 +33,12 @@ WINDOW = {
 
 
 @functools.cache
-def _decoded(path: pathlib.Path) -> np.ndarray:
+def _decoded(path: pathlib.Path, side: int) -> np.ndarray:
     with av.open(str(path)) as container:
-        return np.stack([sized(frame.to_image(), SIDE) for frame in container.decode(video=0)])
+        return np.stack([sized(frame.to_image(), side) for frame in container.decode(video=0)])
 
 
-def droid_episodes(shared: pathlib.Path) -> Iterator[Episode]:
+def droid_episodes(shared: pathlib.Path, side: int = SIDE) -> Iterator[Episode]:
     """DROID at 5 Hz, small: what is done is the change of the state; 1 is an open gripper."""
     root = shared / "droid_ctrlworld" / "droid_subset"
     for split in ("train", "val"):
@@ -48,7 +48,8 @@ def droid_episodes(shared: pathlib.Path) -> Iterator[Episode]:
             state[:, 6] = 1.0 - state[:, 6]
             change = np.diff(state, axis=0, append=state[-1:])
             change[:, 3:6] = (change[:, 3:6] + np.pi) % (2 * np.pi) - np.pi
-            videos = [_decoded(root / "videos" / split / path.stem / f"{n}.mp4") for n in range(3)]
+            folder = root / "videos" / split / path.stem
+            videos = [_decoded(folder / f"{n}.mp4", side) for n in range(3)]
             frames = {
                 n: v[: len(state)]
                 for n, v in zip(("exterior_1", "exterior_2", "wrist"), videos, strict=True)

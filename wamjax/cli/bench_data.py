@@ -19,7 +19,10 @@ from wamjax.data.windows.members import members_of
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the bench."""
     parser.epilog = (
-        "One process, one batch after the other, nothing made ahead. `limit` is decoding alone.\n\n"
+        "One process, one batch after the other, nothing made ahead. On one thread: windows a\n"
+        "second from disk, of decoding alone (limit), from memory, and milliseconds a window by\n"
+        "part. On data.workers threads: windows a second from disk, and what half of the batches\n"
+        "(p50) and 19 of 20 (p95) take.\n\n"
         "Examples:\n  wamjax bench data --config configs/bridge_tiny.py --config.data.dir=DIR\n"
         "  wamjax bench data --config configs/mixture_tiny.py --config.data.mixture=NAME "
         "--config.data.root=DIR"
@@ -63,9 +66,10 @@ def as_text(result: dict[str, Any]) -> str:
     head = "".join(f"{part:>9}" for part in (*PARTS, "rest"))
     lines = [
         f"{result['device']}; load {result['load']:.1f}; frames of {result['image_size']} pixels; "
-        "windows a second, and milliseconds a window by part",
+        "windows a second, milliseconds a window by part, milliseconds a batch",
         f"{'data set':<16}{'format':<13}{'frames':>7}{'kB':>8}{'from disk':>10}{'limit':>8}"
-        f"{'memory':>8}{'first, s':>9}{head}{'cpu':>9}",
+        f"{'memory':>8}{'first, s':>9}{head}{'cpu':>9}{'threads':>9}{'from disk':>10}{'p50':>8}"
+        f"{'p95':>8}",
     ]
     for row in result["rows"]:
         parts = [row["parts"][part] for part in PARTS] + [row["rest"], row["cpu"]]
@@ -73,7 +77,9 @@ def as_text(result: dict[str, Any]) -> str:
             f"{row['name'][:15]:<16}{row['format']:<13}{row['frames']:>7}{row['bytes'] / 1e3:>8.1f}"
             f"{1 / row['whole']:>10.1f}{1 / max(row['parts']['decode'], 1e-9):>8.1f}"
             f"{1 / row['kept']:>8.0f}{row['first']:>9.3f}"
-            + "".join(f"{1e3 * seconds:>9.2f}" for seconds in parts)
+            + "".join(f"{1e3 * seconds:>9.3f}" for seconds in parts)
+            + f"{row['workers']:>9}{1 / row['shared']:>10.1f}{1e3 * row['p50']:>8.1f}"
+            f"{1e3 * row['p95']:>8.1f}"
         )
     return "\n".join(lines)
 

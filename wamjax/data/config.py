@@ -50,6 +50,7 @@ class DataConfig:
         bad_budget: fraction of episodes (and of images) that may be bad and is passed over.
         cache_bytes: memory for decoded frames, of a mixture for all its data sets together; frames
             beyond it are decoded at each use.
+        workers: threads that decode the frames of a batch; batches do not depend on it.
         prefetch: batches made ahead by one thread; 0 makes each when it is asked for.
     """
 
@@ -86,10 +87,11 @@ class DataConfig:
     seed: int = 0
     bad_budget: float = 0.0
     cache_bytes: int = 2**30
+    workers: int = 2
     prefetch: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "history", "frame_stride", "chunk", "text_length"):
+        for name in ("image_size", "history", "frame_stride", "chunk", "text_length", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("future", "seed", "cache_bytes", "prefetch"):

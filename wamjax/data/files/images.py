@@ -1,9 +1,15 @@
-"""Encoded pictures to square RGB frames and back, by PIL."""
+"""Encoded pictures to square RGB frames and back.
+
+JPEG is decoded by libjpeg-turbo alone, to the same numbers as PIL's and in a third of the time for
+small pictures; whatever it complains about, and PNG, is left to PIL.
+"""
 
 import io
+from collections.abc import Iterable
 from typing import Literal, assert_never
 
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 BLACK = 4  # a missing camera is stored as black; JPEG may lift it by a few levels
@@ -14,6 +20,7 @@ Format = Literal["jpeg", "png"]
 BEGINNINGS: dict[Format, bytes] = {"jpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
 PNG_LEVEL = 1  # higher levels save a tenth of the bytes for twice the time
 LARGEST = 4096 * 3072  # pixels; a few bytes that claim to be more are not believed
+PLAIN = ("YCbCr", "Gray")  # how the pictures of cameras are coded; other JPEGs are left to PIL
 
 
 def decode(data: bytes, size: int | None = None) -> np.ndarray:
@@ -22,6 +29,10 @@ def decode(data: bytes, size: int | None = None) -> np.ndarray:
     Raises:
         ValueError: not a JPEG or PNG picture, cut off, or of more than LARGEST pixels.
     """
+    frame = _jpeg(data)
+    if frame is not None:
+        fits = size is None or frame.shape[:2] == (size, size)
+        return frame if fits else sized(Image.fromarray(frame), size)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             if opened.width * opened.height > LARGEST:
@@ -30,6 +41,30 @@ def decode(data: bytes, size: int | None = None) -> np.ndarray:
     except Exception as error:  # damaged bytes make PIL raise a dozen kinds
         raise ValueError("the image cannot be decoded") from error
     return sized(picture, size)
+
+
+def decode_each(images: Iterable[bytes], size: int | None = None) -> list[np.ndarray | None]:
+    """uint8 [H, W, 3] of each, resized if asked; None where it cannot be decoded."""
+    out: list[np.ndarray | None] = []
+    for image in images:
+        try:
+            out.append(decode(image, size))
+        except ValueError:
+            out.append(None)
+    return out
+
+
+def _jpeg(data: bytes) -> np.ndarray | None:
+    """uint8 [H, W, 3] of a whole JPEG of moderate size, None for anything else."""
+    if not data.startswith(BEGINNINGS["jpeg"]):
+        return None
+    try:
+        height, width, coding, _ = simplejpeg.decode_jpeg_header(data)
+        if coding not in PLAIN or int(height) * int(width) > LARGEST:
+            return None
+        return simplejpeg.decode_jpeg(data)
+    except ValueError:
+        return None
 
 
 def sized(picture: Image.Image, size: int | None) -> np.ndarray:

@@ -19,6 +19,7 @@ from wamjax.core.errors import UserError
 from wamjax.data.faults import BadRecord, Fault, Unit
 from wamjax.data.files import example, tfrecord
 from wamjax.data.files.array_record import read_array_record, scan_array_record
+from wamjax.data.files.in_record import Files, InRecord, find
 from wamjax.data.files.pictures import Pictures
 from wamjax.data.files.schema import Description, Feature, describe
 from wamjax.data.sources.source import Place, RawEpisode, Skipped, Source, StepValue
@@ -140,6 +141,9 @@ class RldsSource(Source):
             )
         self._ends = list(itertools.accumulate(s.episodes for s in self.description.shards))
         self._offsets: dict[int, list[int]] = {}
+        self._files = Files()
+        # Where the images of an episode's cameras stand, once it has been read; see `in_record`.
+        self._images: dict[tuple[Place, tuple[str, ...]], dict[str, np.ndarray]] = {}
 
     @property
     def features(self) -> dict[str, Feature]:
@@ -170,14 +174,27 @@ class RldsSource(Source):
 
     def pictures(self, place: Place, cameras: tuple[str, ...]) -> dict[str, Pictures]:
         """The encoded images of an episode; see `Source`."""
+        if (place, cameras) in self._images:
+            return self._in_record(place, self._images[place, cameras])
         names = {f"steps/{camera}": camera for camera in cameras}
-        found = example.decode(self.payload(place), tuple(names))
+        payload = self.payload(place)
         out: dict[str, Pictures] = {}
-        for name, value in found.items():
+        starts: dict[str, np.ndarray | None] = {}
+        for name, value in example.decode(payload, tuple(names)).items():
             if isinstance(value, np.ndarray):
                 raise ValueError(f"{name} holds numbers instead of bytes")
             out[names[name]] = value
+            starts[names[name]] = find(payload, value)
+        known = {camera: found for camera, found in starts.items() if found is not None}
+        # The content of an ArrayRecord may be compressed.
+        if len(known) == len(starts) and self.unit == "byte":
+            self._images[place, cameras] = known
         return out
+
+    def _in_record(self, place: Place, starts: dict[str, np.ndarray]) -> dict[str, Pictures]:
+        path = self.description.shards[place.shard].path
+        content = place.offset + tfrecord.HEADER.size
+        return {c: InRecord(self._files, path, content, found) for c, found in starts.items()}
 
     def scan(self) -> Iterator[RawEpisode | Skipped]:
         """Every episode in order, or what had to be skipped in its place."""

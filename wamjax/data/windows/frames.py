@@ -2,16 +2,23 @@
 
 A frame that cannot be decoded is noted in a ledger, and the nearest readable frame of the same
 camera stands in for it, marked as not real.
+
+Several threads share the work of a batch, episode by episode or window by window, and each writes
+where nobody else does; what they found is noted when all are done, in the order of the work, so
+that nothing depends on how many there were.
 """
 
+import concurrent.futures
+import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.core.typing import Bool, Int, UInt8, typed
 from wamjax.data.episodes import Episodes, image_fault
-from wamjax.data.faults import BadRecord, Ledger
+from wamjax.data.faults import BadRecord, Fault, Ledger
 from wamjax.data.files.pictures import Pictures, read_pictures
 
 
@@ -25,6 +32,16 @@ def _outward(t: int, length: int) -> Iterator[int]:
             yield t + distance
 
 
+@functools.cache
+def _threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
+    """Shared by all data sets of a process."""
+    return concurrent.futures.ThreadPoolExecutor(count, thread_name_prefix="frames")
+
+
+# A frame that cannot be decoded: its row, and what is told of it.
+Bad = tuple[int, Fault]
+
+
 class FrameStore:
     """uint8 frames [size, size, 3] of every step and camera of `episodes`.
 
@@ -33,10 +50,13 @@ class FrameStore:
         size: side in pixels.
         cache_bytes: memory for decoded frames; the first steps that fit are kept.
         budget: fraction of all images that may be undecodable.
+        workers: threads that decode.
     """
 
-    def __init__(self, episodes: Episodes, size: int, cache_bytes: int, budget: float):
-        self.episodes, self.size = episodes, size
+    def __init__(
+        self, episodes: Episodes, size: int, cache_bytes: int, budget: float, workers: int = 1
+    ):
+        self.episodes, self.size, self.workers = episodes, size, workers
         self.steps, self.views = int(episodes.starts[-1]), len(episodes.cameras)
         room = cache_bytes // (self.views * size * size * 3)
         # Whole episodes only, so that an episode is either kept or not.
@@ -58,9 +78,20 @@ class FrameStore:
         Raises:
             UserError: more images are bad than the budget allows, or the data changed.
         """
-        for number in np.unique(episode):
-            if number < self.kept_episodes and not self.loaded[number]:
-                self._load(int(number))
+        missing = [
+            int(number)
+            for number in np.unique(episode)
+            if number < self.kept_episodes and not self.loaded[number]
+        ]
+        starts = self.episodes.starts
+        self._share(
+            [
+                (number, np.arange(start, stop), self.store[:, start:stop])
+                for number in missing
+                for start, stop in [(int(starts[number]), int(starts[number + 1]))]
+            ]
+        )
+        self.loaded[missing] = True
         shape = (len(rows), self.views, rows.shape[1], self.size, self.size, 3)
         out = np.empty(shape, np.uint8)
         kept = episode < self.kept_episodes
@@ -69,45 +100,68 @@ class FrameStore:
                 out[:, view] = self.store[view][rows]
             elif kept.any():
                 out[kept, view] = self.store[view][rows[kept]]
-        for place in np.flatnonzero(~kept):
-            out[place] = self._decode(int(episode[place]), rows[place])
+        self._share([(int(episode[n]), rows[n], out[n]) for n in np.flatnonzero(~kept)])
         return out, self.good[rows]
 
-    def _load(self, number: int) -> None:
-        start, stop = self.episodes.starts[number], self.episodes.starts[number + 1]
-        self.store[:, start:stop] = self._decode(number, np.arange(start, stop))
-        self.loaded[number] = True
+    def _share(self, jobs: list[tuple[int, np.ndarray, np.ndarray]]) -> None:
+        """`_decode` each job, in several threads."""
+        bad: list[list[Bad]] = [[] for _ in jobs]
+        left = iter(enumerate(jobs))  # asked by all threads, one at a time under Python's lock
 
-    def _decode(self, number: int, rows: np.ndarray) -> np.ndarray:
-        """uint8 [V, T, size, size, 3] of rows of one episode, repeated rows decoded once."""
+        def work() -> None:
+            for number, job in left:
+                bad[number] = self._decode(*job)
+
+        helpers = min(self.workers, len(jobs)) - 1
+        asked: list[Any] = []
+        try:
+            asked += [_threads(self.workers).submit(work) for _ in range(helpers)]
+            work()
+        finally:
+            concurrent.futures.wait(asked)
+        for future in asked:
+            future.result()
+        for row, fault in (each for found in bad for each in found):
+            self.ledger.add(fault)
+            self.good[row] = False
+
+    def _decode(self, number: int, rows: np.ndarray, out: np.ndarray) -> list[Bad]:
+        """Rows of one episode into `out`, uint8 [V, T, size, size, 3]; repeated ones once."""
         place = self.episodes.places[number]
         try:
             encoded = self.episodes.source.pictures(place, self.episodes.cameras)
         except (BadRecord, OSError, ValueError) as error:
             raise UserError(f"The data changed while in use ({error}): start again.") from error
         start = int(self.episodes.starts[number])
-        distinct, back = np.unique(rows - start, return_inverse=True)
-        out = np.zeros((self.views, len(distinct), self.size, self.size, 3), np.uint8)
+        wanted = (rows - start).tolist()
+        distinct = sorted({*wanted})
+        steps = self.episodes.recorded[start:].take(distinct).tolist()
+        bad: list[Bad] = []
         for view, camera in enumerate(self.episodes.cameras):
             if not self.episodes.camera_ok[number, view]:
+                out[view] = 0
                 continue
-            steps = self.episodes.recorded[start + distinct].tolist()
-            read = read_pictures(encoded[camera], steps, self.size)
-            for slot, (row, frame) in enumerate(zip(distinct.tolist(), read, strict=True)):
+            frames = dict(zip(distinct, read_pictures(encoded[camera], steps, self.size)))
+            for row, frame in frames.items():
                 if frame is None:
-                    frame = self._nearest(encoded[camera], number, camera, row)
-                if frame is not None:
-                    out[view, slot] = frame
-        return out[:, back]
+                    frames[row], passed = self._nearest(encoded[camera], number, camera, row)
+                    bad += passed
+            for slot, row in enumerate(wanted):
+                frame = frames[row]
+                out[view, slot] = 0 if frame is None else frame
+        return bad
 
-    def _nearest(self, pictures: Pictures, number: int, camera: str, row: int) -> np.ndarray | None:
-        """The readable frame nearest to an unreadable one; those that are passed are noted."""
+    def _nearest(
+        self, pictures: Pictures, number: int, camera: str, row: int
+    ) -> tuple[np.ndarray | None, list[Bad]]:
+        """The readable frame nearest to an unreadable one, and those that were passed."""
         start, place = int(self.episodes.starts[number]), self.episodes.places[number]
+        passed: list[Bad] = []
         for near in _outward(row, int(self.episodes.lengths[number])):
             step = int(self.episodes.recorded[start + near])
             (frame,) = read_pictures(pictures, [step], self.size)
             if frame is not None:
-                return frame
-            self.ledger.add(image_fault(self.episodes.source, place, camera, step))
-            self.good[start + near] = False
-        return None
+                return frame, passed
+            fault = image_fault(self.episodes.source, place, camera, step)
+            passed.append((start + near, fault))
+        return None, passed

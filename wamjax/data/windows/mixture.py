@@ -8,11 +8,9 @@ Statistics stay those of each data set.
 """
 
 import dataclasses
-import typing
 from collections.abc import Mapping
 from typing import Any
 
-import grain
 import numpy as np
 
 from wamjax.core.records import Batch
@@ -20,7 +18,7 @@ from wamjax.data.config import DataConfig
 from wamjax.data.episodes import Episodes, read_episodes
 from wamjax.data.normalising.statistics import MixedStatistics
 from wamjax.data.windows.members import members_of
-from wamjax.data.windows.order import ENDLESS, shuffled
+from wamjax.data.windows.order import ENDLESS, Order, shuffled
 from wamjax.data.windows.pipeline import Windows
 from wamjax.data.windows.seats import seating
 from wamjax.data.windows.shares import CYCLE, Share, Turns, shares
@@ -32,9 +30,9 @@ def read_members(config: DataConfig) -> dict[str, Episodes]:
 
 
 class MixedOrder:
-    """A grain source: example number -> window number, over all data sets."""
+    """Example number -> window number, over all data sets."""
 
-    def __init__(self, turns: Turns, orders: list[Any], starts: np.ndarray):
+    def __init__(self, turns: Turns, orders: list[Order], starts: np.ndarray):
         self.turns, self.orders, self.starts = turns, orders, starts
 
     def __len__(self) -> int:
@@ -86,11 +84,11 @@ class Mixture:
         """Numbers of an action and of a state, padding included."""
         return self.action.width, self.proprio.width
 
-    def order(self) -> grain.MapDataset[int]:
+    def order(self) -> Order:
         """The endless stream of windows."""
         turns = Turns([share.count for share in self.shares], self.config.seed)
         orders = [shuffled(len(w), self.config.seed + 1 + k) for k, w in enumerate(self.windows)]
-        return grain.MapDataset.source(typing.cast(Any, MixedOrder(turns, orders, self.starts)))
+        return MixedOrder(turns, orders, self.starts)
 
     def batch(self, windows: np.ndarray) -> Batch:
         """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False."""

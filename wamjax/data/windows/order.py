@@ -8,7 +8,7 @@ permuted in memory. RandomState is NumPy's generator whose stream is frozen for 
 """
 
 import typing
-from typing import Any
+from typing import Any, Protocol
 
 import grain
 import numpy as np
@@ -17,8 +17,30 @@ SMALL = 2**22
 ENDLESS = 2**62
 
 
+class Order(Protocol):
+    """Example number -> window number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any) -> int: ...
+
+
+class Batches:
+    """A grain source: batch k -> the windows of its examples, int64 [B]."""
+
+    def __init__(self, order: Order, size: int):
+        self.order, self.size = order, size
+
+    def __len__(self) -> int:
+        return len(self.order) // self.size
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        start = int(index) * self.size
+        return np.array([self.order[i] for i in range(start, start + self.size)], np.int64)
+
+
 class EpochOrder:
-    """A grain source: windows 0 .. count - 1, permuted anew each epoch."""
+    """Windows 0 .. count - 1, permuted anew each epoch."""
 
     def __init__(self, count: int, seed: int):
         self.count, self.seed = count, seed
@@ -38,8 +60,8 @@ class EpochOrder:
         return int(self._permutations[epoch][place])
 
 
-def shuffled(count: int, seed: int, small: int = SMALL) -> grain.MapDataset[int]:
-    """The endless stream of windows as a grain MapDataset.
+def shuffled(count: int, seed: int, small: int = SMALL) -> Order:
+    """The endless stream of windows.
 
     Args:
         count: W, at least 1.
@@ -47,5 +69,5 @@ def shuffled(count: int, seed: int, small: int = SMALL) -> grain.MapDataset[int]
         small: up to this many windows the permutation is kept in memory.
     """
     if count <= small:
-        return grain.MapDataset.source(typing.cast(Any, EpochOrder(count, seed)))
-    return grain.MapDataset.range(count).seed(seed).shuffle().repeat()
+        return EpochOrder(count, seed)
+    return typing.cast(Order, grain.MapDataset.range(count).seed(seed).shuffle().repeat())

@@ -7,6 +7,7 @@ k B and a fingerprint of all that the order depends on.
 """
 
 import dataclasses
+import typing
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ from wamjax.data.normalising.normalise import Normaliser, action_normaliser, pro
 from wamjax.data.normalising.statistics import Statistics, check_statistics, data_fingerprint
 from wamjax.data.split import members
 from wamjax.data.windows.frames import FrameStore
-from wamjax.data.windows.order import shuffled
+from wamjax.data.windows.order import Batches, Order, shuffled
 from wamjax.data.windows.windows import (
     Plan,
     action_rows,
@@ -83,7 +84,11 @@ class Windows:
                 "marked is_last), so that nothing has a value: leave data.value_discount out."
             )
         self.frames = FrameStore(
-            self.episodes, config.image_size, config.cache_bytes, config.bad_budget
+            self.episodes,
+            config.image_size,
+            config.cache_bytes,
+            config.bad_budget,
+            config.workers,
         )
         self.actions = _pad(self.action_normaliser, self.episodes.actions, self.episodes.action_ok)
         self.proprio = _pad(self.proprio_normaliser, self.episodes.proprio, None)
@@ -97,7 +102,7 @@ class Windows:
         """Numbers of an action and of a state, padding included."""
         return self.actions.shape[-1], self.proprio.shape[-1]
 
-    def order(self) -> grain.MapDataset[int]:
+    def order(self) -> Order:
         """The endless stream of windows."""
         return shuffled(len(self), self.config.seed)
 
@@ -190,7 +195,7 @@ class Numbered(Protocol):
 
     def __len__(self) -> int: ...
 
-    def order(self) -> grain.MapDataset[int]:
+    def order(self) -> Order:
         """The endless stream of windows."""
         ...
 
@@ -218,9 +223,8 @@ class Loader:
         self.order = windows.order()
         share = batch_size // host_count
         mine = slice(host_index * share, (host_index + 1) * share)
-        batches = self.order.batch(batch_size).map(
-            lambda numbers: windows.batch(np.asarray(numbers, np.int64)[mine])
-        )
+        numbers = typing.cast(Any, Batches(self.order, batch_size))
+        batches = grain.MapDataset.source(numbers).map(lambda given: windows.batch(given[mine]))
         self._iterator = iter(
             batches.to_iter_dataset(
                 grain.ReadOptions(

@@ -16,6 +16,7 @@ from PIL import Image
 
 from wamjax.data.faults import BadRecord
 from wamjax.data.files.images import BEGINNINGS, Format, decode, encode, is_black, sized
+from wamjax.data.files.in_record import InRecord
 from wamjax.data.files.pictures import Pictures, Video
 from wamjax.data.files.stored import UNREADABLE, Stored
 
@@ -42,6 +43,8 @@ def recoded(pictures: Pictures, form: Form) -> tuple[list[bytes], list[int]]:
     """The images [T], and the steps whose image cannot be decoded."""
     if isinstance(pictures, Video):
         return _encoded(((b"", frame) for frame in pictures.frames()), form)
+    if isinstance(pictures, InRecord):
+        pictures = pictures.encoded(range(len(pictures)))
     return _encoded(_looked_at(pictures, form), form)
 
 
