@@ -162,7 +162,8 @@ def droid(root: pathlib.Path, workers: int, repeats: int) -> Comparison:
     return Comparison(
         "DROID sample, RLDS, 3 cameras of 128 x 128 JPEG, 17 frames and 16 actions, batch 16",
         contestants, compete(contestants, repeats),
-        ["the store's examples equal those of RLDS, bit for bit"], {"decoding alone": 1 / 1.3},
+        [f"{len(mine['row'])} examples: the store's equal those of RLDS, bit for bit"],
+        {"decoding alone": 1 / 1.3},
     )  # fmt: skip
 
 

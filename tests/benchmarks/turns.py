@@ -10,6 +10,8 @@ makes batches ahead in another's time. Processor seconds are those of the child 
 started, as the kernel counts them.
 """
 
+import atexit
+import contextlib
 import dataclasses
 import json
 import os
@@ -100,6 +102,7 @@ class Contestant:
             text=True,
             start_new_session=True,
         )
+        atexit.register(self.end)  # nobody is left behind stopped
         told = self._answer()
         self.first, self.about = float(told["first"]), told["about"]
         self._signal(signal.SIGSTOP)
@@ -119,7 +122,10 @@ class Contestant:
 
     def end(self) -> None:
         """Stop it for good."""
-        self._signal(signal.SIGKILL)
+        if self.process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._signal(signal.SIGKILL)
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
