@@ -142,7 +142,7 @@ def test_texts_that_say_nothing_are_left_out(tmp_path: pathlib.Path) -> None:
     odd = episode(3, language_instruction=[b"tea", b"caf\xc3\xa9", b"milk"])
     assert prepare(read_card(write(tmp_path, CARD)), odd).texts == ["café", "milk"]
     bad = episode(3, language_instruction=[b"tea", b"milk", b"\xff"])
-    with pytest.raises(ValueError, match="language_instruction at step 1 is not UTF-8"):
+    with pytest.raises(ValueError, match="language_instruction at step 2 is not UTF-8"):
         prepare(read_card(write(tmp_path, CARD)), bad)
 
 

@@ -100,7 +100,7 @@ def _side_by_side(what: str, quantity: Quantity, columns: Columns) -> np.ndarray
 def _texts(card: Card, columns: Columns) -> list[str]:
     if card.instruction is None or not card.informative:
         return [""] * len(columns[KEPT])
-    return texts_of(columns[card.instruction], card.instruction)
+    return texts_of(columns[card.instruction], card.instruction, np.asarray(columns[KEPT]))
 
 
 def last_of(episode: RawEpisode) -> np.ndarray:
@@ -117,15 +117,20 @@ def last_of(episode: RawEpisode) -> np.ndarray:
     return marks.astype(bool).reshape(episode.length)
 
 
-def texts_of(values: StepValue, name: str) -> list[str]:
+def texts_of(values: StepValue, name: str, kept: np.ndarray) -> list[str]:
     """Instructions as words.
+
+    Args:
+        values: encoded, [T'].
+        name: of their column.
+        kept: int [T'], which recorded steps these are.
 
     Raises:
         ValueError: one of them is not UTF-8.
     """
     assert isinstance(values, list)
     out = []
-    for t, text in enumerate(values):
+    for t, text in zip(kept, values, strict=True):
         try:
             out.append(bytes(text).decode("utf-8"))
         except UnicodeDecodeError as error:

@@ -124,7 +124,7 @@ def _by_keys(
     ok &= ~last_of(episode)
     words = [""] * length
     if instruction_key is not None:
-        words = texts_of(episode.steps[instruction_key], instruction_key)
+        words = texts_of(episode.steps[instruction_key], instruction_key, np.arange(length))
     return Prepared(
         actions=_numbers(episode, action_key)[::every],
         action_ok=ok[::every],

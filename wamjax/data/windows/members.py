@@ -65,7 +65,11 @@ def _checked(file: pathlib.Path, name: str, table: Any) -> dict[str, Any]:
     def wrong(what: str) -> UserError:
         return UserError(f"{file}: mixture {name!r} {what}; correct the file.")
 
-    if not isinstance(table, dict) or not isinstance(weights := table.get("weights"), dict):
+    if not isinstance(table, dict) or "weights" not in table:
+        raise wrong("has no table of weights")
+    whole = {"dirs": {}, **table}
+    weights, dirs = whole["weights"], whole["dirs"]
+    if not isinstance(weights, dict):
         raise wrong("has no table of weights")
     for field in table:
         if field not in FIELDS:
@@ -77,7 +81,6 @@ def _checked(file: pathlib.Path, name: str, table: Any) -> dict[str, Any]:
         if weight <= 0:
             raise wrong(f"gives {member} a weight that is not above 0")
         exact[member] = fractions.Fraction(weight)
-    dirs = table.get("dirs", {})
     if not isinstance(dirs, dict) or any(type(text) is not str for text in dirs.values()):
         raise wrong("has dirs that are no names of directories")
     for member in dirs:
@@ -85,7 +88,7 @@ def _checked(file: pathlib.Path, name: str, table: Any) -> dict[str, Any]:
             raise wrong(f"names a directory of {member}, which has no weight")
     if not exact:
         raise wrong("has no data set")
-    return {**table, "weights": exact, "dirs": {name: name for name in exact} | dirs}
+    return {**whole, "weights": exact, "dirs": {name: name for name in exact} | whole["dirs"]}
 
 
 def members_of(config: DataConfig) -> tuple[Member, ...]:

@@ -41,10 +41,11 @@ DECISIVE = (
     "gripper_dim", "action_width", "proprio_width", "holdout", "part", "seed",
 )  # fmt: skip
 # Settings that came later: named only where they are set, so that states from before stay valid.
-# Groups of a fingerprint that follow from the rest of it, and characters of a value that are told.
-FOLLOWS = {"action", "proprio"}
-LONGEST = 60
 LATER = ("history_stride", "past_actions", "value_discount", "every", "only_solved")
+# Groups of a fingerprint that follow from the rest of it.
+FOLLOWS = {"action", "proprio"}
+# Characters of a value that are told.
+LONGEST = 60
 
 
 class Windows:
