@@ -16,6 +16,7 @@ import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.data.cards.card import Card, read_card
+from wamjax.data.cards.fitting import check_card
 from wamjax.data.cards.prepared import Prepared, last_of, prepare, texts_of
 from wamjax.data.cards.striding import stride
 from wamjax.data.config import DataConfig
@@ -79,6 +80,7 @@ def by_card(config: DataConfig, source: Source) -> Reading:
             raise UserError(
                 f"{config.card}: {config.every} steps cannot be one: {error}."
             ) from error
+    check_card(card, config.card, source)
     roles = card.cameras.roles
     for role in config.cameras:
         if role not in roles:

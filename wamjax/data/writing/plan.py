@@ -16,6 +16,7 @@ import numpy as np
 
 from wamjax.core.errors import UserError
 from wamjax.data.cards.card import Card, read_card
+from wamjax.data.cards.fitting import check_card
 from wamjax.data.cards.reading import find_key
 from wamjax.data.faults import BadRecord
 from wamjax.data.files import store_format as form
@@ -123,12 +124,7 @@ def _kept(source: Source, making: Making, card: Card | None) -> dict[str, Featur
     """The features that are stored; of the cameras those that a card names."""
     keys = None
     if card is not None:
-        versioned = source.description.file_format in ("tfrecord", "array_record")
-        if versioned and card.version not in (None, source.description.version):
-            raise UserError(
-                f"{source.directory} is version {source.description.version}, and the card "
-                f"{making.card} is of version {card.version}: get that one."
-            )
+        check_card(card, str(making.card), source)
         keys = {find_key(source, key, "image", "cameras") for key in card.cameras.roles.values()}
     side = making.images.size
     kept = {}
