@@ -34,8 +34,8 @@ class Episodes:
         actions: float32 [N, A], raw; zero where the data have none.
         action_ok: bool [N].
         proprio: float32 [N, P], raw; zero where the data have none.
-        text: int32 [N], row of `texts`.
-        texts: the different instructions.
+        text: int32 [N, C], rows of `texts`: what each of C columns of instructions says.
+        texts: the different instructions; "" is none.
         camera_ok: bool [E, V], the camera has a picture.
         ended: bool [E], the last step is the end: it is marked `is_last`, or none ever is.
         solved: bool [E], nothing says that the task was not solved (`episode_metadata/success`).
@@ -160,8 +160,11 @@ def _append(columns: _Columns, episode: RawEpisode, made: Prepared) -> None:
     )
     columns.ended.append(marked)
     columns.solved.append(_solved(episode))
-    rows = [columns.texts.setdefault(words, len(columns.texts)) for words in made.texts]
-    columns.text.append(np.array(rows, np.int32))
+    rows = [
+        [columns.texts.setdefault(words, len(columns.texts)) for words in column]
+        for column in made.texts
+    ]
+    columns.text.append(np.array(rows, np.int32).T)
 
 
 def _solved(episode: RawEpisode) -> bool:

@@ -90,7 +90,7 @@ def test_an_episode_becomes_actions_and_states(mine: Card, length: int) -> None:
     ready = prepare(mine, recorded)
     assert ready.kept.tolist() == list(range(1, length))
     assert ready.action_ok.tolist() == [True] * (length - 2) + [False]
-    assert ready.texts == [f"step {t}" for t in range(1, length)]
+    assert ready.texts == ([f"step {t}" for t in range(1, length)],)
     assert ready.actions.dtype == ready.proprio.dtype == np.float32
     action, place = recorded.steps["action"], recorded.steps["observation/place"]
     for row, t in enumerate(range(1, length)):
@@ -136,14 +136,24 @@ def test_an_episode_without_an_end_is_real_to_its_last_step(mine: Card) -> None:
 
 def test_texts_that_say_nothing_are_left_out(tmp_path: pathlib.Path) -> None:
     blank = read_card(write(tmp_path, CARD.replace("[cameras]", "informative = false\n[cameras]")))
-    assert prepare(blank, episode(3)).texts == ["", ""]
+    assert prepare(blank, episode(3)).texts == (["", ""],)
     text = CARD.replace('instruction = "language_instruction"', "")
-    assert prepare(read_card(write(tmp_path, text)), episode(3)).texts == ["", ""]
+    assert prepare(read_card(write(tmp_path, text)), episode(3)).texts == (["", ""],)
     odd = episode(3, language_instruction=[b"tea", b"caf\xc3\xa9", b"milk"])
-    assert prepare(read_card(write(tmp_path, CARD)), odd).texts == ["café", "milk"]
+    assert prepare(read_card(write(tmp_path, CARD)), odd).texts == (["café", "milk"],)
     bad = episode(3, language_instruction=[b"tea", b"milk", b"\xff"])
     with pytest.raises(ValueError, match="language_instruction at step 2 is not UTF-8"):
         prepare(read_card(write(tmp_path, CARD)), bad)
+
+
+def test_every_column_of_instructions_is_kept(tmp_path: pathlib.Path) -> None:
+    text = CARD.replace('= "language_instruction"', '= ["language_instruction", "also"]')
+    both = text.replace("[action]", 'also = "text"\n\n[action]')
+    ready = prepare(read_card(write(tmp_path, both)), episode(3, also=[b"a", b"", b"c"]))
+    assert ready.texts == (["step 1", "step 2"], ["", "c"])
+    blank = both.replace("[cameras]", "informative = false\n[cameras]")
+    ready = prepare(read_card(write(tmp_path, blank)), episode(3, also=[b"a", b"", b"c"]))
+    assert ready.texts == (["", ""],)
 
 
 @pytest.mark.parametrize("length", [2, 3, 4, 5, 6, 11])
@@ -156,7 +166,7 @@ def test_steps_are_joined_as_the_stride_says(tmp_path: pathlib.Path, length: int
         prepare(joined, episode(length)),
     )
     assert two.kept.tolist() == one.kept[::2].tolist()
-    assert two.texts == one.texts[::2]
+    assert two.texts == (one.texts[0][::2],)
     np.testing.assert_array_equal(two.proprio, one.proprio[::2])
     for row, first in enumerate(range(0, length - 1, 2)):
         part = slice(first, first + 2)
@@ -197,6 +207,18 @@ def test_a_run_that_the_episode_cuts_short_is_not_real(tmp_path: pathlib.Path) -
         ('"observation/gripper" = 1', "", "state: there is no 'observation/gripper'"),
         ('"language_instruction" = "text"', "", "there is no 'language_instruction'"),
         ('= "language_instruction"', '= "action"', "instruction: 'action' is no text"),
+        ('= "language_instruction"', "= []", "instruction must be different columns"),
+        (
+            '= "language_instruction"',
+            '= ["language_instruction", "language_instruction"]',
+            "instruction must be different columns",
+        ),
+        (
+            '= "language_instruction"',
+            '= ["language_instruction", "action"]',
+            "instruction: 'action' is no text",
+        ),
+        ('= "language_instruction"', "= 3", "card.instruction must be str"),
         (
             'do = "drop_first"',
             'do = "drop"',
@@ -243,4 +265,4 @@ def test_data_without_actions_have_none() -> None:
     ready = prepare(card, RawEpisode(Place(0, 0), 3, {"image": [b""] * 3}, {}))
     assert ready.actions.shape == ready.proprio.shape == (3, 0)
     assert not ready.action_ok.any()
-    assert ready.texts == ["", "", ""]
+    assert ready.texts == (["", "", ""],)

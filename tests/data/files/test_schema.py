@@ -70,4 +70,4 @@ def test_kuka_as_tfds_writes_it_is_read() -> None:
     np.testing.assert_array_equal(ready.proprio[:, 7], [0.75, 0.75])
     np.testing.assert_array_equal(ready.actions, [[1, 1, 1, 0, 0, 0, 1], [1, 1, 1, 0, 0, 0, 0]])
     assert ready.action_ok.tolist() == [True, False]
-    assert ready.texts == ["", ""]
+    assert ready.texts == (["", ""],)

@@ -77,7 +77,8 @@ class Facts:
         control_hz: steps a second as recorded; None where it is not known.
         stride: recorded steps that become one.
         cameras: see `Cameras`.
-        instruction: the column of the text; None if there is none.
+        instruction: the column of the text; None if there is none. Of several columns, of which
+            some may be empty, each window is told one (data.windows.instructions).
         informative: whether the text says what is to be done; if not it is left out.
         gripper: what the recorded command is, before the transforms.
         licence: of the data; None where it is not known.
@@ -96,7 +97,7 @@ class Facts:
     control_hz: float | None = None
     stride: int = 1
     cameras: Cameras
-    instruction: str | None = None
+    instruction: str | tuple[str, ...] | None = None
     informative: bool = True
     gripper: Gripper
     licence: str | None = None
@@ -125,6 +126,13 @@ class Card(Facts):
     def hz(self) -> float | None:
         """Steps a second after the stride."""
         return None if self.control_hz is None else self.control_hz / self.stride
+
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """The columns of texts that say what is to be done."""
+        if self.instruction is None or not self.informative:
+            return ()
+        return (self.instruction,) if isinstance(self.instruction, str) else self.instruction
 
     def describes(self, name: str) -> bool:
         """Whether the data set `name` is one of this card's."""
@@ -258,8 +266,12 @@ def _check(card: Card, widths: Widths) -> None:
     for name in card.names:
         if name.endswith(SUFFIX):
             raise ValueError(f"names: write {name!r} without {SUFFIX!r}")
-    if card.instruction is not None and width_of(widths, card.instruction) != "text":
-        raise ValueError(f"instruction: {card.instruction!r} is no text")
+    told = (card.instruction,) if isinstance(card.instruction, str) else card.instruction
+    if told is not None and (not told or len(set(told)) != len(told)):
+        raise ValueError(f"instruction must be different columns, got {list(told)}")
+    for key in told or ():
+        if width_of(widths, key) != "text":
+            raise ValueError(f"instruction: {key!r} is no text")
     keys = list(card.cameras.roles.values())
     if len(set(keys)) != len(keys):
         raise ValueError(f"cameras: one key has two roles in {', '.join(keys)}")

@@ -25,14 +25,15 @@ class Prepared:
         actions: float32 [T', A]; action t leads from step t to step t + 1.
         action_ok: bool [T'].
         proprio: float32 [T', P].
-        texts: T' instructions; "" where there is none.
+        texts: for each column of instructions that a card names (one, if it names none), T' of
+            them; "" where there is none.
         kept: int64 [T'], which recorded steps these are (their images belong to them).
     """
 
     actions: np.ndarray
     action_ok: np.ndarray
     proprio: np.ndarray
-    texts: list[str]
+    texts: tuple[list[str], ...]
     kept: np.ndarray
 
 
@@ -63,7 +64,7 @@ def prepare(card: Card, episode: RawEpisode) -> Prepared:
         whole = np.logical_and.reduceat(ok, starts)
         whole[-1] &= len(kept) % card.stride == 0
         kept, ok, proprio = kept[starts], whole, proprio[starts]
-        texts = texts[:: card.stride]
+        texts = tuple(column[:: card.stride] for column in texts)
     return Prepared(actions, ok, proprio, texts, kept)
 
 
@@ -97,10 +98,11 @@ def _side_by_side(what: str, quantity: Quantity, columns: Columns) -> np.ndarray
     return rows
 
 
-def _texts(card: Card, columns: Columns) -> list[str]:
-    if card.instruction is None or not card.informative:
-        return [""] * len(columns[KEPT])
-    return texts_of(columns[card.instruction], card.instruction, np.asarray(columns[KEPT]))
+def _texts(card: Card, columns: Columns) -> tuple[list[str], ...]:
+    kept = np.asarray(columns[KEPT])
+    if not card.instructions:
+        return ([""] * len(kept),)
+    return tuple(texts_of(columns[key], key, kept) for key in card.instructions)
 
 
 def last_of(episode: RawEpisode) -> np.ndarray:

@@ -131,7 +131,7 @@ def _by_keys(
         actions=_numbers(episode, action_key)[::every],
         action_ok=ok[::every],
         proprio=_numbers(episode, proprio_key)[::every],
-        texts=words[::every],
+        texts=(words[::every],),
         kept=np.arange(0, length, every),
     )
 

@@ -24,6 +24,7 @@ from wamjax.data.normalising.normalise import Normaliser, action_normaliser, pro
 from wamjax.data.normalising.statistics import Statistics, check_statistics, data_fingerprint
 from wamjax.data.split import members
 from wamjax.data.windows.frames import FrameStore
+from wamjax.data.windows.instructions import instruction_of
 from wamjax.data.windows.order import Batches, Order, shuffled
 from wamjax.data.windows.windows import (
     Plan,
@@ -94,6 +95,7 @@ class Windows:
         self.actions = _pad(self.action_normaliser, self.episodes.actions, self.episodes.action_ok)
         self.proprio = _pad(self.proprio_normaliser, self.episodes.proprio, None)
         self.texts = np.stack([encode_text(t, config.text_length) for t in self.episodes.texts])
+        self.said = instruction_of(self.episodes, config.seed)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -124,7 +126,7 @@ class Windows:
             action_mask=recorded[:, :, None] & self.action_normaliser.mask,
             proprio=self.proprio[now],
             proprio_mask=real[:, None] & self.proprio_normaliser.mask,
-            text=self.texts[self.episodes.text[now]],
+            text=self.texts[self.said[now]],
             index=windows.astype(np.int32),
             **self._past(chosen, real),
             **self._next(chosen, real),
