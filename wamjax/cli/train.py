@@ -60,8 +60,10 @@ def run_training(
     windows = windows_for(config, workdir)
     check_widths(config, windows)
     check_embodiments(config, windows)
-    if isinstance(windows, Mixture) and hosts.index == 0:
-        print("\n".join(["mixture:", *(f"  {line}" for line in windows.told())]), file=sys.stderr)
+    lines = windows.told()
+    if lines and hosts.index == 0:
+        what = "mixture" if isinstance(windows, Mixture) else "data"
+        print("\n".join([f"{what}:", *(f"  {line}" for line in lines)]), file=sys.stderr)
     statistics = windows.statistics
     loader = Loader(windows, config.train.batch, hosts.index, hosts.count)
     return train(

@@ -44,6 +44,8 @@ class DataConfig:
         action_width, proprio_width: pad to this many dimensions (mask False); None: as recorded.
         only_solved: leave out episodes that say that the task was not solved
             (`episode_metadata/success`).
+        idle: leave out windows in whose chunk no number moves by more than this share of its
+            spread, see data.windows.idle; it needs a card. None keeps all.
         holdout: fraction of episodes, by a hash of their content, that is never trained on.
         part: which episodes.
         seed: of the shuffle.
@@ -82,6 +84,7 @@ class DataConfig:
     past_actions: int | None = None
     value_discount: float | None = None
     only_solved: bool = False
+    idle: float | None = None
     holdout: float = 0.1
     part: Part = "train"
     seed: int = 0
@@ -100,6 +103,11 @@ class DataConfig:
         for name in ("holdout", "bad_budget"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if self.idle is not None:
+            if not 0.0 <= self.idle < 1.0:
+                raise ValueError(f"idle must be none or in [0, 1), got {self.idle}")
+            if not self.card and not self.mixture:
+                raise ValueError("idle needs to know what the numbers mean: give card")
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise ValueError(f"cameras must be different image keys, got {self.cameras}")
         if self.mixture and (self.dir or self.card or self.every is not None):

@@ -238,3 +238,26 @@ def test_what_does_not_fit_is_refused(config, tables, change, sentence):
 
     with pytest.raises(UserError, match=sentence):
         build(dataclasses.replace(config, **change))
+
+
+def test_idle_windows_are_left_out_of_each_data_set(config, tables, mixture):
+    given = dataclasses.replace(config, idle=0.1)
+    some = Mixture(given, mixture.statistics, tables)
+    for name, own, before, line in zip(
+        NAMES, some.windows, mixture.windows, some.told(), strict=True
+    ):
+        assert len(own) + own.left_out == len(before)
+        # A clip has no actions that could stand still.
+        assert (own.left_out == 0) == (name == "clip")
+        assert line.startswith(f"{name}: {len(own)} windows x ")
+        assert line.endswith(f", {own.left_out} idle windows left out") == (name != "clip")
+    # The natural size of a data set is what is left of it.
+    assert [share.windows for share in some.shares] == [len(own) for own in some.windows]
+    assert "idle" not in str(mixture.fingerprint())
+    alone = Windows(
+        some.members[1].config, mixture.statistics.of("droid_five"), tables["droid_five"]
+    )
+    first = some.starts[1]
+    np.testing.assert_array_equal(
+        some.batch(np.arange(first, first + 5)).frames[:, :3], alone.batch(np.arange(5)).frames
+    )

@@ -127,11 +127,12 @@ class Mixture:
         }
 
     def told(self) -> list[str]:
-        """The shares as lines: data set, windows, weight, exact share."""
+        """The shares as lines: data set, windows, weight, exact share, and what was left out."""
         lines = []
-        for share in self.shares:
+        for share, own in zip(self.shares, self.windows, strict=True):
+            idle = f", {own.left_out} idle windows left out" if own.left_out else ""
             lines.append(
                 f"{share.name}: {share.windows} windows x {float(share.weight):g}, "
-                f"{share.count} of {CYCLE} examples ({100 * float(share.exact):.3f} %)"
+                f"{share.count} of {CYCLE} examples ({100 * float(share.exact):.3f} %){idle}"
             )
         return lines

@@ -24,6 +24,7 @@ from wamjax.data.normalising.normalise import Normaliser, action_normaliser, pro
 from wamjax.data.normalising.statistics import Statistics, check_statistics, data_fingerprint
 from wamjax.data.split import members
 from wamjax.data.windows.frames import FrameStore
+from wamjax.data.windows.idle import moving_windows
 from wamjax.data.windows.instructions import instruction_of
 from wamjax.data.windows.order import Batches, Order, shuffled
 from wamjax.data.windows.windows import (
@@ -42,7 +43,8 @@ DECISIVE = (
     "gripper_dim", "action_width", "proprio_width", "holdout", "part", "seed",
 )  # fmt: skip
 # Settings that came later: named only where they are set, so that states from before stay valid.
-LATER = ("history_stride", "past_actions", "value_discount", "every", "only_solved")
+LATER = ("history_stride", "past_actions", "value_discount", "every", "only_solved", "idle")
+UNSET = {field.name: field.default for field in dataclasses.fields(DataConfig)}
 # Groups of a fingerprint that follow from the rest of it.
 FOLLOWS = {"action", "proprio"}
 # Characters of a value that are told.
@@ -85,6 +87,16 @@ class Windows:
                 f"{self.episodes.source.directory} does not say where episodes end (no step is "
                 "marked is_last), so that nothing has a value: leave data.value_discount out."
             )
+        self.left_out = 0
+        if config.idle is not None:
+            kept = moving_windows(self.index, self.plan, self.episodes, statistics, config.idle)
+            self.left_out = int((~kept).sum())
+            if self.left_out == len(self.index):
+                raise UserError(
+                    f"Nothing moves in any of the {self.left_out} windows of part {config.part!r} "
+                    f"of {self.episodes.source.directory} (data.idle = {config.idle:g}): lower it."
+                )
+            self.index = self.index.only(kept)
         self.frames = FrameStore(
             self.episodes,
             config.image_size,
@@ -104,6 +116,15 @@ class Windows:
     def widths(self) -> tuple[int, int]:
         """Numbers of an action and of a state, padding included."""
         return self.actions.shape[-1], self.proprio.shape[-1]
+
+    def told(self) -> list[str]:
+        """How many windows there are, where some were left out."""
+        if self.config.idle is None:
+            return []
+        return [
+            f"{len(self)} windows; {self.left_out} in which nothing moves are left out "
+            f"(data.idle = {self.config.idle:g})"
+        ]
 
     def order(self) -> Order:
         """The endless stream of windows."""
@@ -164,7 +185,7 @@ class Windows:
     def fingerprint(self) -> dict[str, Any]:
         """All that decides the windows, their order and their numbers."""
         config = dataclasses.asdict(self.config)
-        decisive = (*DECISIVE, *(name for name in LATER if config[name]))
+        decisive = (*DECISIVE, *(name for name in LATER if config[name] != UNSET[name]))
         return {
             "data": self.episodes.source.fingerprint(),
             "config": {

@@ -70,6 +70,11 @@ class WindowIndex:
     def __len__(self) -> int:
         return len(self.row)
 
+    def only(self, kept: Bool[np.ndarray, "W"]) -> "WindowIndex":
+        """The windows that are to be kept."""
+        columns = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return WindowIndex(*(column[kept] for column in columns))
+
 
 def make_index(
     starts: np.ndarray, action_ok: np.ndarray, chosen: np.ndarray, plan: Plan
