@@ -9,6 +9,7 @@ import pytest
 from tests.recipes.conformance import tiny
 from tests.test_configs import load
 from wamjax.data.windows.windows import Plan
+from wamjax.recipes import lingbot_va
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
 from wamjax.recipes.timeline import Timeline
@@ -121,3 +122,16 @@ def test_read_outs_of_two_steps_look_at_two_frames():
 def test_an_impossible_recipe_is_refused(settings, message):
     with pytest.raises(Exception, match=message):
         RecipeConfig(**settings)
+
+
+@pytest.mark.parametrize(("form", "frames"), [("release", 2), ("paper", 2), ("real_robot", 4)])
+def test_frames_are_as_far_apart_as_the_actions_between_them(form, frames):
+    """LingBot-VA has four actions for each frame; others have none of their own for a frame."""
+    config = RecipeConfig(recipe="lingbot_va", form=form, views=3)
+    assert (config.by_frame, config.timeline.future) == (4, frames)
+    with pytest.raises(ValueError, match="4 actions for each frame: frame_stride must be 4, got 2"):
+        RecipeConfig(recipe="lingbot_va", form=form, views=3, frame_stride=2)
+    assert RecipeConfig(recipe="ge_act", frame_stride=3).by_frame is None
+    odd = dataclasses.replace(lingbot_va.ROBOTWIN["tiny"], chunk=9)
+    with pytest.raises(ValueError, match="a chunk of 9 actions cannot be cut among 2 frames"):
+        lingbot_va.piece(odd, "action", "noisy", 2)

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import typing
 from collections.abc import Mapping
 
 import flax.struct
@@ -78,6 +79,16 @@ class Batch:
     value: AnyArray | None = None
     value_mask: AnyArray | None = None
     embodiment: AnyArray | None = None
+
+    @property
+    def has_action(self) -> AnyArray:
+        """bool [B], some number of the chunk is real: False for plain video."""
+        return typing.cast(AnyArray, self.action_mask.any(axis=(-2, -1)))
+
+    @property
+    def has_text(self) -> AnyArray:
+        """bool [B], the instruction is not empty."""
+        return typing.cast(AnyArray, self.text.any(axis=-1))
 
 
 @flax.struct.dataclass

@@ -42,6 +42,7 @@ Loss: one of the first two by the role that an example draws, weight 1 each, and
 import dataclasses
 from typing import Literal, assert_never, get_args
 
+from wamjax.core.by_frame import per_frame
 from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Port, Stack, WamConfig
 from wamjax.model.layout import Layout
@@ -186,7 +187,7 @@ def piece(shape: Shape, stream: Stream, copy: Copy, frame: int) -> Segment:
             start=frame,
             block=block,
         )
-    count = shape.chunk // shape.future
+    count = per_frame(shape.chunk, shape.future)
     step = 1 / (count + 1)
     return Segment(
         stream="action",

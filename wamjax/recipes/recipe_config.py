@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from typing import Literal
 
+from wamjax.core.by_frame import per_frame
 from wamjax.model.segments import Segment
 from wamjax.recipes.blueprint import Blueprint, Learning
 from wamjax.recipes.registry import find_recipe
@@ -85,6 +86,11 @@ class RecipeConfig:
             )
         if not 0 <= self.delay < shape.chunk:
             raise ValueError(f"delay must lie in 0 ... {shape.chunk - 1}, got {self.delay}")
+        if self.by_frame not in (None, self.frame_stride):
+            raise ValueError(
+                f"{self.recipe} has {self.by_frame} actions for each frame: frame_stride must be "
+                f"{self.by_frame}, got {self.frame_stride}"
+            )
         room = self.timeline.past_actions
         if self.past_actions is not None and not 1 <= self.past_actions <= room:
             raise ValueError(
@@ -156,6 +162,12 @@ class RecipeConfig:
             if segment.kind == "action/noisy"
         )
         return parts if sum(part.count for part in parts) == self.chunk else ()
+
+    @property
+    def by_frame(self) -> int | None:
+        """Actions that lead to each frame; None where the chunk is not cut among the frames."""
+        cut = 1 < len(self.continued) == self.timeline.future
+        return per_frame(self.chunk, self.timeline.future) if cut else None
 
     @property
     def embodiments(self) -> int:

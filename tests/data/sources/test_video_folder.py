@@ -59,7 +59,7 @@ def test_cameras_that_are_missing_have_no_mask(folder):
     given = config(folder, cameras=("video", "left"), frame_stride=1)
     windows = Windows(given, compute_statistics(given, table), table)
     batch = windows.batch(np.arange(len(windows)))
-    assert not batch.action_mask.any()
+    assert not batch.has_action.any()
     assert not batch.frames[batch.camera_mask[:, 0], 1].any()
     greys = batch.frames[:, 0, 0].mean((1, 2, 3))[batch.camera_mask[:, 0]]
     np.testing.assert_allclose(greys, pictures(0, 7)[:6].mean((1, 2, 3)), atol=1)
@@ -74,7 +74,7 @@ def test_the_real_clip_trains_without_actions(shared_data, tmp_path):
     windows = Windows(given, compute_statistics(given, table), table)
     batch = windows.batch(np.array([0, 200, 412]))
     assert batch.frame_mask.all()
-    assert not batch.action_mask.any()
+    assert not batch.has_action.any()
     assert not batch.proprio_mask.any()
     # Each window's frames are found by seeking; those read in one go are the same.
     clip = Video(tmp_path / "clip" / f"{CLIP[2]}.mp4", 0, 419, 15.0)

@@ -65,6 +65,7 @@ def test_each_number_keeps_its_meaning(mixture):
     for number, (mine, others) in enumerate([(arm, joints), (arm, joints), (joints, arm)]):
         assert told[number, mine].all()
         assert not told[number, others].any()
+    assert batch.has_action.tolist() == [True, True, True, False]
     assert not told[3].any()
     assert not batch.proprio_mask[3].any()
     for number, own in zip(owners, mixture.windows, strict=True):

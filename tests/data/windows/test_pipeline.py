@@ -300,10 +300,10 @@ def test_data_without_actions_and_proprio(tabletop: pathlib.Path) -> None:
         instruction_key=None, gripper_dim=None,
     )  # fmt: skip
     batch = next(make_loader(settings, 4, compute_statistics(settings)))
-    assert not batch.action_mask.any()
+    assert not batch.has_action.any()
     assert not batch.proprio_mask.any()
     assert not batch.actions.any()
-    assert not batch.text.any()
+    assert not batch.has_text.any()
     assert batch.frame_mask[:, 1].all()
 
 
