@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from absl import logging
 
 import wamjax
-from wamjax.core.errors import UserError
+from wamjax.core.errors import Unfinished, UserError
 
 # Verb -> (module with `arguments(parser)` and `run(args)`, one line of help).
 VERBS = {
@@ -23,6 +23,9 @@ VERBS = {
     "bench": "how fast a part is on this machine, with its ceiling: render, sample, rollout",
     "doctor": "devices, versions, memory, and what is missing",
 }
+
+# EX_TEMPFAIL of sysexits.h: nothing is wrong, try again.
+UNFINISHED = 75
 
 
 def parser(verb: str | None) -> argparse.ArgumentParser:
@@ -64,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
-        0 when the work was done, 2 when the user has to change something, 130 when interrupted.
+        0 when the work was done, 2 when the user has to change something, 75 when SIGTERM ended a
+        run that has saved and would go on, 130 when interrupted.
     """
     # XLA's notes about cached programs and grain's about its profiler are no news for a user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -84,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"wamjax {args.verb}: {error}", file=sys.stderr)
         return 2
+    except Unfinished:
+        return UNFINISHED
     except KeyboardInterrupt:
         print(f"wamjax {args.verb}: interrupted; the same command goes on.", file=sys.stderr)
         return 130

@@ -11,7 +11,7 @@ import jax
 
 from wamjax.cli import config_file
 from wamjax.cli.ript import refuse_others, run_ript
-from wamjax.core.errors import UserError
+from wamjax.core.errors import Unfinished, UserError
 from wamjax.core.runtime import keep_memory
 from wamjax.data import (
     DataConfig,
@@ -37,7 +37,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.epilog = (
         "Example:\n  wamjax train --config configs/bridge_tiny.py --config.data.dir=DIR "
-        "--workdir runs/bridge"
+        "--workdir runs/bridge\n"
+        "SIGTERM saves and exits with code 75: the same command goes on.\n"
+        "On many hosts it is started by the files of launch/."
     )
     config_file.arguments(parser)
     parser.add_argument(
@@ -132,7 +134,11 @@ def check_embodiments(config: RunConfig, windows: Windows | Mixture) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the verb; a run that SIGTERM ended has saved and counts as done."""
+    """Run the verb.
+
+    Raises:
+        Unfinished: SIGTERM ended the run, which has saved.
+    """
     config = config_file.load(args.config, args.overrides)
     if config.ript is None:
         final = run_training(config, args.workdir)
@@ -142,3 +148,5 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         json.dump(final, sys.stdout, indent=2)
         print()
+    if not final["finished"]:
+        raise Unfinished

@@ -2,7 +2,7 @@
 
 A run is its workdir: started again it goes on where the last checkpoint stands, with the same
 batches and the same draws, so that a killed run ends with the weights of an uninterrupted one, bit
-for bit. SIGTERM saves and returns; the caller exits 0.
+for bit. SIGTERM saves and returns; `wamjax train` then exits 75.
 """
 
 import contextlib

@@ -36,4 +36,6 @@ class Stop:
         trace: TracebackType | None,
     ) -> None:
         if self._install:
-            signal.signal(signal.SIGTERM, self._before)
+            # None: not set from Python, as where jax's preemption service was started for one host.
+            before = signal.SIG_DFL if self._before is None else self._before
+            signal.signal(signal.SIGTERM, before)
