@@ -1,7 +1,8 @@
 # Sourced by quickstart.sh and test.sh: a virtual environment in .venv with wamjax installed.
 # Usage: source launch/environment.sh EXTRAS     for example: source launch/environment.sh "[dev]"
+# shellcheck shell=bash
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 extras="${1:-}"
 
 python=""
@@ -27,7 +28,7 @@ constraints="launch/constraints-$version.txt"
 [ -f "$constraints" ] || constraints=""
 
 # What was installed, from which lists: a second run has nothing to do.
-stamp=".venv/wamjax-$(printf '%s' "$extras" | tr -dc 'a-z')"
+stamp=".venv/wamjax-$(printf '%s' "$extras" | tr -dc '[:lower:]')"
 wanted="$(cat setup.py ${constraints:+"$constraints"} | .venv/bin/python -c \
   'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')"
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then

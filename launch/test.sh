@@ -19,7 +19,8 @@ if ! ldconfig -p 2>/dev/null | grep -e 'libEGL\.so' -e 'libOSMesa\.so' >/dev/nul
 fi
 echo "+ ruff format --check" && $bin/ruff format --check --quiet .
 echo "+ ruff check" && $bin/ruff check --quiet .
-echo "+ lint-imports" && $bin/lint-imports --no-logo >/dev/null || $bin/lint-imports
+echo "+ lint-imports"
+$bin/lint-imports --no-logo >/dev/null || $bin/lint-imports
 # One process that leaves the other cores idle: beside the tests, and heard of where it finds a fault,
 # so that a run without any ends with pytest's summary.
 types="$(mktemp)"
