@@ -96,11 +96,14 @@ slurmctld -D >"$folder/slurmctld.out" 2>&1 &
 daemons+=("$!")
 slurmd -D -N "$name" >"$folder/slurmd.out" 2>&1 &
 daemons+=("$!")
+state=""
 for _ in $(seq 300); do
-  [ "$(sinfo --noheader --format=%t 2>/dev/null)" = idle ] && break
+  state="$(sinfo --noheader --format=%t 2>/dev/null || true)"
+  # Somebody may already have submitted a job.
+  case "$state" in idle | mix | alloc) break ;; esac
   sleep 0.1
 done
-if [ "$(sinfo --noheader --format=%t 2>/dev/null)" != idle ]; then
+if [[ ! "$state" =~ ^(idle|mix|alloc)$ ]]; then
   echo "the node did not come up:" >&2
   tail -n 20 "$folder"/*.out "$folder"/*.log >&2
   exit 1
