@@ -5,9 +5,10 @@ import pytest
 from wamjax.core.config import from_flags, from_json, to_flags, to_json
 from wamjax.core.errors import UserError
 from wamjax.data.config import DataConfig
-from wamjax.recipes.config import SystemConfig
+from wamjax.recipes.config import CodecConfig, SystemConfig
 from wamjax.recipes.objectives import STAGES
 from wamjax.recipes.recipe_config import RecipeConfig
+from wamjax.train.augment import OCTO
 from wamjax.train.config import StageConfig, TrainConfig
 from wamjax.train.run_config import SAME, RunConfig, stages_for
 
@@ -61,3 +62,22 @@ def test_an_objective_that_the_system_does_not_have_is_refused():
     value["train"]["stages"][0]["objective"] = "dream"
     with pytest.raises(UserError, match=r"stage main asks for 'dream'; .* joint"):
         from_json(RunConfig, value)
+
+
+def test_latents_leave_the_codec_and_the_pictures_as_they_are():
+    system = dataclasses.replace(RUN.system, codec=CodecConfig(kind="autoencoder"))
+    on_frames = dataclasses.replace(RUN, system=system)
+    data = dataclasses.replace(RUN.data, latents="somewhere")
+    assert [stage.name for stage in on_frames.stages] == ["codec", "joint"]
+    [joint] = dataclasses.replace(on_frames, data=data).stages
+    assert (joint.name, joint.fraction) == ("joint", 1.0)
+    with pytest.raises(ValueError, match=r"leave train\.augment out"):
+        dataclasses.replace(on_frames, data=data, train=TrainConfig(augment=OCTO))
+    with pytest.raises(ValueError, match=r"stage codec trains the codec.*leave the stage out"):
+        dataclasses.replace(on_frames, data=data, train=TrainConfig(stages=on_frames.stages))
+
+
+def test_a_run_from_before_latents_still_opens():
+    old = to_json(RUN)
+    assert old["data"].pop("latents") is None
+    assert from_json(RunConfig, old) == RUN

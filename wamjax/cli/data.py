@@ -1,11 +1,11 @@
-"""`wamjax data {inspect,prepare,stats,look}`: what is in a data set; convert it to a store."""
+"""`wamjax data {inspect,prepare,encode,stats,look}`: what is in a data set; prepare it."""
 
 import argparse
 import json
 import pathlib
 from typing import Any
 
-from wamjax.cli import data_prepare
+from wamjax.cli import data_encode, data_prepare
 from wamjax.core.errors import UserError
 from wamjax.core.files import write_text
 from wamjax.data.cards.card import read_card
@@ -24,15 +24,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Examples:\n  wamjax data inspect DIR --sheet sheet.png\n"
         "  wamjax data prepare --from DIR --out STORE --size 128\n"
+        "  wamjax data encode --run WORKDIR --out LATENTS\n"
         "  wamjax data look DIR --episode 17"
     )
-    does = parser.add_subparsers(dest="does", metavar="{inspect,prepare,stats,look}", required=True)
+    verbs = "{inspect,prepare,encode,stats,look}"
+    does = parser.add_subparsers(dest="does", metavar=verbs, required=True)
     whole = does.add_parser("inspect", help="schema, counts, suspicious things, a contact sheet")
     whole.add_argument("dir", help=KINDS)
     whole.add_argument("--sheet", type=pathlib.Path, help="default: NAME-contact-sheet.png")
     whole.add_argument("--json", action="store_true", help="print JSON")
     made = does.add_parser("prepare", help="convert any data set to a store, for fast windows")
     data_prepare.arguments(made)
+    encoded = does.add_parser("encode", help="the latents of a run's windows, once, to train on")
+    data_encode.arguments(encoded)
     stats = does.add_parser("stats", help="mean, spread and quantiles of actions and proprio")
     stats.add_argument("dirs", nargs="+", metavar="DIR", help=f"{KINDS}; several are one")
     stats.add_argument("--card", default="", help="numbers as the card makes them")
@@ -46,7 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--episode", type=int, required=True, help="its number, from 0")
     one.add_argument("--split", help="default: train, or the first there is")
     one.add_argument("--out", type=pathlib.Path, help="default: NAME-SPLIT-episode-N.html")
-    for sub in (whole, made, stats, one):
+    for sub in (whole, made, encoded, stats, one):
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
@@ -107,6 +111,8 @@ def run(args: argparse.Namespace) -> None:
             inspect(args)
         case "prepare":
             data_prepare.run(args)
+        case "encode":
+            data_encode.run(args)
         case "stats":
             stats(args)
         case "look":

@@ -15,7 +15,7 @@ from wamjax.core.errors import Unfinished, UserError
 VERBS = {
     "quickstart": "demonstrations -> RLDS -> train -> robustness evaluation -> report",
     "demos": "expert demonstrations from the simulator, written as RLDS",
-    "data": "what is in a data set: inspect, prepare, stats, look",
+    "data": "what is in a data set: inspect, prepare, encode, stats, look",
     "train": "train a config on an RLDS data set; resumes by default",
     "eval": "success in vectorised worlds, clean and along seven perturbation axes",
     "sample": "predicted video beside the truth, predicted actions beside the log",

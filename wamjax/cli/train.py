@@ -10,9 +10,11 @@ from typing import Any
 import jax
 
 from wamjax.cli import config_file
+from wamjax.cli.latents import with_latents
 from wamjax.cli.ript import refuse_others, run_ript
 from wamjax.core.errors import Unfinished, UserError
 from wamjax.core.runtime import keep_memory
+from wamjax.core.typing import Params
 from wamjax.data import (
     DataConfig,
     Episodes,
@@ -26,6 +28,7 @@ from wamjax.data import (
 from wamjax.data.normalising.statistics import MixedStatistics, data_fingerprint, default_path
 from wamjax.data.windows.members import members_of
 from wamjax.data.windows.mixture import read_members
+from wamjax.data.windows.pipeline import Numbered
 from wamjax.parallel.start import start_hosts
 from wamjax.recipes.assembly import assembled
 from wamjax.recipes.recipe_config import RecipeConfig
@@ -66,20 +69,30 @@ def run_training(
     if lines and hosts.index == 0:
         what = "mixture" if isinstance(windows, Mixture) else "data"
         print("\n".join([f"{what}:", *(f"  {line}" for line in lines)]), file=sys.stderr)
-    statistics = windows.statistics
-    loader = Loader(windows, config.train.batch, hosts.index, hosts.count)
+    statistics, system = windows.statistics, assembled(config.system)
+    given: dict[str, Params] = {}
+    source: Numbered = windows
+    if config.data.latents is not None:
+        source, given = with_latents(config, system, windows)
+    loader = Loader(source, config.train.batch, hosts.index, hosts.count)
     return train(
         config,
         workdir,
-        system=assembled(config.system),
+        system=system,
         loader=loader,
         statistics=statistics.to_json(),
+        given=given,
         devices=devices,
     )
 
 
-def windows_for(config: RunConfig, workdir: pathlib.Path) -> Windows | Mixture:
-    """The windows of the run's data, with statistics that are loaded or computed."""
+def windows_for(config: RunConfig, workdir: pathlib.Path | None) -> Windows | Mixture:
+    """The windows of the run's data, with statistics that are loaded or computed.
+
+    Args:
+        config: the run's.
+        workdir: where statistics are kept if there are none beside the data; None for nowhere.
+    """
     data = config.data
     if not data.mixture:
         episodes = read_episodes(data)
@@ -92,7 +105,9 @@ def windows_for(config: RunConfig, workdir: pathlib.Path) -> Windows | Mixture:
     return Mixture(data, MixedStatistics(members), tables)
 
 
-def stored_statistics(config: DataConfig, episodes: Episodes, workdir: pathlib.Path) -> Statistics:
+def stored_statistics(
+    config: DataConfig, episodes: Episodes, workdir: pathlib.Path | None
+) -> Statistics:
     """Those beside the data if they stand there already, else in the workdir."""
     beside = default_path(config, data_fingerprint(episodes, config))
     return statistics_for(config, episodes, None if beside.is_file() else workdir)

@@ -41,7 +41,8 @@ class Batch:
     """What the loader delivers and the loss reads; every mask says which numbers are real.
 
     Attributes:
-        frames: uint8 [B, V, T, H, W, 3]; `history` frames up to now, then the future ones.
+        frames: uint8 [B, V, T, H, W, 3]; `history` frames up to now, then the future ones. With
+            `latents` only those that are read as pixels, too, which may be none (T = 0).
         camera_mask: bool [B, V], the camera exists in this episode.
         frame_mask: bool [B, T], the frame lies inside the episode.
         actions: float32 [B, K, A], normalised.
@@ -61,6 +62,8 @@ class Batch:
         value_mask: bool [B], the episode's end is known.
         embodiment: int32 [B], which of the embodiments that the system has weights for; None where
             all are of the one that the system's config names.
+        latents: float [B, W, L, h, w, c] of the first W cameras, encoded before; None where frames
+            are encoded in the step.
     """
 
     frames: AnyArray
@@ -79,6 +82,7 @@ class Batch:
     value: AnyArray | None = None
     value_mask: AnyArray | None = None
     embodiment: AnyArray | None = None
+    latents: AnyArray | None = None
 
     @property
     def has_action(self) -> AnyArray:

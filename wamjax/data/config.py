@@ -46,6 +46,8 @@ class DataConfig:
             (`episode_metadata/success`).
         idle: leave out windows in whose chunk no number moves by more than this share of its
             spread, see data.windows.idle; it needs a card. None keeps all.
+        latents: directory of the windows' latents (`wamjax data encode`), which then stand in for
+            frames in training; None for frames.
         holdout: fraction of episodes, by a hash of their content, that is never trained on.
         part: which episodes.
         seed: of the shuffle.
@@ -85,6 +87,7 @@ class DataConfig:
     value_discount: float | None = None
     only_solved: bool = False
     idle: float | None = None
+    latents: str | None = None
     holdout: float = 0.1
     part: Part = "train"
     seed: int = 0

@@ -20,10 +20,15 @@ def assembled(config: AnyConfig) -> AnySystem:
     return SYSTEMS[type(config)](config)
 
 
-def usual_stages(config: AnyConfig) -> tuple[Stage, ...]:
-    """The stages in which such a system is usually trained."""
+def usual_stages(config: AnyConfig, *, encoded: bool = False) -> tuple[Stage, ...]:
+    """The stages in which such a system is usually trained.
+
+    Args:
+        encoded: its codec is trained, and the frames are encoded.
+    """
     if isinstance(config, SystemConfig):
-        return stages(config.training, codec=config.codec.kind == "autoencoder")
+        codec = config.codec.kind == "autoencoder" and not encoded
+        return stages(config.training, codec=codec)
     return tuple(
         Stage(name=lesson.name, objective=lesson.name, fraction=lesson.fraction, train=lesson.train)
         for lesson in config.learning.lessons

@@ -116,10 +116,14 @@ class Encoders:
             weights["latent_action"] = self.between.init(keys["latent_action"], *size)
         return weights
 
-    def latents(self, frames: Float[Array, "B T H W 3"]) -> Float[Array, "B T N c"]:
+    def latents(self, scene: Scene, view: int) -> Float[Array, "B T N c"]:
         """Tokens of each frame of one camera."""
-        batch, count = frames.shape[:2]
-        latents = call(PatchCodec(patch=self.patch), {}, frames, method="encode")
+        if scene.latents is None:
+            codec = PatchCodec(patch=self.patch)
+            latents = call(codec, {}, scene.frames[:, view], method="encode")
+        else:
+            latents = scene.latents[:, view]
+        batch, count = latents.shape[:2]
         tokens = tokens_from_latents(latents, 1)
         return tokens.reshape(batch, count, -1, tokens.shape[-1])
 

@@ -121,6 +121,7 @@ class Learner:
             **_shown(past_of(batch)),
             **what_follows(batch, self.config.value_discount),
             embodiment=self._embodiment(batch),
+            latents=None if batch.latents is None else jnp.asarray(batch.latents, jnp.float32),
         )
         return self.scoring.loss(params, scene, lesson, key)
 

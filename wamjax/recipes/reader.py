@@ -52,7 +52,7 @@ class Reader(Encoders):
             case "action" if scene.actions is not None:
                 frame = painted(scene.actions.reshape(batch, -1), size)
             case "camera":
-                own = self.latents(scene.frames[:, int(number)])
+                own = self.latents(scene, int(number))
                 return own[:, 0] if segment.block == 0 else (own[:, 1] - own[:, 0]) * VIDEO_SCALE
             case _:
                 frame = jnp.zeros((batch, *size))
@@ -62,7 +62,7 @@ class Reader(Encoders):
         """What is denoised at the tokens of a video segment."""
         if self.content(segment):
             return self._painting(scene, segment)
-        own = self.latents(scene.frames[:, segment.view])
+        own = self.latents(scene, segment.view)
         reference = self.timeline.reference(segment)
         places = self.timeline.frames(segment)
         moved = (own[:, places] - own[:, reference : reference + 1]) * VIDEO_SCALE
@@ -72,7 +72,7 @@ class Reader(Encoders):
         """The frames of a video segment as they are."""
         if self.content(segment):
             return self._painting(scene, segment)
-        own = self.latents(scene.frames[:, segment.view])[:, self.timeline.frames(segment)]
+        own = self.latents(scene, segment.view)[:, self.timeline.frames(segment)]
         return own.reshape(own.shape[0], -1, own.shape[-1])
 
     def shown(
@@ -85,7 +85,7 @@ class Reader(Encoders):
         """
         if segment.stream != "video" or segment.copy != "clean":
             return values, level
-        own = self.latents(scene.frames[:, segment.view])
+        own = self.latents(scene, segment.view)
         reference = own[:, self.timeline.reference(segment)][:, None]
         reference = reference.repeat(segment.frames, axis=1).reshape(values.shape)
         noise = level / VIDEO_SCALE
@@ -103,7 +103,7 @@ class Reader(Encoders):
     ) -> Float[Array, "B F H W 3"]:
         """Frames of one camera, from their changes since one of the history's frames."""
         batch, grid, width = changes.shape[0], self.blueprint.shape, changes.shape[-1]
-        own = self.latents(scene.frames[:, view])[:, reference : reference + 1]
+        own = self.latents(scene, view)[:, reference : reference + 1]
         whole = changes.reshape(batch, -1, own.shape[2], width) / VIDEO_SCALE + own
         latents = whole.reshape(batch, -1, grid.rows, grid.columns, width)
         return call(PatchCodec(patch=self.patch), {}, latents, method="decode")
@@ -121,7 +121,7 @@ class Reader(Encoders):
                     scene.state[:, None], (batch, segment.count, scene.state.shape[1])
                 )
             case "first_frame":
-                own = self.latents(scene.frames[:, segment.view])
+                own = self.latents(scene, segment.view)
                 first = (self.timeline.frames(segment) == 0)[None, :, None, None]
                 shown = jnp.where(first, own[:, :1], 0.0)
                 mask = jnp.broadcast_to(first, shown.shape)[..., : shown.shape[-1] // 4]
@@ -226,8 +226,7 @@ class Reader(Encoders):
                     scene.state[:, None], (batch, count, scene.state.shape[1])
                 ), real
             case "image":
-                newest = scene.frames[:, segment.view, self.timeline.history - 1][:, None]
-                return self.latents(newest)[:, 0], real
+                return self.latents(scene, segment.view)[:, self.timeline.history - 1], real
             case "video":
                 own = self.given_frames if segment.copy == "clean" else self.change
                 return self.wide(scene, segment, own(scene, segment)), real

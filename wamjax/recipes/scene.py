@@ -25,6 +25,8 @@ class Scene:
         value, value_mask: float32 and bool [B], in 0 ... 1, of what comes next; None when it is not
             known.
         embodiment: int32 [B]; None for the first.
+        latents: float32 [B, W, T, h, w, c] of the first W cameras, encoded before; None where they
+            are those of `frames`, which are then whole.
     """
 
     frames: Float[Array, "B V T H W 3"]
@@ -41,6 +43,7 @@ class Scene:
     value: Float[Array, " B"] | None = None
     value_mask: Bool[Array, " B"] | None = None
     embodiment: Int[Array, " B"] | None = None
+    latents: Float[Array, "B W T h w c"] | None = None
 
     def knows(self, ticks: np.ndarray) -> bool:
         """Whether actions at these control ticks from now on are part of the scene at all."""

@@ -65,7 +65,7 @@ class System:
         plan = PLANS[objective]
         keys = named_keys(key, "levels", "video", "action", "imagined", "jump", "delay")
         past, _ = self.parts.latent_frames
-        latents = [jax.lax.stop_gradient(latent) for latent in self.parts.encode(params, frames)]
+        latents = self._latents(params, frames, batch)
         history, camera_mask = frames[:, :, : c.history], jnp.asarray(batch.camera_mask)
         proprio = jnp.where(batch.proprio_mask, batch.proprio, 0.0)
         text = jnp.asarray(batch.text)
@@ -158,6 +158,15 @@ class System:
             jnp.zeros(()),
         )
         return total, parts
+
+    def _latents(self, params: Params, frames: Array, batch: Batch) -> list[Array]:
+        """Latents [B, L, h, w, c] of each predicted view, without gradients."""
+        if batch.latents is None:
+            latents = self.parts.encode(params, frames)
+        else:
+            before = jnp.asarray(batch.latents, jnp.float32)
+            latents = [before[:, view] for view in range(self.config.predicted_views)]
+        return [jax.lax.stop_gradient(latent) for latent in latents]
 
     def _codec_loss(
         self, params: Params, frames: Array, batch: Batch

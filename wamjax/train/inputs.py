@@ -44,6 +44,7 @@ def unused_inputs(
     """Names of declared inputs without effect on the loss: "camera 1", "proprio", "text".
 
     Only the first frame of a camera is changed: it is always history, later ones may be targets.
+    So is the first of its latents, where they come with the batch.
 
     Args:
         system: gives the loss.
@@ -52,17 +53,22 @@ def unused_inputs(
         objective: what the loss is asked for.
         key: of the loss's draws.
     """
-    views = batch.frames.shape[1]
+    views = batch.camera_mask.shape[1]
     names = [*(f"camera {view}" for view in range(views)), "proprio", "text"]
 
     @once_jit
     def loss(params: Params, batch: Batch, changed: Array) -> Array:
-        now = batch.frames[:, :, 0]
-        camera = (changed == jnp.arange(views))[:, None, None, None]
+        camera = (changed == jnp.arange(views))[:, None, None, None, None]
+        now, latents = jnp.asarray(batch.frames)[:, :, :1], batch.latents
+        if latents is not None:
+            encoded = camera[: latents.shape[1]]
+            first = jnp.asarray(latents)[:, :, :1]
+            latents = jnp.asarray(latents).at[:, :, :1].set(jnp.where(encoded, -first, first))
         text = jnp.where((batch.text > 0) & (changed == views + 1), 255 - batch.text, batch.text)
         seen = dataclasses.replace(
             batch,
-            frames=jnp.asarray(batch.frames).at[:, :, 0].set(jnp.where(camera, 255 - now, now)),
+            frames=jnp.asarray(batch.frames).at[:, :, :1].set(jnp.where(camera, 255 - now, now)),
+            latents=latents,
             proprio=batch.proprio + jnp.where(changed == views, 1.0, 0.0),
             text=text.astype(jnp.uint8),
         )

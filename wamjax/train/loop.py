@@ -11,6 +11,7 @@ import itertools
 import pathlib
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 import jax
@@ -19,6 +20,7 @@ from wamjax.core.config import to_json
 from wamjax.core.files import read_json, write_json
 from wamjax.core.keys import named_keys
 from wamjax.core.progress import Progress, seconds
+from wamjax.core.typing import Params
 from wamjax.parallel.mesh import Devices, make_mesh
 from wamjax.parallel.shardings import batch_sharding, replicated
 from wamjax.train.checkpoint import Checkpoints
@@ -30,7 +32,7 @@ from wamjax.train.outcome import ADDED_UP, FINAL, run_final, run_meta
 from wamjax.train.prefetch import Prefetch
 from wamjax.train.protocols import Evaluate, Loader, Run, System
 from wamjax.train.stages import stage_index, stages_of
-from wamjax.train.state import begin_stage, init_state, plan_stage
+from wamjax.train.state import begin_stage, begun_with, init_state, plan_stage
 from wamjax.train.step import make_step
 from wamjax.train.stop import Stop
 from wamjax.train.workdir import CONFIG, refuse_other_runs, same_statistics
@@ -43,6 +45,7 @@ def train(
     system: System,
     loader: Loader,
     statistics: Any,
+    given: Mapping[str, Params] | None = None,
     evaluate: Evaluate | None = None,
     devices: Devices | None = None,
     stream: TextIO | None = None,
@@ -56,6 +59,7 @@ def train(
         system: the model.
         loader: batches of `config.train.batch` examples.
         statistics: of the data, as JSON; kept with the weights.
+        given: weights of parts of the system ("codec") with which a fresh run begins.
         evaluate: called with the averaged weights at every checkpoint.
         devices: by default all devices of all hosts.
         stream: where progress goes; standard error by default.
@@ -101,7 +105,7 @@ def train(
         latest = checkpoints.latest()
         if latest is None:
             step, index = 0, 0
-            state = init_state(system, plans[0], keys["init"])
+            state = begun_with(init_state(system, plans[0], keys["init"]), given or {}, plans[0])
         else:
             step, index = latest, stage_index(stages, latest)
             stored = checkpoints.meta(step)

@@ -5,6 +5,7 @@ import dataclasses
 from wamjax.data.config import DataConfig
 from wamjax.parallel.mesh import MeshConfig
 from wamjax.recipes.assembly import AnyConfig, objectives, usual_stages
+from wamjax.train.augment import AugmentConfig
 from wamjax.train.config import StageConfig, TrainConfig
 from wamjax.train.ript_config import RiptConfig
 
@@ -50,18 +51,28 @@ class RunConfig:
                     f"stage {stage.name} asks for {stage.objective!r}; this system can be asked "
                     f"for {', '.join(objectives(self.system))}"
                 )
+            if self.data.latents is not None and stage.objective == "codec":
+                raise ValueError(
+                    f"stage {stage.name} trains the codec, and data.latents are those of a codec "
+                    "that is trained: leave the stage out"
+                )
+        if self.data.latents is not None and self.train.augment != AugmentConfig():
+            raise ValueError(
+                "data.latents are those of frames as they are: leave train.augment out, or train "
+                "on frames"
+            )
 
     @property
     def stages(self) -> tuple[StageConfig, ...]:
         """The stages given, or those of the system's objective."""
-        return self.train.stages or stages_for(self.system)
+        return self.train.stages or stages_for(self.system, encoded=self.data.latents is not None)
 
 
-def stages_for(system: AnyConfig) -> tuple[StageConfig, ...]:
-    """The usual stages of the system's objective."""
+def stages_for(system: AnyConfig, *, encoded: bool = False) -> tuple[StageConfig, ...]:
+    """The usual stages of the system's objective; `encoded`: without that of the codec."""
     return tuple(
         StageConfig(
             name=stage.name, objective=stage.objective, fraction=stage.fraction, train=stage.train
         )
-        for stage in usual_stages(system)
+        for stage in usual_stages(system, encoded=encoded)
     )

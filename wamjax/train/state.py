@@ -4,6 +4,7 @@ shapes -> shardings -> jitted init: no weight ever exists unsharded.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -12,8 +13,9 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from wamjax.core.errors import UserError
 from wamjax.core.runtime import once_jit
-from wamjax.core.tree import count_parameters
+from wamjax.core.tree import count_parameters, leaves_by_path
 from wamjax.core.typing import Array, Key, Params, PyTree
 from wamjax.parallel.shardings import param_shardings, replicated, unbox
 from wamjax.train.config import TrainConfig
@@ -129,6 +131,32 @@ def init_state(system: System, plan: Plan, key: Key) -> TrainState:
         return _begin(params, jnp.int32(0), plan)
 
     return once_jit(init, out_shardings=plan.shardings)(key)
+
+
+def begun_with(state: TrainState, given: Mapping[str, Params], plan: Plan) -> TrainState:
+    """A fresh state with the weights of some parts ("codec") as they are given, NumPy.
+
+    Raises:
+        UserError: they are not those of the model.
+    """
+
+    def placed(shape: Any, value: Any) -> Array:
+        return jax.make_array_from_callback(shape.shape, shape.sharding, lambda at: value[at])
+
+    found = dict(state.params), dict(state.ema)
+    for name, weights in given.items():
+        wanted = plan.abstract.params[name]
+        shapes = [
+            {path: leaf.shape for path, leaf in leaves_by_path(tree).items()}
+            for tree in (wanted, weights)
+        ]
+        if shapes[0] != shapes[1]:
+            raise UserError(f"the weights of {name} are not those of this model: train it anew.")
+        for tree in found:
+            # A buffer of its own for each: both are donated to the first step.
+            tree[name] = jax.tree.map(placed, wanted, weights)
+    params, ema = found
+    return dataclasses.replace(state, params=params, ema=ema)
 
 
 def begin_stage(state: TrainState, plan: Plan) -> TrainState:

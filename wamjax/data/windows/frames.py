@@ -78,6 +78,10 @@ class FrameStore:
         Raises:
             UserError: more images are bad than the budget allows, or the data changed.
         """
+        shape = (len(rows), self.views, rows.shape[1], self.size, self.size, 3)
+        out = np.empty(shape, np.uint8)
+        if not out.size:
+            return out, self.good[rows]
         missing = [
             int(number)
             for number in np.unique(episode)
@@ -92,8 +96,6 @@ class FrameStore:
             ]
         )
         self.loaded[missing] = True
-        shape = (len(rows), self.views, rows.shape[1], self.size, self.size, 3)
-        out = np.empty(shape, np.uint8)
         kept = episode < self.kept_episodes
         for view in range(self.views):
             if kept.all():

@@ -90,8 +90,8 @@ class Mixture:
         orders = [shuffled(len(w), self.config.seed + 1 + k) for k, w in enumerate(self.windows)]
         return MixedOrder(turns, orders, self.starts)
 
-    def batch(self, windows: np.ndarray) -> Batch:
-        """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False."""
+    def batch(self, windows: np.ndarray, places: tuple[int, ...] | None = None) -> Batch:
+        """See `Numbered`."""
         owner = np.searchsorted(self.starts, np.maximum(windows, 0), side="right") - 1
         out: dict[str, np.ndarray] = {}
         for number, (seat, own) in enumerate(zip(self.seating.seats, self.windows, strict=True)):
@@ -99,7 +99,7 @@ class Mixture:
             if not len(rows):
                 continue
             local = np.where(windows[rows] < 0, -1, windows[rows] - self.starts[number])
-            found = seat.widen(own.batch(local))
+            found = seat.widen(own.batch(local, places))
             for field in dataclasses.fields(found):
                 value = getattr(found, field.name)
                 if value is None:
@@ -110,6 +110,16 @@ class Mixture:
                 out[field.name][rows] = wide
         out["index"] = windows.astype(np.int32)
         return Batch(**out)
+
+    def seen(self) -> dict[str, Any]:
+        """See `Numbered`; weights do not matter."""
+        return {
+            "cameras": list(self.config.cameras),
+            "members": {
+                member.name: own.seen()
+                for member, own in zip(self.members, self.windows, strict=True)
+            },
+        }
 
     def fingerprint(self) -> dict[str, Any]:
         """All that decides the windows, their order and their numbers."""

@@ -7,6 +7,8 @@ k B and a fingerprint of all that the order depends on.
 """
 
 import dataclasses
+import hashlib
+import json
 import typing
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -49,6 +51,11 @@ UNSET = {field.name: field.default for field in dataclasses.fields(DataConfig)}
 FOLLOWS = {"action", "proprio"}
 # Characters of a value that are told.
 LONGEST = 60
+# What decides the frames of windows, beside the files; the rest is told by a digest of the index.
+SEEN = (
+    "split", "cameras", "image_size", "history", "future", "frame_stride", "history_stride",
+    "every", "only_solved", "holdout", "part",
+)  # fmt: skip
 
 
 class Windows:
@@ -130,12 +137,14 @@ class Windows:
         """The endless stream of windows."""
         return shuffled(len(self), self.config.seed)
 
-    def batch(self, windows: np.ndarray) -> Batch:
-        """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False."""
+    def batch(self, windows: np.ndarray, places: tuple[int, ...] | None = None) -> Batch:
+        """See `Numbered`."""
         real = windows >= 0
         chosen = np.where(real, windows, 0).astype(np.int64)
         rows, inside = frame_rows(self.index, chosen, self.plan)
-        frames, good = self.frames.gather(rows, self.index.episode[chosen])
+        shown = rows if places is None else rows[:, list(places)]
+        frames, _ = self.frames.gather(shown, self.index.episode[chosen])
+        good = self.frames.good[rows]
         taken, recorded = action_rows(self.index, chosen, self.plan, self.episodes.action_ok)
         now = self.index.row[chosen]
         recorded &= real[:, None]
@@ -182,6 +191,31 @@ class Windows:
         before = np.where(exists, row - 1, row)
         return self.actions[before], exists & self.episodes.action_ok[before]
 
+    def seen(self) -> dict[str, Any]:
+        """See `Numbered`."""
+        config = json.loads(json.dumps(dataclasses.asdict(self.config)))
+        episodes, index = self.episodes, self.index
+        found = hashlib.blake2b(digest_size=16)
+        used = np.unique(index.episode)
+        # Every frame is a step between the first and the last of its window's episode.
+        for numbers in (
+            episodes.recorded[index.row],
+            np.searchsorted(used, index.episode),
+            episodes.lengths[used],
+            *(
+                episodes.recorded[episodes.starts[number] : episodes.starts[number + 1]]
+                for number in used.tolist()
+            ),
+        ):
+            found.update(np.ascontiguousarray(numbers, "<i8").tobytes())
+        found.update("".join(episodes.contents[number] for number in used.tolist()).encode())
+        return {
+            "data": episodes.source.fingerprint(),
+            **{name: config[name] for name in SEEN},
+            "keys": list(episodes.cameras),
+            "index": found.hexdigest(),
+        }
+
     def fingerprint(self) -> dict[str, Any]:
         """All that decides the windows, their order and their numbers."""
         config = dataclasses.asdict(self.config)
@@ -223,8 +257,17 @@ class Numbered(Protocol):
         """The endless stream of windows."""
         ...
 
-    def batch(self, windows: np.ndarray) -> Batch:
-        """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False."""
+    def batch(self, windows: np.ndarray, places: tuple[int, ...] | None = None) -> Batch:
+        """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False.
+
+        Args:
+            windows: their numbers.
+            places: of the frames of a window that are read; None for all of them.
+        """
+        ...
+
+    def seen(self) -> dict[str, Any]:
+        """All that decides the frames of the windows, whatever is drawn or normalised; JSON."""
         ...
 
     def fingerprint(self) -> dict[str, Any]:
