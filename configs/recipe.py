@@ -41,6 +41,7 @@ def config(which: str = "fast_wam") -> RunConfig:
             chunk=system.chunk,
             past_actions=system.past_actions,
             value_discount=system.value_discount,
+            goal="uniform" if system.reads_goal else "none",
             text_length=system.text_length,
             holdout=0.05,
         ),

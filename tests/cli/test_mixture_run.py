@@ -207,6 +207,8 @@ def test_which_data_set_must_be_said_in_one_sentence(made, capsys, tmp_path):
     assert "give --data-set one of reach, push." in said(capsys, ["eval", *here])
     wrong = said(capsys, ["eval", *here, "--data-set", "crane"])
     assert "crane does not fit: it has 3 numbers in an action where these worlds have 7" in wrong
+    other = said(capsys, ["eval", *here, "--data-set", "reach", "--action", "joint_delta"])
+    assert "reach does not fit: it acts by ee_delta where --action is joint_delta." in other
     none = said(capsys, ["eval", *here, "--tasks", "handover"])
     assert "none of the data sets" in none
     assert "reach has 7 numbers in an action where these worlds have 14" in none

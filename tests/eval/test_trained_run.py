@@ -28,6 +28,7 @@ def test_a_system_that_is_shown_executed_actions_asks_the_worlds_for_them(monkey
     for name in ("action_normaliser", "proprio_normaliser"):
         monkeypatch.setattr(TrainedRun, name, property(lambda self: same))
     nothing: Any = None
+    monkeypatch.setattr(TrainedRun, "from_state", None)
     for settings, past, width in ((run, 0, 0), (shown, 8, 7)):
         trained = TrainedRun(config=settings, statistics=nothing, weights={}, step=0, final=None)
         needs = trained.policy(("primary", "wrist")).needs

@@ -37,6 +37,9 @@ def test_a_run_from_before_embodiments_and_sparse_memories_still_opens():
     old = to_json(run)
     assert old["system"].pop("embodiment") is None
     assert old["data"].pop("history_stride") is None
+    younger = {"relative": False, "goal": "none", "only_solved": False, "idle": None, "workers": 2}
+    for name, value in younger.items():
+        assert old["data"].pop(name) == value
     assert from_json(RunConfig, old) == run
 
 

@@ -40,6 +40,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     stats = does.add_parser("stats", help="mean, spread and quantiles of actions and proprio")
     stats.add_argument("dirs", nargs="+", metavar="DIR", help=f"{KINDS}; several are one")
     stats.add_argument("--card", default="", help="numbers as the card makes them")
+    stats.add_argument(
+        "--relative",
+        type=int,
+        metavar="CHUNK",
+        help="absolute numbers relative to the state before each chunk of so many actions, as with "
+        "data.relative (needs --card)",
+    )
     stats.add_argument("--split", default="train", help="default: train")
     stats.add_argument("--action-key", default="action", help="default: action")
     stats.add_argument("--proprio-key", default="state", help="default: state")
@@ -69,6 +76,12 @@ def stats(args: argparse.Namespace) -> None:
     if not 0.0 <= args.bad_budget < 1.0:
         raise UserError(f"--bad-budget must be in [0, 1), got {args.bad_budget:g}.")
     given = {"card": args.card, "split": args.split, "bad_budget": args.bad_budget}
+    if args.relative is not None:
+        if not args.card:
+            raise UserError("--relative needs to know what the numbers mean: give --card.")
+        if args.relative < 1:
+            raise UserError(f"--relative must be at least 1, got {args.relative}.")
+        given |= {"relative": True, "chunk": args.relative}
     if args.card:
         roles = tuple(read_card(args.card).cameras.roles)
         if not roles:

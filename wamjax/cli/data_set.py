@@ -2,9 +2,11 @@
 
 import argparse
 
+from wamjax.cli.worlds import action_frame, frame_in
 from wamjax.data import Statistics
 from wamjax.data.windows.seats import Seat
 from wamjax.eval.trained_run import Misfit, TrainedRun
+from wamjax.sim.control import ActionFrame
 from wamjax.sim.env import PROPRIO_PER_ARM, TabletopEnv
 
 CLOSE = 0.01  # of a rate that counts as equal
@@ -31,11 +33,19 @@ def titled(run: TrainedRun) -> str:
     return title if run.seat is None else f"{title}, as {run.seat.name}"
 
 
-def foreign_to(env: TabletopEnv) -> Misfit:
-    """Why a data set's robot cannot act in these worlds: its numbers, its rate or its cameras."""
+def foreign_to(task: str, action: ActionFrame | None = None) -> Misfit:
+    """Why a data set's robot cannot act in these worlds: its numbers, its rate or its cameras.
+
+    Args:
+        task: of the worlds.
+        action: what the user says that the numbers of an action mean; None for nothing.
+    """
 
     def misfit(seat: Seat, statistics: Statistics) -> str:
-        del statistics
+        told = frame_in(statistics)
+        if action is not None and told is not None and action != told:
+            return f"acts by {told} where --action is {action}"
+        env = TabletopEnv(task, action=action_frame(statistics, action))
         for what, theirs, ours in (
             ("numbers in an action", len(seat.action.at), env.action_size),
             ("numbers in a state", len(seat.proprio.at), PROPRIO_PER_ARM * len(env.robot.arms)),

@@ -12,8 +12,17 @@ from typing import Any
 import numpy as np
 
 from wamjax.cli.data_set import add_data_set, beside, foreign_to, titled
-from wamjax.cli.worlds import add_meshes, add_physics, check_meshes, names, severities
+from wamjax.cli.worlds import (
+    action_frame,
+    add_action,
+    add_meshes,
+    add_physics,
+    check_meshes,
+    names,
+    severities,
+)
 from wamjax.core.errors import UserError
+from wamjax.data.normalising.statistics import Statistics
 from wamjax.eval.evaluate import Facts, episodes_of, evaluate
 from wamjax.eval.gallery import Gallery, film
 from wamjax.eval.programs import Contestants, Programs
@@ -23,6 +32,7 @@ from wamjax.eval.trained_run import TrainedRun, open_run
 from wamjax.eval.worlds import Worlds
 from wamjax.policy.baselines import random_policy, still_policy
 from wamjax.sim.axes import AXIS_NAMES, BONUS_AXES
+from wamjax.sim.control import ActionFrame
 from wamjax.sim.env import TabletopEnv
 from wamjax.sim.manifest import (
     MANIFESTS,
@@ -83,6 +93,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch", type=int, default=64, help="worlds at once (default 64)")
     parser.add_argument("--seed", type=int, default=0, help="of the worlds and the sampler")
+    add_action(parser)
     add_physics(parser)
     add_meshes(parser)
     parser.add_argument(
@@ -99,13 +110,29 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def contestants(run: TrainedRun, cameras: tuple[str, ...], replan: int | None) -> Contestants:
     """The trained policy and the two that look at nothing."""
     policy = run.policy(cameras, replan)
-    statistics = run.statistics.action
+    statistics = run.statistics.executed
     shape = {"chunk": policy.chunk, "replan": policy.replan}
     return {
         "trained": (policy, run.weights),
         "random": random_policy(np.asarray(statistics.q01), np.asarray(statistics.q99), **shape),
-        "still": still_policy(width=len(statistics.mean), gripper_dim=run.gripper, **shape),
+        "still": still_policy(
+            width=len(statistics.mean),
+            gripper_dim=run.config.data.gripper_dim if run.statistics.grippers is None else None,
+            hold=_held(run.statistics),
+            **shape,
+        ),
     }
+
+
+def _held(statistics: Statistics) -> np.ndarray:
+    """What stands still, [A]: no change, one place where actions are absolute, open grippers."""
+    mean = np.asarray(statistics.executed.mean)
+    if statistics.layouts is None or statistics.grippers is None:
+        return np.zeros_like(mean)
+    words = [set(name.split()) for name in statistics.layouts["action"]]
+    held = np.where([bool({"absolute", "relative"} & own) for own in words], mean, 0.0)
+    held[list(statistics.grippers)] = 1.0
+    return held
 
 
 def worlds_of(manifest: Manifest, env: TabletopEnv, task: str) -> Worlds:
@@ -136,6 +163,7 @@ class Evaluation:
         physics: which implementation steps the worlds.
         domain: "source", or "target" for the stand-in for reality.
         meshes: directory of the robot's meshes, see `TabletopEnv`; None for primitives.
+        action: what the numbers of an action mean; None for what the training data's card says.
     """
 
     def __init__(
@@ -151,7 +179,9 @@ class Evaluation:
         physics: Physics = "auto",
         domain: str = "source",
         meshes: pathlib.Path | None = None,
+        action: ActionFrame | None = None,
     ):
+        frame = action_frame(trained.statistics, action)
         system = trained.config.system
         self.trained, self.out, self.manifest, self.seed = trained, out, manifest, seed
         envs = {
@@ -159,6 +189,7 @@ class Evaluation:
                 task,
                 image_size=system.image_size,
                 physics=physics,
+                action=frame,
                 text_length=system.text_length,
                 meshes=meshes,
             )
@@ -276,7 +307,7 @@ def run(args: argparse.Namespace) -> None:
     if args.meshes is not None and args.domain == "target":
         raise UserError("--meshes is for the worlds of training; leave it out or --domain target.")
     check_meshes(args.meshes, tasks)
-    foreign = foreign_to(TabletopEnv(tasks[0]))
+    foreign = foreign_to(tasks[0], args.action)
     opened = open_run(args.workdir, args.step, data_set=args.data_set, misfit=foreign)
     trained = opened.choosing(args.candidates)
     folder = "eval" if args.domain == "source" else "eval-target"
@@ -293,6 +324,7 @@ def run(args: argparse.Namespace) -> None:
         physics=args.physics,
         domain=args.domain,
         meshes=args.meshes,
+        action=args.action,
     )
     results = evaluation.results()
     write_report(

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from wamjax.cli.worlds import action_frame
 from wamjax.core.errors import UserError
 from wamjax.core.typing import Params
 from wamjax.eval.groups import Arena, Groups, play_groups
@@ -148,6 +149,7 @@ def run_ript(config: RunConfig, workdir: pathlib.Path, devices: Any = None) -> d
             task,
             image_size=system.image_size,
             physics=settings.physics,
+            action=action_frame(start.statistics),
             text_length=system.text_length,
         )
         for task in settings.tasks

@@ -108,6 +108,8 @@ def predictor(run: TrainedRun, draws: int) -> Callable[[Batch, Key], tuple[Any, 
         past = past_of(batch)
         if past is not None:
             told["past"] = past
+        if batch.goal is not None:
+            told["goal"] = batch.goal, batch.goal_mask
         first = system.sample(weights, *seen, keys["first"], video=system.predicts_video, **told)
 
         def one(key: Key):

@@ -5,9 +5,62 @@ import pathlib
 from collections.abc import Sequence
 
 from wamjax.core.errors import UserError
+from wamjax.data.normalising.statistics import Statistics
+from wamjax.sim.control import ACTION_FRAMES, ActionFrame
 from wamjax.sim.skins import TRIANGLES, read_skin
 from wamjax.sim.stepping import PHYSICS
 from wamjax.sim.tasks.registry import TASKS
+
+# Kind and mode of a card's numbers -> what the worlds call such actions; a relative number was
+# absolute before the policy's state was taken away.
+FRAME_OF: dict[tuple[str, str], ActionFrame] = {
+    ("position", "delta"): "ee_delta",
+    ("position", "absolute"): "ee_absolute",
+    ("position", "relative"): "ee_absolute",
+    ("joint", "delta"): "joint_delta",
+    ("joint", "absolute"): "joint_absolute",
+    ("joint", "relative"): "joint_absolute",
+}
+
+
+def add_action(parser: argparse.ArgumentParser) -> None:
+    """The flag `--action`."""
+    parser.add_argument(
+        "--action",
+        choices=ACTION_FRAMES,
+        help="what the numbers of an action mean (default: as the training data's card says, else "
+        "ee_delta)",
+    )
+
+
+def action_frame(statistics: Statistics, given: ActionFrame | None = None) -> ActionFrame:
+    """What the worlds take the policy's actions for.
+
+    Args:
+        statistics: of the training data.
+        given: what the user says.
+
+    Raises:
+        UserError: the card of the training data says something else.
+    """
+    found = frame_in(statistics)
+    if given is not None and found is not None and given != found:
+        raise UserError(
+            f"--action is {given}, and the card of the training data says {found}: leave it out."
+        )
+    return given or found or "ee_delta"
+
+
+def frame_in(statistics: Statistics) -> ActionFrame | None:
+    """What the card of the training data says; None where there is none, or it says nothing."""
+    if statistics.layouts is None:
+        return None
+    for name in statistics.layouts["action"]:
+        words = name.split()
+        for (kind, mode), frame in FRAME_OF.items():
+            if words[1] == kind and mode in words:
+                return frame
+    return None
 
 
 def add_physics(parser: argparse.ArgumentParser) -> None:

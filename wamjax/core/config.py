@@ -20,6 +20,7 @@ from ml_collections import config_dict  # noqa: TID251  (this file is the door)
 from wamjax.core.errors import UserError
 
 T = TypeVar("T")
+LATER = "later"  # in a field's metadata, see `later`
 ConfigDict = ml_collections.ConfigDict
 
 
@@ -85,6 +86,11 @@ def _scalar(kind: Any) -> type:
     return kind if kind in (int, float, str, bool) else object
 
 
+def later(default: Any) -> Any:
+    """The field of a setting that configs from before it was there may lack."""
+    return dataclasses.field(default=default, metadata={LATER: True})
+
+
 def from_flags(schema: type[T], flags: ConfigDict | Mapping[str, Any], path: str = "config") -> T:
     """The config of class `schema` that `flags` describes.
 
@@ -101,9 +107,9 @@ def from_flags(schema: type[T], flags: ConfigDict | Mapping[str, Any], path: str
             raise UserError(f"{path}.{key} is not a setting; {path} has: {known}.")
     values = {}
     for name, field in fields.items():
-        if name not in flags and field.default is None:
-            # A part that may be absent, and did not exist when this was written.
-            values[name] = None
+        if name not in flags and (field.default is None or LATER in field.metadata):
+            # It did not exist when this was written.
+            values[name] = field.default
             continue
         if name not in flags:
             raise UserError(f"{path}.{name} is missing; every setting must be given.")

@@ -60,6 +60,9 @@ class Batch:
         value: float32 [B], in 0 ... 1, the discounted reward that follows the window's last frame;
             None where the data do not deliver it.
         value_mask: bool [B], the episode's end is known.
+        goal: uint8 [B, V, H, W, 3], what the world is to look like; None where the data do not
+            deliver it.
+        goal_mask: bool [B, V], the camera shows it.
         embodiment: int32 [B], which of the embodiments that the system has weights for; None where
             all are of the one that the system's config names.
         latents: float [B, W, L, h, w, c] of the first W cameras, encoded before; None where frames
@@ -81,6 +84,8 @@ class Batch:
     next_proprio_mask: AnyArray | None = None
     value: AnyArray | None = None
     value_mask: AnyArray | None = None
+    goal: AnyArray | None = None
+    goal_mask: AnyArray | None = None
     embodiment: AnyArray | None = None
     latents: AnyArray | None = None
 

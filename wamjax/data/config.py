@@ -3,8 +3,11 @@
 import dataclasses
 from typing import Literal
 
+from wamjax.core.config import later
+
 Norm = Literal["quantile", "zscore", "identity"]
 Part = Literal["train", "heldout", "all"]
+Goal = Literal["none", "last", "uniform"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,12 +39,17 @@ class DataConfig:
         history_stride: control steps between the frames of the history; None for `frame_stride`.
         chunk: consecutive actions, one a control step.
         past_actions: actions executed before now, one a control step; None for none.
+        relative: absolute numbers of the chunk and of the past actions, but grippers, that the
+            state has too are told relative to the state at the window's own step; needs a card,
+            see data.cards.relative.
         value_discount: gamma of the values, one control step; windows then hold the proprio and the
             value of their last frame, see data.windows.windows. None for neither.
         text_length: UTF-8 bytes of the instruction.
         action_norm, proprio_norm: how the Normaliser is fitted.
         gripper_dim: the action dimension that is 0..1 and goes to -1..1 whatever the statistics.
         action_width, proprio_width: pad to this many dimensions (mask False); None: as recorded.
+        goal: windows also hold the frame of a goal, of every camera: the "last" one of the episode,
+            or one drawn among those after now ("uniform"), see data.windows.goals.
         only_solved: leave out episodes that say that the task was not solved
             (`episode_metadata/success`).
         idle: leave out windows in whose chunk no number moves by more than this share of its
@@ -84,8 +92,10 @@ class DataConfig:
     proprio_width: int | None = None
     history_stride: int | None = None
     past_actions: int | None = None
+    relative: bool = later(False)
     value_discount: float | None = None
-    only_solved: bool = False
+    goal: Goal = later("none")
+    only_solved: bool = later(False)
     idle: float | None = None
     latents: str | None = None
     holdout: float = 0.1
@@ -93,7 +103,7 @@ class DataConfig:
     seed: int = 0
     bad_budget: float = 0.0
     cache_bytes: int = 2**30
-    workers: int = 2
+    workers: int = later(2)
     prefetch: int = 2
 
     def __post_init__(self) -> None:
@@ -133,6 +143,8 @@ class DataConfig:
             raise ValueError(f"history_stride must be at least 1, got {self.history_stride}")
         if self.past_actions is not None and self.past_actions < 1:
             raise ValueError(f"past_actions must be none or at least 1, got {self.past_actions}")
+        if self.relative and not (self.card or self.mixture):
+            raise ValueError("relative needs to know what the numbers mean: give a card")
         if self.value_discount is not None:
             if not 0.0 < self.value_discount <= 1.0:
                 raise ValueError(

@@ -83,11 +83,15 @@ def spread_windows(episode: np.ndarray, count: int) -> np.ndarray:
 
 def _sample(windows: Windows | SeatedWindows, batch: Batch, actions, frames, row: int) -> Sample:
     index, number = windows.index, int(np.asarray(batch.index)[row])
-    history, normaliser = windows.config.history, windows.action_normaliser
+    history = windows.config.history
     # The first camera that this robot has.
     view = int(np.argmax(np.asarray(batch.camera_mask)[row]))
     seen = np.asarray(batch.frames)[row, view]
     none = np.zeros((0, *seen.shape[1:]), np.uint8)
+
+    def recorded(actions) -> np.ndarray:
+        return windows.recorded_actions(np.array([number]), np.asarray(actions)[row : row + 1])[0]
+
     step = int(index.row[number] - index.first[number])
     return Sample(
         label=f"episode {int(index.episode[number])}, step {step}",
@@ -97,7 +101,7 @@ def _sample(windows: Windows | SeatedWindows, batch: Batch, actions, frames, row
         predicted=none
         if frames is None or view >= frames.shape[1]
         else np.asarray(frames)[row, view],
-        logged=np.asarray(normaliser.invert(np.asarray(batch.actions)[row]), np.float32),
-        actions=np.asarray(normaliser.invert(np.asarray(actions)[row]), np.float32),
-        mask=np.asarray(normaliser.narrow(np.asarray(batch.action_mask)[row])),
+        logged=recorded(batch.actions),
+        actions=recorded(actions),
+        mask=np.asarray(windows.action_normaliser.narrow(np.asarray(batch.action_mask)[row])),
     )

@@ -140,6 +140,7 @@ class TargetPrograms:
             self._targets[task, cameras] = Target(
                 task,
                 processes=self.processes,
+                action=env.action,  # pyright: ignore[reportAttributeAccessIssue]
                 image_size=env.image_size,  # pyright: ignore[reportAttributeAccessIssue]
                 text_length=env.text_length,  # pyright: ignore[reportAttributeAccessIssue]
                 cameras=cameras,

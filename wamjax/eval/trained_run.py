@@ -25,6 +25,7 @@ from wamjax.data.windows.pipeline import Windows
 from wamjax.data.windows.seated import SeatedWindows
 from wamjax.data.windows.seats import Seat, cards_in, seating
 from wamjax.policy.base import Needs, Policy
+from wamjax.policy.relative import FromState
 from wamjax.policy.trained import Views, trained_policy
 from wamjax.recipes.assembly import AnySystem, assembled
 from wamjax.recipes.chance import Chance, chance
@@ -88,12 +89,6 @@ class TrainedRun:
         seen = self.seat is None or any(view < predicted for view in self.seat.views)
         return self.system.predicts_video and seen
 
-    @property
-    def gripper(self) -> int | None:
-        """The first number of an action that opens a gripper."""
-        known = self.statistics.grippers
-        return self.config.data.gripper_dim if known is None else next(iter(known), None)
-
     def held_out(self, directory: str | None = None) -> Windows | SeatedWindows:
         """The windows that were not trained on.
 
@@ -115,6 +110,12 @@ class TrainedRun:
         member = member_of(data, self.seat.name, directory)
         own = dataclasses.replace(member.config, part="heldout")
         return SeatedWindows(Windows(own, self.statistics, read_episodes(own)), self.seat)
+
+    @property
+    def from_state(self) -> FromState | None:
+        """How its actions are told relative to states; None where they are not."""
+        relative = self.statistics.relative
+        return None if relative is None else FromState(relative)
 
     def in_form(self, form: str) -> "TrainedRun":
         """The same weights, sampled in another of the recipe's forms.
@@ -202,6 +203,7 @@ class TrainedRun:
             sample_future=system.sample_future if system.predicts_video and ahead else None,
             chance=None if strength is None else self._chance(strength),
             views=views,
+            relative=self.from_state,
             frame_stride=c.frame_stride,
             settings=f"{c.solver} {c.solver_steps}"
             + (f", best of {c.candidates}" if c.candidates > 1 else "")

@@ -53,7 +53,12 @@ def random_policy(
 
 
 def still_policy(
-    *, width: int, gripper_dim: int | None, chunk: int, replan: int
+    *,
+    width: int,
+    gripper_dim: int | None,
+    chunk: int,
+    replan: int,
+    hold: Float[AnyArray, " A"] | None = None,
 ) -> tuple[Policy, Params]:
     """No motion and an open gripper (1), and the weights that say so.
 
@@ -62,8 +67,10 @@ def still_policy(
         gripper_dim: which action opens the gripper; None when there is none.
         chunk: actions per call.
         replan: actions executed per call.
+        hold: what the other numbers are; zeros by default, which is no motion where they are
+            changes.
     """
-    still = jnp.zeros(width, jnp.float32)
+    still = jnp.zeros(width, jnp.float32) if hold is None else jnp.asarray(hold, jnp.float32)
     if gripper_dim is not None:
         still = still.at[gripper_dim].set(1.0)
     policy = Policy(name="still", chunk=chunk, replan=replan, act=_uniform(chunk))

@@ -7,6 +7,9 @@
 Of a system that was trained on a mixture the environment has some of the views only: what it shows
 goes where that camera stands, the other views are zero and masked, as in training.
 
+Where actions are told relative to states, the loader subtracts the window's state before it
+normalises, and the policy adds the state that it was shown when it planned, behind its own map.
+
 Nothing is clipped here: a policy that asks for too much shows up as such in the worlds' scores.
 """
 
@@ -67,6 +70,13 @@ class Normaliser(Protocol):
     def invert(self, values: Any, /) -> Any: ...
 
 
+class FromState(Protocol):
+    """Chunks [..., K, A] relative to states [..., P], and back; see wamjax.policy.relative."""
+
+    def tell(self, actions: Any, states: Any, /) -> Any: ...
+    def restore(self, told: Any, states: Any, /) -> Any: ...
+
+
 def trained_policy(
     sample_actions: SampleActions,
     *,
@@ -78,6 +88,7 @@ def trained_policy(
     sample_future: Callable[..., tuple[Array, Array]] | None = None,
     chance: Chance | None = None,
     views: Views | None = None,
+    relative: FromState | None = None,
     frame_stride: int = 1,
     settings: str = "",
     name: str = "trained",
@@ -99,6 +110,8 @@ def trained_policy(
             [E, V, F, H, W, 3]; None when the system predicts none.
         chance: the system's draws, for RL; None elsewhere.
         views: where the cameras of `needs` stand in the system; None where they are all of its.
+        relative: how the actions were told relative to states in training; None where they stayed
+            as they were recorded.
         frame_stride: control steps between predicted frames.
         settings: the sampler's settings in words, for example "euler 8".
         name: what reports call it.
@@ -115,13 +128,16 @@ def trained_policy(
 
     def act(weights: Params, observation: Observation, key: Key) -> Array:
         actions = sample_actions(weights, *seen(observation), key, **memory(observation))
-        return jnp.asarray(action_normaliser.invert(actions), jnp.float32)
+        return raw(actions, observation)
+
+    def raw(actions: Any, observation: Observation) -> Array:
+        told = jnp.asarray(action_normaliser.invert(actions), jnp.float32)
+        return told if relative is None else relative.restore(told, observation.proprio)
 
     def imagine(weights: Params, observation: Observation, key: Key) -> tuple[Array, Array]:
         assert sample_future is not None
         actions, frames = sample_future(weights, *seen(observation), key, **memory(observation))
-        raw = jnp.asarray(action_normaliser.invert(actions), jnp.float32)
-        return raw, frames if views is None else views.narrow(frames)
+        return raw(actions, observation), frames if views is None else views.narrow(frames)
 
     def seen(observation: Observation) -> tuple[AnyArray, AnyArray, Array, AnyArray]:
         proprio = jnp.asarray(proprio_normaliser.apply(observation.proprio), jnp.float32)
@@ -135,15 +151,16 @@ def trained_policy(
         return told if observation.past_actions is None else told | {"past": past(observation)}
 
     def past(observation: Observation) -> tuple[Array, Array]:
-        actions = action_normaliser.apply(observation.past_actions)
+        done = observation.past_actions
+        done = done if relative is None else relative.tell(done, observation.proprio)
+        actions = action_normaliser.apply(done)
         there = jnp.asarray(observation.past_action_mask)[..., None] & action_normaliser.mask
         return jnp.asarray(actions, jnp.float32), there
 
     def law(chance: Chance) -> Law:
         def draw(weights: Params, observation: Observation, key: Key) -> tuple[Array, Array, Array]:
             actions, drawn, log_probs = chance.draw(weights, seen(observation), key)
-            raw = jnp.asarray(action_normaliser.invert(actions), jnp.float32)
-            return raw, drawn, log_probs
+            return raw(actions, observation), drawn, log_probs
 
         def log_probs(weights: Params, observation: Observation, key: Key, drawn: Array) -> Array:
             return chance.log_probs(weights, seen(observation), key, drawn)

@@ -174,6 +174,8 @@ class Learning:
         parts: of a denoised action, each with a loss of its own. A binary one (a gripper) is
             answered as a logit, and its noisy value is not shown. Empty for the mean square over
             all dimensions.
+        goal: the frame of a goal stands beside each frame that is encoded; the share of examples
+            that are told it instead of the instruction, see recipes.goals. None: none is read.
         memory: sparse memory: the frames of the history stand so many frame strides apart.
         lessons: in their order.
 
@@ -196,6 +198,7 @@ class Learning:
     roles: tuple[Role, ...] = ()
     read: Literal["value", "laplace"] = "value"
     parts: tuple[Part, ...] = ()
+    goal: float | None = None
     memory: int = 1
     lessons: tuple[Lesson, ...] = (Lesson(),)
 

@@ -193,6 +193,11 @@ class SystemConfig:
         return None
 
     @property
+    def reads_goal(self) -> bool:
+        """The frame of a goal is no input."""
+        return False
+
+    @property
     def history_stride(self) -> None:
         """The frames of the history stand `frame_stride` apart."""
         return None

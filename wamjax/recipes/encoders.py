@@ -9,6 +9,7 @@ import functools
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from wamjax.codec.keypoints import KeypointEncoder
 from wamjax.codec.latent_action import Stage
@@ -96,6 +97,18 @@ class Encoders:
         }
         return table[self.encoded[stream]]
 
+    @functools.cached_property
+    def looked(self) -> np.ndarray:
+        """Which cameras an encoder looks through, bool [V]."""
+        segments = [s for s in self.blueprint.training.segments if s.stream in self.encoded]
+        used = [view for s in segments for view in self.cameras(s.stream, s)]
+        return np.isin(np.arange(self.views), used)
+
+    @property
+    def pictures(self) -> int:
+        """Pictures that a camera gives an encoder: a frame, or a frame and its goal."""
+        return 1 if self.learning.goal is None else 2
+
     def init(self, key: Key) -> dict[str, Any]:
         """Fresh weights of the encoders, boxed."""
         keys = named_keys(key, "text", "latent_action", *self.encoded)
@@ -103,7 +116,7 @@ class Encoders:
         weights = {"text": self.text.init(keys["text"], text)["params"]}
         for stream in self.encoded:
             segment = next(s for s in self.blueprint.training.segments if s.stream == stream)
-            count = len(self.cameras(stream, segment))
+            count = self.pictures * len(self.cameras(stream, segment))
             frames = jnp.zeros((1, count, self.image_size, self.image_size, 3))
             pooled = jnp.zeros((1, self.text.width))
             made = self.encoder(stream).init(

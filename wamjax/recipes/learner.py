@@ -7,6 +7,7 @@ sample   values of what is given -> the recipe's sampler program -> what the for
 import dataclasses
 import functools
 
+import jax
 import jax.numpy as jnp
 
 from wamjax.core.keys import named_keys
@@ -19,6 +20,7 @@ from wamjax.model.segments import Segment
 from wamjax.recipes.answers import chunk_of, frames_of, painted_answer
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
 from wamjax.recipes.forms import NOTHING, Known, conditions, predicted, told
+from wamjax.recipes.goals import Goal, with_goal
 from wamjax.recipes.network import initial
 from wamjax.recipes.parts import pixels
 from wamjax.recipes.planning import Frames, apart, best_of
@@ -123,6 +125,10 @@ class Learner:
             embodiment=self._embodiment(batch),
             latents=None if batch.latents is None else jnp.asarray(batch.latents, jnp.float32),
         )
+        share, rows = self.learning.goal, scene.state.shape[0]
+        if share is not None and batch.goal is not None and batch.goal_mask is not None:
+            chosen = jax.random.bernoulli(named_keys(key, "goal")["goal"], share, (rows,))
+            scene = self._with_goal(scene, (batch.goal, batch.goal_mask), chosen)
         return self.scoring.loss(params, scene, lesson, key)
 
     def _embodiment(self, batch: Batch) -> Int[Array, " B"]:
@@ -139,10 +145,11 @@ class Learner:
         text: UInt8[Array, "B X"],
         past: Past | None = None,
         frame_mask: Bool[Array, "B T"] | None = None,
+        goal: Goal | None = None,
     ) -> Scene:
         """An observation; the future is blank. What was executed before it is `past`."""
         every = jnp.ones((frames.shape[0], frames.shape[2]), bool)
-        return Scene(
+        scene = Scene(
             frames=pixels(frames),
             camera_mask=camera_mask,
             frame_mask=every if frame_mask is None else frame_mask,
@@ -151,6 +158,14 @@ class Learner:
             **_shown(past),
             embodiment=jnp.full(proprio.shape[0], self.config.embodiment or 0, jnp.int32),
         )
+        if goal is None:
+            return scene
+        return self._with_goal(scene, goal, jnp.ones(proprio.shape[0], bool))
+
+    def _with_goal(self, scene: Scene, goal: Goal, chosen: Bool[Array, " B"]) -> Scene:
+        """The scene told the goal as far as the encoders' cameras show it."""
+        frames, mask = map(jnp.asarray, goal)
+        return with_goal(scene, frames, mask & self.reader.looked, chosen)
 
     @functools.cached_property
     def widths(self) -> dict[str, int]:
@@ -183,6 +198,7 @@ class Learner:
         past: Past | None = None,
         frame_mask: Bool[Array, "B T"] | None = None,
         known: Known = NOTHING,
+        goal: Goal | None = None,
     ) -> dict[str, Array]:
         """Sample what follows an observation by the recipe's program.
 
@@ -198,6 +214,8 @@ class Learner:
             past: actions executed before now, normalised, the newest last, and which numbers of
                 them there were, [B, `config.past_actions`, A] each.
             frame_mask: which frames of the history there were; all by default.
+            goal: what the world is to look like; where a camera shows it, it is told instead of the
+                instruction.
 
         Returns:
             Of `predicts`: "action" float32 [B, K, A], normalised, "frames" uint8
@@ -206,6 +224,7 @@ class Learner:
 
         Raises:
             ValueError: actions are under way, and the recipe does not denoise one token for each;
+                or a goal is shown to a form that reads none;
                 or other past actions than those the config tells of, or what is known is not what
                 the form conditions on.
         """
@@ -213,7 +232,9 @@ class Learner:
         wanted = self.config.past_actions or 0
         if count != wanted:
             raise ValueError(f"{wanted} past actions are shown, got {count}")
-        scene = self.scene(frames, camera_mask, proprio, text, past, frame_mask)
+        if goal is not None and self.learning.goal is None:
+            raise ValueError(f"{self.name} reads no goal: leave it out")
+        scene = self.scene(frames, camera_mask, proprio, text, past, frame_mask, goal)
         scene = told(scene, known, conditions(self.blueprint), self.config.future, self.name)
         if under_way is not None and not self.config.continued:
             raise ValueError(f"{self.config.recipe} cannot go on from actions under way")
@@ -349,6 +370,7 @@ class Learner:
         past: Past | None = None,
         frame_mask: Bool[Array, "B T"] | None = None,
         known: Known = NOTHING,
+        goal: Goal | None = None,
     ) -> Float[Array, "B K A"]:
         """Normalised actions; see `sample`.
 
@@ -356,7 +378,7 @@ class Learner:
             ValueError: the form predicts none.
         """
         given = (frames, camera_mask, proprio, text, key)
-        shown = {"under_way": under_way, "past": past, "frame_mask": frame_mask}
+        shown = {"under_way": under_way, "past": past, "frame_mask": frame_mask, "goal": goal}
         out = self.sample(params, *given, video=False, known=known, **shown)
         return self._answer(out, "action")
 

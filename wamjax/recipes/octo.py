@@ -7,8 +7,14 @@
 
     head   a feed-forward network on the noisy chunk as one token, with the read-out added
 
+In form "goal" the stem of a camera looks at a frame and at the frame of a goal, which half of the
+examples are told instead of the instruction; there are no tokens more.
+
 The backbone passes once; twenty steps of the head follow (DDPM, noise prediction).
 """
+
+import dataclasses
+from typing import Literal, get_args
 
 from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.model.config import Clock, Expert, Port, Stack, Take, WamConfig
@@ -28,7 +34,10 @@ from wamjax.recipes.blueprint import (
     Walk,
 )
 
+Form = Literal["language", "goal"]
 HISTORY = 2
+# Of the examples that have both, how many are told the goal.
+GOAL_SHARE = 0.5
 # Values of the images are features of the convolutional stems; `text` those of T5-base.
 SHAPES: dict[Size, Shape] = {
     "full": Shape(
@@ -74,8 +83,12 @@ LEARNING = Learning(
 )
 
 
-def octo(size: Size) -> Blueprint:
-    """The base model, with the read-out of the newest step feeding the head."""
+def octo(size: Size, form: Form = "language") -> Blueprint:
+    """The base model, with the read-out of the newest step feeding the head.
+
+    Args:
+        form: told what to do by words alone, or by words or by a goal.
+    """
     shape = SHAPES[size]
     width, depth, heads, thin, layers = WIDTHS[size]
     config = WamConfig(
@@ -124,7 +137,7 @@ def octo(size: Size) -> Blueprint:
     given = (words, *images)
     return Blueprint(
         shape=shape,
-        learning=LEARNING,
+        learning=dataclasses.replace(LEARNING, goal=GOAL_SHARE if form == "goal" else None),
         walk=Walk(
             predictions=(("action", "noise"),), solver="ddpm", grid="cosine", floor=1e-3, clip=5.0
         ),
@@ -178,8 +191,10 @@ RECIPES = (
             "trained is the velocity, and the noise is made of it. In a few hundred steps the "
             "noise itself is not learned well enough for DDPM's first step, which multiplies its "
             "error by 30.",
-            "Goal images, and the dropping of goal or instruction in training, are not there.",
+            "Goals are read in form goal alone, whose training drops goal or instruction; its "
+            "policy is told the instruction, since the worlds show no goals.",
         ),
         build=octo,
+        forms=get_args(Form),
     ),
 )

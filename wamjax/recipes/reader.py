@@ -247,6 +247,13 @@ class Reader(Encoders):
         frames = scene.frames[:, np.asarray(cameras), look]
         _, _, pooled = call(self.text, params["text"], scene.text)
         mask = scene.camera_mask[:, np.asarray(cameras)]
+        if self.learning.goal is not None:
+            goal, there = jnp.zeros_like(frames), jnp.zeros_like(mask)
+            if scene.goal is not None and scene.goal_mask is not None:
+                goal = scene.goal[:, np.asarray(cameras)]
+                there = scene.goal_mask[:, np.asarray(cameras)]
+            frames = jnp.concatenate([frames, goal], axis=1)
+            mask = jnp.concatenate([mask, there], axis=1)
         return call(self.encoder(stream), params[stream], frames, pooled, mask)
 
     def _words(self, params: Params, scene: Scene, segment: Segment) -> tuple[Array, Array]:

@@ -134,6 +134,11 @@ class RecipeConfig:
         return None if memory == 1 else memory * self.frame_stride
 
     @property
+    def reads_goal(self) -> bool:
+        """Whether the frame of a goal is an input."""
+        return self.learning.goal is not None
+
+    @property
     def value_discount(self) -> float | None:
         """Of the values that are learned, one control tick; None where none are."""
         return self.learning.discount

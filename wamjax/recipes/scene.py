@@ -24,6 +24,7 @@ class Scene:
             history; None when they are not known.
         value, value_mask: float32 and bool [B], in 0 ... 1, of what comes next; None when it is not
             known.
+        goal, goal_mask: float32 [B, V, H, W, 3] in [-1, 1], bool [B, V]; None when there is none.
         embodiment: int32 [B]; None for the first.
         latents: float32 [B, W, T, h, w, c] of the first W cameras, encoded before; None where they
             are those of `frames`, which are then whole.
@@ -42,6 +43,8 @@ class Scene:
     next_mask: Bool[Array, "B P"] | None = None
     value: Float[Array, " B"] | None = None
     value_mask: Bool[Array, " B"] | None = None
+    goal: Float[Array, "B V H W 3"] | None = None
+    goal_mask: Bool[Array, "B V"] | None = None
     embodiment: Int[Array, " B"] | None = None
     latents: Float[Array, "B W T h w c"] | None = None
 

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from wamjax.core.keys import named_keys
+from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Float, Key, UInt8, typed
 
 # RGB to luma and the two chroma axes (NTSC); its inverse brings them back.
@@ -80,6 +81,16 @@ OCTO = AugmentConfig(
     saturation=0.1,
     hue=0.05,
 )
+
+
+def augmented(config: AugmentConfig, batch: Batch, key: Key) -> Batch:
+    """The batch with its frames changed; a goal is changed as a frame of its window."""
+    frames = jnp.asarray(batch.frames)
+    if batch.goal is None:
+        return dataclasses.replace(batch, frames=augment(config, frames, key))
+    whole = jnp.concatenate([frames, jnp.asarray(batch.goal)[:, :, None]], axis=2)
+    changed = augment(config, whole, key)
+    return dataclasses.replace(batch, frames=changed[:, :, :-1], goal=changed[:, :, -1])
 
 
 @typed

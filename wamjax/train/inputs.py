@@ -19,7 +19,7 @@ import numpy as np
 from wamjax.core.errors import UserError
 from wamjax.core.records import Batch
 from wamjax.core.runtime import once_jit
-from wamjax.core.typing import Array, Key, Params
+from wamjax.core.typing import AnyArray, Array, Key, Params
 from wamjax.train.protocols import System
 from wamjax.train.stages import Stage
 
@@ -41,7 +41,7 @@ def moved(params: Params) -> Params:
 def unused_inputs(
     system: System, params: Params, batch: Batch, objective: Any, key: Key
 ) -> list[str]:
-    """Names of declared inputs without effect on the loss: "camera 1", "proprio", "text".
+    """Names of declared inputs without effect on the loss: "camera 1", "proprio", "text", "goal".
 
     Only the first frame of a camera is changed: it is always history, later ones may be targets.
     So is the first of its latents, where they come with the batch.
@@ -55,6 +55,8 @@ def unused_inputs(
     """
     views = batch.camera_mask.shape[1]
     names = [*(f"camera {view}" for view in range(views)), "proprio", "text"]
+    if batch.goal is not None:
+        names.append("goal")
 
     @once_jit
     def loss(params: Params, batch: Batch, changed: Array) -> Array:
@@ -71,6 +73,7 @@ def unused_inputs(
             latents=latents,
             proprio=batch.proprio + jnp.where(changed == views, 1.0, 0.0),
             text=text.astype(jnp.uint8),
+            goal=_turned(batch.goal, changed == views + 2),
         )
         return system.loss(moved(params), seen, key, objective)[0]
 
@@ -78,6 +81,10 @@ def unused_inputs(
     batch = jax.tree.map(jnp.asarray, batch)
     before, *after = (float(loss(params, batch, place)) for place in range(-1, len(names)))
     return [name for name, value in zip(names, after, strict=True) if value == before]
+
+
+def _turned(goal: AnyArray | None, changed: Array) -> Array | None:
+    return None if goal is None else jnp.where(changed, 255 - jnp.asarray(goal), goal)
 
 
 def inspect_inputs(

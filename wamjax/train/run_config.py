@@ -45,6 +45,14 @@ class RunConfig:
                 f"system.views is {self.system.views} but data.cameras names {self.data.cameras}"
             )
 
+        if self.data.goal != "none" and not self.system.reads_goal:
+            raise ValueError(
+                f"data.goal is {self.data.goal!r} and this system reads no goal: leave it out, or "
+                "train octo in form 'goal'"
+            )
+        if self.data.goal == "none" and self.system.reads_goal:
+            raise ValueError("this system reads goals: set data.goal to 'uniform' or 'last'")
+
         for stage in self.train.stages:
             if stage.objective not in objectives(self.system):
                 raise ValueError(

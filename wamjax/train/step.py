@@ -5,7 +5,6 @@ frames of the batch changed as `train.augment` says, then the loss
 gradient of the loss with respect to the trained weights only; frozen ones pass through
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from wamjax.core.records import Batch
 from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Array, Key, Params
 from wamjax.parallel.shardings import replicated
-from wamjax.train.augment import AugmentConfig, augment
+from wamjax.train.augment import AugmentConfig, augmented
 from wamjax.train.optimizer import ema_update
 from wamjax.train.protocols import System
 from wamjax.train.selection import join, part
@@ -56,8 +55,7 @@ def make_step(
         state: TrainState, batch: Batch, run_key: Key
     ) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(run_key, state.step)
-        frames = augment(change, jnp.asarray(batch.frames), jax.random.fold_in(key, AUGMENT))
-        batch = dataclasses.replace(batch, frames=frames)
+        batch = augmented(change, batch, jax.random.fold_in(key, AUGMENT))
         trained = part(state.params, plan.mask, keep=True)
         frozen = part(state.params, plan.mask, keep=False)
 

@@ -1,9 +1,9 @@
 """Whose workdir is it? A run never continues in the workdir of another one.
 
 `config.json` names the run. Settings in `FREE` may change between two starts of one run: they
-change what is kept or shown, or where arrays live, but not which numbers are computed (another
-mesh rounds differently within float tolerance). Everything else, `train.steps` too since the
-learning rate's cosine ends there, makes another run.
+change what is kept or shown, how many threads read, or where arrays live, but not which numbers are
+computed (another mesh rounds differently within float tolerance). Everything else, `train.steps`
+too since the learning rate's cosine ends there, makes another run.
 """
 
 import pathlib
@@ -15,7 +15,7 @@ from wamjax.core.files import read_json
 from wamjax.train.checkpoint import FOLDER
 
 CONFIG = "config.json"
-FREE = ("train.save_every", "train.keep", "train.log_every", "mesh.")
+FREE = ("train.save_every", "train.keep", "train.log_every", "data.workers", "mesh.")
 
 
 def refuse_other_runs(workdir: pathlib.Path, config: dict[str, Any]) -> None:
@@ -37,8 +37,8 @@ def refuse_other_runs(workdir: pathlib.Path, config: dict[str, Any]) -> None:
     rows = [
         row
         for row in difference(read_json(file), config)
-        # A part that is absent was absent before it could be named.
-        if not row[0].startswith(FREE) and row[1:] != ("absent", None)
+        # A part that is absent was absent, or off, before it could be named.
+        if not row[0].startswith(FREE) and not (row[1] == "absent" and off(row[2]))
     ]
     if rows:
         listed = "; ".join(
@@ -48,6 +48,11 @@ def refuse_other_runs(workdir: pathlib.Path, config: dict[str, Any]) -> None:
             f"{workdir} belongs to another config ({listed}); "
             "choose another --workdir or the same settings."
         )
+
+
+def off(value: Any) -> bool:
+    """Whether a setting that came later does nothing."""
+    return value is None or value is False or value == "none"
 
 
 def same_statistics(workdir: pathlib.Path, saved: Any, given: Any) -> None:

@@ -66,7 +66,7 @@ def recorded(card: Card, length: int, number: float | None = None) -> RawEpisode
 def test_every_data_set_of_the_tables_has_a_card() -> None:
     for name in OPEN_X + OTHERS:
         cards = [card for card in CARDS.values() if card.describes(name)]
-        assert len(cards) == (2 if name == "tabletop" else 1), name
+        assert len(cards) == (3 if name == "tabletop" else 1), name
         assert cards[0].describes(f"{name}_converted_externally_to_rlds")
     assert [stem for stem, card in CARDS.items() if card.name != stem] == []
 

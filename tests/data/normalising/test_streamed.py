@@ -51,7 +51,7 @@ def test_several_data_sets_are_one(tabletop, second) -> None:
 
 def test_no_image_is_decoded_and_of_a_store_none_is_read(tabletop, tmp_path, monkeypatch) -> None:
     store = make(tabletop, tmp_path / "store")
-    for place, name in ((Records, "read"), (pictures, "decode")):
+    for place, name in ((Records, "read"), (pictures, "decode_each")):
         monkeypatch.setattr(place, name, lambda *_: pytest.fail("an image was looked at"))
     mine, theirs = (stream_statistics([config(directory)]) for directory in (store, tabletop))
     assert mine.fingerprint != theirs.fingerprint

@@ -101,7 +101,7 @@ def table(runs: list[list[list[float]]], oks: list[list[bool]], layout: Layout) 
     )
 
 
-STATISTICS: Any = types.SimpleNamespace(action=types.SimpleNamespace(q01=Q01, q99=Q99))
+STATISTICS: Any = types.SimpleNamespace(executed=types.SimpleNamespace(q01=Q01, q99=Q99))
 
 
 def test_every_window_is_kept_as_the_definition_says() -> None:
@@ -248,3 +248,15 @@ def test_if_nothing_is_left_one_sentence_says_so(tmp_path) -> None:
     said = r"^Nothing moves in any of the \d+ windows of part 'train' of .*0\.01\): lower it\.$"
     with pytest.raises(UserError, match=said):
         Windows(settings, statistics, scanned)
+
+
+def test_actions_told_relative_to_states_are_looked_at_as_recorded(half) -> None:
+    """The same windows are idle, though the relative numbers are others and spread otherwise."""
+    card = str(ROOT / "data" / "cards" / "tabletop_ee_absolute.toml")
+    kept_rows = []
+    for relative in (False, True):
+        settings = given(half, card=card, relative=relative, idle=0.2)
+        windows = Windows(settings, *read(settings)[::-1])
+        assert windows.left_out
+        kept_rows.append(windows.index.row.tolist())
+    assert kept_rows[0] == kept_rows[1]

@@ -28,7 +28,8 @@ Body = Literal["right", "left", "head", "waist", "base"]
 Kind = Literal["position", "rotation", "joint", "gripper", "finger"]
 Unit = Literal["m", "mm", "rad", "m/s", "rad/s", "1", "unknown"]
 Frame = Literal["base", "tool", "camera", "world", "unknown", "none"]
-Mode = Literal["absolute", "delta", "velocity"]
+Recorded = Literal["absolute", "delta", "velocity"]
+Mode = Literal[Recorded, "relative"]  # see `relative`; no card says so
 RotationForm = Literal[rotations.Form, "yaw", "difference", ""]
 
 FORM_WIDTHS: dict[str, int] = {form: rotations.width(form) for form in rotations.FORMS}
@@ -110,7 +111,7 @@ def _run(text: str) -> Layout:
     kind = take("kind", get_args(Kind))
     unit = take("unit", get_args(Unit))
     frame = take("frame", get_args(Frame), "none")
-    mode = take("mode", get_args(Mode))
+    mode = take("mode", get_args(Recorded))
     form = take("form", tuple(FORM_WIDTHS), "")
     count = int(words.pop(0)) if words and words[0].isdecimal() else 1
     if words:

@@ -18,6 +18,7 @@ from wamjax.core.errors import UserError
 from wamjax.data.cards.card import Card, read_card
 from wamjax.data.cards.fitting import check_card
 from wamjax.data.cards.prepared import Prepared, last_of, prepare, texts_of
+from wamjax.data.cards.relative import Relative, relative_of
 from wamjax.data.cards.striding import stride
 from wamjax.data.config import DataConfig
 from wamjax.data.sources.source import RawEpisode, Source
@@ -34,12 +35,14 @@ class Reading:
         cameras: names of the image features, without "steps/".
         prepare: an episode -> its numbers; ValueError where it cannot be used.
         card, table: of the data set, read and as it is written; None without one.
+        relative: how actions are told relative to states; None where they are not.
     """
 
     cameras: tuple[str, ...]
     prepare: Callable[[RawEpisode], Prepared]
     card: Card | None = None
     table: dict[str, Any] | None = None
+    relative: Relative | None = None
 
 
 def find_key(source: Source, key: str, kind: str, setting: str) -> str:
@@ -90,7 +93,38 @@ def by_card(config: DataConfig, source: Source) -> Reading:
             )
     cameras = tuple(find_key(source, roles[role], "image", "cameras") for role in config.cameras)
     table = tomllib.loads(pathlib.Path(config.card).read_text(encoding="utf-8"))
-    return Reading(cameras, functools.partial(prepare, card), card, table)
+    relative = relative_by(config, card)
+    ready = functools.partial(_by_card, card=card, relative=relative)
+    return Reading(cameras, ready, card, table, relative)
+
+
+def relative_by(config: DataConfig, card: Card | None) -> Relative | None:
+    """How the actions are told relative to states; None where the config does not ask for it.
+
+    Raises:
+        UserError: there is no card, or nothing of its action can be told so.
+    """
+    if not config.relative:
+        return None
+    if card is None:
+        raise UserError("data.relative needs to know what the numbers mean: give data.card.")
+    try:
+        relative = relative_of(card)
+    except ValueError as error:
+        raise UserError(f"{config.card}: {error}; correct it, or data.relative.") from error
+    if relative.empty:
+        raise UserError(
+            f"{config.card} has no number of an action that is absolute and that the state has "
+            "too: leave data.relative out."
+        )
+    return relative
+
+
+def _by_card(episode: RawEpisode, *, card: Card, relative: Relative | None) -> Prepared:
+    made = prepare(card, episode)
+    if relative is not None:
+        relative.check(made.actions[made.action_ok], made.proprio)
+    return made
 
 
 def by_keys(config: DataConfig, source: Source) -> Reading:

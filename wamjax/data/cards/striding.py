@@ -56,6 +56,10 @@ def stride(actions: np.ndarray, layout: Layout, n: int) -> np.ndarray:
                 out[:, places] = total / (ends - starts)[:, None]
             case "delta":
                 out[:, places] = _add_up(run, runs, starts, n)
+            case "relative":
+                raise ValueError(
+                    f"{run} is told from the state of a step: bring steps together first"
+                )
             case _:
                 assert_never(run.mode)
     return out.astype(actions.dtype)

@@ -12,15 +12,19 @@ from wamjax.core.config import difference, fingerprint
 from wamjax.core.errors import UserError
 from wamjax.core.files import read_json, write_json
 from wamjax.data.cards.card import Card
+from wamjax.data.cards.reading import relative_by
+from wamjax.data.cards.relative import Relative
 from wamjax.data.config import DataConfig
 from wamjax.data.episodes import Episodes, read_episodes
 from wamjax.data.normalising.moments import BINS as BINS
 from wamjax.data.normalising.moments import Moments as Moments
 from wamjax.data.normalising.moments import summarise as summarise
+from wamjax.data.normalising.rows import action_blocks
 from wamjax.data.split import members
 
 CONSTANT = 1e-6  # a range below this (m, rad or 1) is no motion
 FORMAT = 1
+LATER = ("relative", "recorded")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +32,14 @@ class Statistics:
     """What normalisation needs, and whose it is.
 
     Attributes:
-        action, proprio: over the rows of the training episodes that were recorded.
+        action, proprio: over the rows of the training episodes that were recorded; of actions that
+            are told relative to states see `rows`.
         episodes, steps: how many were looked at.
         fingerprint: the files and the selection that these numbers belong to.
         layouts: "action" and "proprio" -> what each number means, in words, where a card tells.
         grippers: numbers of an action that are 0 ... 1 whatever the statistics, where a card tells.
+        relative: how the actions are told relative to states; None where they are not.
+        recorded: of the actions as they were recorded, where `action` is of relative ones.
     """
 
     action: Moments
@@ -42,9 +49,18 @@ class Statistics:
     fingerprint: dict[str, Any]
     layouts: dict[str, tuple[str, ...]] | None = None
     grippers: tuple[int, ...] | None = None
+    relative: Relative | None = None
+    recorded: Moments | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, **dataclasses.asdict(self)}
+        value = {"format": FORMAT, **dataclasses.asdict(self)}
+        # Named only where they are set, so that those from before are the same.
+        return {name: v for name, v in value.items() if name not in LATER or v is not None}
+
+    @property
+    def executed(self) -> Moments:
+        """Of the actions as a robot is told them."""
+        return self.action if self.recorded is None else self.recorded
 
     @classmethod
     def from_json(cls, value: Any) -> "Statistics":
@@ -66,6 +82,7 @@ class Statistics:
                 fingerprint=value["fingerprint"],
                 layouts=_layouts(value),
                 grippers=_grippers(value),
+                **_relative(value),
             )
         except (KeyError, TypeError) as error:
             raise UserError(
@@ -120,6 +137,15 @@ def _grippers(value: dict[str, Any]) -> tuple[int, ...] | None:
     return tuple(value["grippers"])
 
 
+def _relative(value: dict[str, Any]) -> dict[str, Any]:
+    if "relative" not in value:
+        return {}
+    return {
+        "relative": Relative.from_json(value["relative"]),
+        "recorded": _moments(value["recorded"]),
+    }
+
+
 def _moments(value: dict[str, Any]) -> Moments:
     tuples = {name: tuple(value[name]) for name in ("mean", "std", "min", "max", "q01", "q99")}
     return Moments(count=value["count"], **tuples)
@@ -138,6 +164,8 @@ def selection(config: DataConfig, table: dict[str, Any] | None, skipped: int) ->
         chosen = {"card": table, "every": config.every}
     if config.only_solved:
         chosen["only_solved"] = True
+    if config.relative:
+        chosen["relative"] = config.chunk
     return {**chosen, "holdout": config.holdout, "skipped": skipped}
 
 
@@ -159,26 +187,38 @@ def compute_statistics(config: DataConfig, episodes: Episodes | None = None) -> 
             f"{table.source.directory}: lower it."
         )
 
-    def blocks(values: np.ndarray, ok: np.ndarray | None) -> Iterator[np.ndarray]:
+    relative = relative_by(config, table.card)
+
+    def actions(told: Relative | None) -> Moments:
+        def blocks() -> Iterator[np.ndarray]:
+            for rows in (slice(*table.starts[e : e + 2]) for e in chosen):
+                ours = table.actions[rows], table.action_ok[rows], table.proprio[rows]
+                yield from action_blocks(*ours, told, config.chunk)
+
+        return summarise(blocks, table.actions.shape[1])
+
+    def states() -> Iterator[np.ndarray]:
         for episode in chosen:
-            rows = slice(table.starts[episode], table.starts[episode + 1])
-            yield values[rows] if ok is None else values[rows][ok[rows]]
+            yield table.proprio[slice(*table.starts[episode : episode + 2])]
 
     return Statistics(
-        action=summarise(lambda: blocks(table.actions, table.action_ok), table.actions.shape[1]),
-        proprio=summarise(lambda: blocks(table.proprio, None), table.proprio.shape[1]),
+        action=actions(relative),
+        proprio=summarise(states, table.proprio.shape[1]),
         episodes=len(chosen),
         steps=int(table.lengths[chosen].sum()),
         fingerprint=data_fingerprint(table, config),
-        **told_by(table.card),
+        relative=relative,
+        recorded=None if relative is None else actions(None),
+        **told_by(table.card, relative),
     )
 
 
-def told_by(card: Card | None) -> dict[str, Any]:
-    """What a card tells of the numbers."""
+def told_by(card: Card | None, relative: Relative | None) -> dict[str, Any]:
+    """What a card tells of the numbers, as they are trained on."""
     if card is None:
         return {}
-    layouts = {"action": card.action.layout, "proprio": card.state.layout}
+    action = card.action.layout if relative is None else relative.layout(card.action.layout)
+    layouts = {"action": action, "proprio": card.state.layout}
     return {
         "layouts": {what: tuple(map(str, layout)) for what, layout in layouts.items()},
         "grippers": tuple(n for n, dim in enumerate(card.action.layout) if dim.fraction),
@@ -218,12 +258,25 @@ def check_statistics(statistics: Statistics, expected: dict[str, Any], where: st
         UserError: they belong to other data.
     """
     rows = difference(statistics.fingerprint, expected)
+    for path, theirs, ours in rows:
+        if path == "selection.relative":
+            raise UserError(
+                f"The statistics in {where} are of {_manner(theirs)}, and asked for are "
+                f"{_manner(ours)} (data.relative, data.chunk): compute them anew."
+            )
     if rows:
         path, theirs, ours = rows[0]
         raise UserError(
             f"The statistics in {where} belong to other data ({path}: {theirs} there, {ours} "
             f"here, {len(rows)} differences): compute them anew with `wamjax data stats`."
         )
+
+
+def _manner(relative: Any) -> str:
+    """The entry of a fingerprint in words."""
+    if relative == "absent":
+        return "actions as they were recorded"
+    return f"actions relative to the state before each chunk of {relative}"
 
 
 def _writable(directory: pathlib.Path) -> bool:

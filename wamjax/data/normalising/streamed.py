@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from wamjax.core.errors import UserError
 from wamjax.data.cards.prepared import Prepared
 from wamjax.data.cards.reading import by_card, by_keys
@@ -15,6 +17,7 @@ from wamjax.data.config import DataConfig
 from wamjax.data.faults import Ledger
 from wamjax.data.files.store_format import cameras_of
 from wamjax.data.normalising.moments import Histogram, Spread
+from wamjax.data.normalising.rows import action_blocks
 from wamjax.data.normalising.statistics import Statistics, selection, told_by
 from wamjax.data.sources.kinds import open_source
 from wamjax.data.sources.source import Skipped
@@ -54,6 +57,15 @@ class _Stream:
         chosen = selection(self.config, self.reading.table, self.skipped)
         return {"data": self.source.fingerprint(), "selection": chosen}
 
+    def rows(self, made: Prepared) -> dict[str, Iterator[np.ndarray]]:
+        """Blocks of rows of one episode by what the statistics are of."""
+        relative, chunk = self.reading.relative, self.config.chunk
+        ours = made.actions, made.action_ok, made.proprio
+        blocks = {"action": action_blocks(*ours, relative, chunk), "proprio": iter([made.proprio])}
+        if relative is not None:
+            blocks["recorded"] = action_blocks(*ours, None, chunk)
+        return blocks
+
 
 def stream_statistics(configs: Sequence[DataConfig]) -> Statistics:
     """Statistics of all episodes of several data sets together; none is held out.
@@ -67,36 +79,40 @@ def stream_statistics(configs: Sequence[DataConfig]) -> Statistics:
     """
     streams = [_Stream(dataclasses.replace(config, holdout=0.0)) for config in configs]
     episodes, steps = 0, 0
-    spreads: tuple[Spread, Spread] | None = None
+    spreads: dict[str, Spread] = {}
     for stream in streams:
         for made in stream:
             widths = made.actions.shape[1], made.proprio.shape[1]
-            if spreads is None:
-                spreads = Spread(widths[0]), Spread(widths[1])
-            known = len(spreads[0].mean), len(spreads[1].mean)
+            blocks = stream.rows(made)
+            if not spreads:
+                wide = {"action": widths[0], "proprio": widths[1], "recorded": widths[0]}
+                spreads = {name: Spread(wide[name]) for name in blocks}
+            known = len(spreads["action"].mean), len(spreads["proprio"].mean)
             if widths != known:
                 raise UserError(
                     f"{stream.source.directory} has {widths[0]} numbers an action and {widths[1]} "
                     f"a state, the data before have {known[0]} and {known[1]}: ask for them apart."
                 )
-            spreads[0].add(made.actions[made.action_ok])
-            spreads[1].add(made.proprio)
+            for name, parts in blocks.items():
+                for part in parts:
+                    spreads[name].add(part)
             episodes, steps = episodes + 1, steps + len(made.kept)
-    if spreads is None:
+    if not spreads:
         told = ", ".join(str(stream.source.directory) for stream in streams)
         raise UserError(f"{told}: there is no episode that can be read; choose another split.")
-    bins = Histogram(spreads[0]), Histogram(spreads[1])
+    bins = {name: Histogram(spread) for name, spread in spreads.items()}
     for stream in streams:
         for made in stream:
-            bins[0].add(made.actions[made.action_ok])
-            bins[1].add(made.proprio)
+            for name, parts in stream.rows(made).items():
+                for part in parts:
+                    bins[name].add(part)
     own = [stream.told() for stream in streams]
-    cards = [stream.reading.card for stream in streams]
+    reading = streams[0].reading
     return Statistics(
-        action=bins[0].moments(),
-        proprio=bins[1].moments(),
+        **{name: found.moments() for name, found in bins.items()},
         episodes=episodes,
         steps=steps,
         fingerprint=own[0] if len(own) == 1 else {"members": own},
-        **told_by(cards[0]),
+        relative=reading.relative,
+        **told_by(reading.card, reading.relative),
     )

@@ -9,13 +9,14 @@
     held[d]        of a window, the action of the step before its first
     idle(window)   its chunk has recorded actions, and in none of them any number moves
 
-Steps are those after the card's transforms and stride. Absolute numbers are held against the step
-before the window, not against the state, which trails behind commands, nor each against the one
-before it: at 30 steps a second an arm crosses the room in steps that are all small. At the first
-step of an episode, and behind an action that was not recorded, nothing was held before; the chunk's
-own first recorded action stands in. An angle that wraps around, and a quaternion that changes its
-sign, count as moving. A window without recorded actions, for its frames alone, stays. Statistics
-are those of all steps, so they do not depend on `idle`.
+Steps are those after the card's transforms and stride; numbers are those that were recorded, also
+where data.relative tells them from a state. Absolute numbers are held against the step before the
+window, not against the state, which trails behind commands, nor each against the one before it: at
+30 steps a second an arm crosses the room in steps that are all small. At the first step of an
+episode, and behind an action that was not recorded, nothing was held before; the chunk's own first
+recorded action stands in. An angle that wraps around, and a quaternion that changes its sign, count
+as moving. A window without recorded actions, for its frames alone, stays. Statistics are those of
+all steps, so they do not depend on `idle`.
 
 openpi (src/openpi/training/droid_rlds_dataset.py at 474367c) leaves out a chunk if in its first
 half no number differs by more than 0.001 from 0 (velocities), or from the chunk's first (joint
@@ -78,7 +79,7 @@ def moving_windows(
     if episodes.card is None:
         raise UserError("data.idle needs to know what the numbers mean: give data.card.")
     layout, ok = episodes.card.action.layout, episodes.action_ok
-    reach = reach_of(layout, statistics.action, idle)
+    reach = reach_of(layout, statistics.executed, idle)
     held = held_rows(index, ok)
     moves, recorded = np.zeros(len(index), bool), np.zeros(len(index), bool)
     # Behind the last recorded action it stands again, and says nothing new.

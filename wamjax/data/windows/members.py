@@ -19,6 +19,7 @@ from typing import Any
 
 from wamjax.core.errors import UserError
 from wamjax.data.cards.card import SUFFIX, Card, read_card
+from wamjax.data.cards.relative import relative_of
 from wamjax.data.config import DataConfig
 from wamjax.data.windows.seats import views_of
 
@@ -99,7 +100,13 @@ def members_of(config: DataConfig) -> tuple[Member, ...]:
             for, or a rate that steps cannot be brought to.
     """
     table = _table(config)
-    return tuple(_member(config, name, table, table["dirs"][name]) for name in table["weights"])
+    members = tuple(_member(config, name, table, table["dirs"][name]) for name in table["weights"])
+    if config.relative and not any(member.config.relative for member in members):
+        raise UserError(
+            f"No data set of {config.mixture} has a number of an action that is absolute and that "
+            "the state has too: leave data.relative out."
+        )
+    return members
 
 
 def member_of(config: DataConfig, name: str, directory: str | None = None) -> Member:
@@ -143,9 +150,15 @@ def _member(config: DataConfig, name: str, table: dict[str, Any], place: str) ->
             f"{name} has none of the cameras {', '.join(config.cameras)} (its card names "
             f"{', '.join(card.cameras.roles) or 'none'}): add one to data.cameras."
         )
+    try:
+        # A data set of changes alone is what it is without the setting.
+        relative = config.relative and not relative_of(card).empty
+    except ValueError as error:
+        raise UserError(f"{file}: {error}; correct it, or data.relative.") from error
     own = dataclasses.replace(
         config,
         mixture="",
+        relative=relative,
         rate_hz=None,
         dir=str(_directory(pathlib.Path(config.root) / place, card)),
         card=str(file),

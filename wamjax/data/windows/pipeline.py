@@ -20,12 +20,15 @@ from wamjax.core.config import difference
 from wamjax.core.errors import UserError
 from wamjax.core.records import Batch
 from wamjax.core.text import encode_text
+from wamjax.data.cards.reading import relative_by
 from wamjax.data.config import DataConfig
 from wamjax.data.episodes import Episodes, read_episodes
 from wamjax.data.normalising.normalise import Normaliser, action_normaliser, proprio_normaliser
 from wamjax.data.normalising.statistics import Statistics, check_statistics, data_fingerprint
 from wamjax.data.split import members
+from wamjax.data.windows.chunks import Chunks, normalised
 from wamjax.data.windows.frames import FrameStore
+from wamjax.data.windows.goals import goal_rows
 from wamjax.data.windows.idle import moving_windows
 from wamjax.data.windows.instructions import instruction_of
 from wamjax.data.windows.order import Batches, Order, shuffled
@@ -45,7 +48,10 @@ DECISIVE = (
     "gripper_dim", "action_width", "proprio_width", "holdout", "part", "seed",
 )  # fmt: skip
 # Settings that came later: named only where they are set, so that states from before stay valid.
-LATER = ("history_stride", "past_actions", "value_discount", "every", "only_solved", "idle")
+LATER = (
+    "history_stride", "past_actions", "value_discount", "every", "only_solved", "idle", "relative",
+    "goal",
+)  # fmt: skip
 UNSET = {field.name: field.default for field in dataclasses.fields(DataConfig)}
 # Groups of a fingerprint that follow from the rest of it.
 FOLLOWS = {"action", "proprio"}
@@ -75,6 +81,7 @@ class Windows:
     ):
         self.config, self.statistics = config, statistics
         self.episodes = read_episodes(config) if episodes is None else episodes
+        self.relative = relative_by(config, self.episodes.card)
         check_statistics(statistics, data_fingerprint(self.episodes, config), "use")
         try:
             self.action_normaliser: Normaliser = action_normaliser(statistics, config)
@@ -111,8 +118,8 @@ class Windows:
             config.bad_budget,
             config.workers,
         )
-        self.actions = _pad(self.action_normaliser, self.episodes.actions, self.episodes.action_ok)
-        self.proprio = _pad(self.proprio_normaliser, self.episodes.proprio, None)
+        self.chunks = Chunks(self.episodes, self.action_normaliser, self.relative)
+        self.proprio = normalised(self.proprio_normaliser, self.episodes.proprio, None)
         self.texts = np.stack([encode_text(t, config.text_length) for t in self.episodes.texts])
         self.said = instruction_of(self.episodes, config.seed)
 
@@ -122,7 +129,7 @@ class Windows:
     @property
     def widths(self) -> tuple[int, int]:
         """Numbers of an action and of a state, padding included."""
-        return self.actions.shape[-1], self.proprio.shape[-1]
+        return len(np.asarray(self.action_normaliser.mask)), self.proprio.shape[-1]
 
     def told(self) -> list[str]:
         """How many windows there are, where some were left out."""
@@ -152,7 +159,7 @@ class Windows:
             frames=frames,
             camera_mask=self.episodes.camera_ok[self.index.episode[chosen]] & real[:, None],
             frame_mask=inside & good & real[:, None],
-            actions=self.actions[taken],
+            actions=self.chunks.told(taken, now),
             action_mask=recorded[:, :, None] & self.action_normaliser.mask,
             proprio=self.proprio[now],
             proprio_mask=real[:, None] & self.proprio_normaliser.mask,
@@ -160,6 +167,7 @@ class Windows:
             index=windows.astype(np.int32),
             **self._past(chosen, real),
             **self._next(chosen, real),
+            **self._goal(chosen, real),
         )
 
     def _past(self, chosen: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
@@ -168,7 +176,12 @@ class Windows:
         rows, there = past_action_rows(self.index, chosen, self.plan, self.episodes.action_ok)
         there &= real[:, None]
         mask = there[:, :, None] & self.action_normaliser.mask
-        return {"past_actions": self.actions[rows], "past_action_mask": mask}
+        now = self.index.row[chosen]
+        return {"past_actions": self.chunks.told(rows, now), "past_action_mask": mask}
+
+    def recorded_actions(self, windows: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Normalised actions [B, K, A] of these windows, as they would have been recorded."""
+        return self.chunks.recorded(actions, self.index.row[windows])
 
     def _next(self, chosen: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
         discount = self.config.value_discount
@@ -184,12 +197,27 @@ class Windows:
             "value_mask": self.episodes.ended[episode] & real,
         }
 
+    def _goal(self, chosen: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+        goal, episode = self.config.goal, self.index.episode[chosen]
+        if goal == "none":
+            return {}
+        rows = goal_rows(self.index, chosen, goal, self.config.seed)
+        frames, good = self.frames.gather(rows[:, None], episode)
+        return {
+            "goal": frames[:, :, 0],
+            "goal_mask": self.episodes.camera_ok[episode] & (good & real[:, None]),
+        }
+
     def previous_actions(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The action before each window's first: normalised float32 [B, A], bool [B] recorded."""
+        """The action before each window's first: normalised float32 [B, A], bool [B] recorded.
+
+        Where actions are told relative to states, it is told from the window's own, like the rest.
+        """
         row = self.index.row[windows]
         exists = row > self.index.first[windows]
         before = np.where(exists, row - 1, row)
-        return self.actions[before], exists & self.episodes.action_ok[before]
+        told = self.chunks.told(before[:, None], row)[:, 0]
+        return told, exists & self.episodes.action_ok[before]
 
     def seen(self) -> dict[str, Any]:
         """See `Numbered`."""
@@ -231,14 +259,6 @@ class Windows:
             "action": self.action_normaliser.to_json(),
             "proprio": self.proprio_normaliser.to_json(),
         }
-
-
-def _pad(normaliser: Normaliser, values: np.ndarray, ok: np.ndarray | None) -> np.ndarray:
-    """Normalised float32 [N, width]; zero in dimensions and rows that were not recorded."""
-    width = len(np.asarray(normaliser.mask))
-    wide = np.pad(values, ((0, 0), (0, width - values.shape[1])))
-    out = np.asarray(normaliser.apply(wide), np.float32)
-    return out if ok is None else np.where(ok[:, None], out, np.float32(0))
 
 
 def _short(value: Any) -> str:

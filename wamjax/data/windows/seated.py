@@ -34,6 +34,10 @@ class SeatedWindows:
         """The examples `windows`, int64 [B]; -1 gives an example whose masks are all False."""
         return self.seat.widen(self.windows.batch(windows))
 
+    def recorded_actions(self, windows: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """The robot's own of normalised actions [B, K, A], as they would have been recorded."""
+        return self.windows.recorded_actions(windows, self.seat.action.narrow(actions))
+
     def previous_actions(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The action before each window's first: normalised float32 [B, A], bool [B] recorded."""
         actions, recorded = self.windows.previous_actions(windows)

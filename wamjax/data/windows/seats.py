@@ -1,7 +1,8 @@
 """Where the cameras and numbers of each data set stand in its mixture.
 
     cameras      by role: those that a data set lacks are zero, with camera_mask False
-    numbers      by meaning: the union of all layouts, padded; what a robot lacks is zero and masked
+    numbers      by meaning: the union of all layouts, padded; what a robot lacks is zero, masked;
+                 those told relative to the state have places of their own
     embodiment   data sets whose cards name the same one share it
 
 It follows from the mixture's config and the cards alone, so that a policy sits where its data sat.
@@ -16,6 +17,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.records import Batch
 from wamjax.data.cards.card import Card, card_from
 from wamjax.data.cards.layout import Layout, union
+from wamjax.data.cards.relative import relative_of
 from wamjax.data.config import DataConfig
 from wamjax.data.normalising.placed import Places
 from wamjax.data.normalising.statistics import MixedStatistics
@@ -23,7 +25,8 @@ from wamjax.data.normalising.statistics import MixedStatistics
 # Fields of a batch that stand in the layout of actions or of states.
 ACTIONS = ("actions", "action_mask", "past_actions", "past_action_mask")
 STATES = ("proprio", "proprio_mask", "next_proprio", "next_proprio_mask")
-VIEWS = ("frames", "camera_mask")
+# Fields with an axis of cameras.
+VIEWS = ("frames", "camera_mask", "goal", "goal_mask")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,12 @@ def common(layouts: list[Layout], width: int | None, what: str) -> Common:
             f"cannot hold: raise it."
         )
     return Common(layout, places, total)
+
+
+def trained_on(config: DataConfig, card: Card) -> Layout:
+    """What the numbers of a data set's actions mean as they are trained on."""
+    layout = card.action.layout
+    return relative_of(card).layout(layout) if config.relative else layout
 
 
 def views_of(card: Card, cameras: tuple[str, ...]) -> tuple[int, ...]:
@@ -81,17 +90,23 @@ class Seat:
         """A batch of the data set alone, as the mixture shows it."""
         rows = len(batch.index)
         told: dict[str, np.ndarray] = {"embodiment": np.full(rows, self.embodiment, np.int32)}
-        for name in VIEWS:
-            value = np.asarray(getattr(batch, name))
-            room = np.zeros((rows, len(self.cameras), *value.shape[2:]), value.dtype)
-            room[:, list(self.views)] = value
-            told[name] = room
-        for names, places in ((ACTIONS, self.action), (STATES, self.proprio)):
+        tables = (
+            (VIEWS, self._shown),
+            (ACTIONS, self.action.spread),
+            (STATES, self.proprio.spread),
+        )
+        for names, widen in tables:
             for name in names:
                 value = getattr(batch, name)
                 if value is not None:
-                    told[name] = places.spread(np.asarray(value))
+                    told[name] = widen(np.asarray(value))
         return dataclasses.replace(batch, **told)
+
+    def _shown(self, value: np.ndarray) -> np.ndarray:
+        """[B, own views, ...] -> [B, V, ...], zero of the cameras that the data set lacks."""
+        room = np.zeros((len(value), len(self.cameras), *value.shape[2:]), value.dtype)
+        room[:, list(self.views)] = value
+        return room
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +139,7 @@ def seating(config: DataConfig, cards: Mapping[str, Card]) -> Seating:
     Raises:
         UserError: the common layout is wider than the config allows.
     """
-    action = common([c.action.layout for c in cards.values()], config.action_width, "action")
+    action = common([trained_on(config, c) for c in cards.values()], config.action_width, "action")
     proprio = common([c.state.layout for c in cards.values()], config.proprio_width, "proprio")
     embodiments = tuple(dict.fromkeys(card.embodiment for card in cards.values()))
     seats = tuple(
