@@ -25,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "Examples:\n  wamjax data inspect DIR --sheet sheet.png\n"
         "  wamjax data prepare --from DIR --out STORE --size 128\n"
         "  wamjax data encode --run WORKDIR --out LATENTS\n"
+        "  wamjax data stats STORE --card data/cards/NAME.toml --workers 8\n"
         "  wamjax data look DIR --episode 17"
     )
     verbs = "{inspect,prepare,encode,stats,look}"
@@ -50,6 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     stats.add_argument("--split", default="train", help="default: train")
     stats.add_argument("--action-key", default="action", help="default: action")
     stats.add_argument("--proprio-key", default="state", help="default: state")
+    stats.add_argument("--workers", type=int, default=1, metavar="N", help="processes (1)")
     stats.add_argument("--bad-budget", type=float, default=0.0, help="fraction that may be bad (0)")
     stats.add_argument("--json", action="store_true", help="print JSON")
     one = does.add_parser("look", help="one episode as an HTML page: video, numbers, texts")
@@ -91,7 +93,7 @@ def stats(args: argparse.Namespace) -> None:
         given |= {"action_key": args.action_key, "proprio_key": args.proprio_key}
         given["instruction_key"] = None
     configs = [DataConfig(dir=directory, **given) for directory in args.dirs]
-    value: dict[str, Any] = stream_statistics(configs).to_json()
+    value: dict[str, Any] = stream_statistics(configs, args.workers).to_json()
     if args.json:
         print(json.dumps(value, indent=2))
         return

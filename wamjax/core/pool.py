@@ -6,14 +6,16 @@ the piece at hand; when the process that handed them out is gone, so are they.
 
 import concurrent.futures
 import concurrent.futures.process
+import contextlib
+import dataclasses
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from absl import logging
 
@@ -40,6 +42,17 @@ def _begin(count: Any, stop: Any) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
+@contextlib.contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+    """The signal comes to this process behind the block, and never to those started in it, which
+    would break off while they import, before `_begin`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -56,6 +69,16 @@ def _tick() -> None:
 
 def _call(work: Callable[[T, Tick], R], part: T) -> R:
     return work(part, _tick)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Numbered(Generic[T, R]):
+    """Work on parts that carry their number."""
+
+    work: Callable[[T, Tick], R]
+
+    def __call__(self, part: tuple[int, T], tick: Tick) -> R:
+        return self.work(part[1], tick)
 
 
 class Workers:
@@ -96,7 +119,8 @@ class Workers:
                 self.count, self._context, _begin, (self._done, self._stop)
             )
         told = self._done.value
-        waiting = {self._pool.submit(_call, work, part): part for part in parts}
+        with _held_back(signal.SIGINT):
+            waiting = {self._pool.submit(_call, work, part): part for part in parts}
         try:
             while waiting:
                 first = concurrent.futures.FIRST_COMPLETED
@@ -110,6 +134,22 @@ class Workers:
                 "One of the processes was ended from outside (is there enough memory?): start "
                 "again with fewer workers; what is finished is kept."
             ) from error
+
+    def in_order(
+        self,
+        work: Callable[[T, Tick], R],
+        parts: Sequence[T],
+        advance: Callable[[int], None],
+    ) -> Generator[tuple[T, R]]:
+        """As `spread`, in the order of `parts`; what is done before its turn waits."""
+        numbered = list(enumerate(parts))
+        done: dict[int, R] = {}
+        turn = 0
+        for (number, _), result in self.spread(_Numbered(work), numbered, advance):
+            done[number] = result
+            while turn in done:
+                yield parts[turn], done.pop(turn)
+                turn += 1
 
     def __enter__(self) -> "Workers":
         return self

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -60,6 +60,10 @@ class Description:
     features: dict[str, Feature]
     splits: tuple[str, ...]
     shards: tuple[Shard, ...]
+
+    def chosen(self, shards: Iterable[int] | None) -> Iterable[int]:
+        """Numbers of shards; None is all of them."""
+        return range(len(self.shards)) if shards is None else shards
 
 
 def _leaves(node: Any, path: str) -> Iterator[tuple[str, Feature]]:

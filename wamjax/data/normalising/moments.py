@@ -1,10 +1,13 @@
 """Moments and quantiles of numbers, in one pass for moments and one for quantiles.
 
+    n, mean, M2 <- of the rows of a block by itself
+
     mean, M2 <- merge of blocks (Chan, Golub, LeVeque 1979); std = sqrt(M2 / n)
     q        <- histogram of BINS equal bins between min and max
 
 The q-quantile is NumPy's linear one between order statistics, each known to half a bin, so it is
-off by at most (max - min) / (2 BINS). Memory does not grow with the data.
+off by at most (max - min) / (2 BINS). Memory does not grow with the data. Blocks and bins may be
+made anywhere: blocks are merged in the order of the data, and bins are whole numbers.
 """
 
 import dataclasses
@@ -32,6 +35,31 @@ class Moments:
         return len(self.mean)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Block:
+    """What some rows bring to a `Spread`: of each dimension, float64 [width].
+
+    Attributes:
+        count: rows, at least one.
+        mean, squares: mean, and sum of squares about it.
+        low, high: minimum and maximum.
+    """
+
+    count: int
+    mean: np.ndarray
+    squares: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> "Block":
+        """Of float [n, width], n at least 1."""
+        rows = np.asarray(rows, np.float64)
+        mean = rows.mean(axis=0)
+        squares = ((rows - mean) ** 2).sum(axis=0)
+        return cls(len(rows), mean, squares, rows.min(axis=0), rows.max(axis=0))
+
+
 class Spread:
     """The first pass: count, mean, sum of squares about it, minimum and maximum."""
 
@@ -41,17 +69,18 @@ class Spread:
 
     def add(self, block: np.ndarray) -> None:
         """A block of rows, float [n, width]."""
-        if not len(block):
-            return
-        rows = np.asarray(block, np.float64)
-        here = rows.mean(axis=0)
-        total = self.count + len(rows)
-        shift = here - self.mean
-        apart = shift**2 * self.count * len(rows) / total
-        self.squares += ((rows - here) ** 2).sum(axis=0) + apart
-        self.mean = self.mean + shift * len(rows) / total
-        self.low = np.minimum(self.low, rows.min(axis=0))
-        self.high = np.maximum(self.high, rows.max(axis=0))
+        if len(block):
+            self.merge(Block.of(block))
+
+    def merge(self, block: Block) -> None:
+        """Count the rows of a block; the last bits depend on the order of the blocks."""
+        total = self.count + block.count
+        shift = block.mean - self.mean
+        apart = shift**2 * self.count * block.count / total
+        self.squares += block.squares + apart
+        self.mean = self.mean + shift * block.count / total
+        self.low = np.minimum(self.low, block.low)
+        self.high = np.maximum(self.high, block.high)
         self.count = total
 
 

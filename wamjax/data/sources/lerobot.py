@@ -17,7 +17,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -247,9 +247,10 @@ class LeRobotSource(Source):
             },
         }
 
-    def scan(self) -> Iterator[RawEpisode | Skipped]:
+    def scan(self, shards: Iterable[int] | None = None) -> Iterator[RawEpisode | Skipped]:
         """See `Source`."""
-        for path in self.shards:
+        for number in self.description.chosen(shards):
+            path = self.description.shards[number].path
             mine = [entry for entry in self.entries if entry.data == path]
             try:
                 table = parquet.read_table(path)

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -196,10 +196,10 @@ class RldsSource(Source):
         content = place.offset + tfrecord.HEADER.size
         return {c: InRecord(self._files, path, content, found) for c, found in starts.items()}
 
-    def scan(self) -> Iterator[RawEpisode | Skipped]:
-        """Every episode in order, or what had to be skipped in its place."""
-        for number, shard in enumerate(self.description.shards):
-            found, broken = 0, False
+    def scan(self, shards: Iterable[int] | None = None) -> Iterator[RawEpisode | Skipped]:
+        """See `Source`."""
+        for number in self.description.chosen(shards):
+            shard, found, broken = self.description.shards[number], 0, False
             for record in self._records(shard.path):
                 place = Place(number, record.offset)
                 bad = isinstance(record, BadRecord)

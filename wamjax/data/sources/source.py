@@ -10,7 +10,7 @@
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -134,8 +134,12 @@ class Source(Protocol):
         """What is worth knowing before training and is no fault."""
         ...
 
-    def scan(self) -> Iterator[RawEpisode | Skipped]:
-        """Every episode in order, or what had to be skipped in its place."""
+    def scan(self, shards: Iterable[int] | None = None) -> Iterator[RawEpisode | Skipped]:
+        """Every episode in order, or what had to be skipped in its place.
+
+        Args:
+            shards: numbers of those that are gone through, in order; None for all of them.
+        """
         ...
 
     def place(self, number: int) -> Place:

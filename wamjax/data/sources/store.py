@@ -10,7 +10,7 @@ import itertools
 import os
 import pathlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -191,13 +191,15 @@ class StoreSource(Source):
             told.append(f"{count} images could not be decoded when the store was made")
         return told
 
-    def scan(self) -> Iterator[RawEpisode | Skipped]:
+    def scan(self, shards: Iterable[int] | None = None) -> Iterator[RawEpisode | Skipped]:
         """See `Source`."""
-        for number in range(len(self)):
-            try:
-                yield self.episode(number)
-            except BadRecord as bad:
-                yield Skipped(bad.fault, 1)
+        for shard in self.description.chosen(shards):
+            end = self._ends[shard]
+            for number in range(end - self.description.shards[shard].episodes, end):
+                try:
+                    yield self.episode(number)
+                except BadRecord as bad:
+                    yield Skipped(bad.fault, 1)
 
     def place(self, number: int) -> Place:
         """See `Source`."""

@@ -7,7 +7,7 @@ DIR/NAME.txt, DIR/NAME/instruction.txt    its instruction, where there is one
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wamjax.core.errors import UserError
@@ -109,13 +109,14 @@ class VideoFolder(Source):
         """See `Source`: nothing."""
         return []
 
-    def scan(self) -> Iterator[RawEpisode | Skipped]:
+    def scan(self, shards: Iterable[int] | None = None) -> Iterator[RawEpisode | Skipped]:
         """See `Source`."""
-        for number, own in enumerate(self.files):
+        for number in self.description.chosen(shards):
             try:
                 yield self.episode(number)
             except ValueError as error:
-                yield Skipped(Fault(str(next(iter(own.values()))), 0, str(error), self.unit), 1)
+                first = next(iter(self.files[number].values()))
+                yield Skipped(Fault(str(first), 0, str(error), self.unit), 1)
 
     def place(self, number: int) -> Place:
         """See `Source`."""
