@@ -33,6 +33,7 @@ setup(
         "absl-py>=2.0",
         "numpy>=2.0",
         "etils[epath]>=1.15",
+        "fsspec>=2024.6",
         "einops>=0.8",
         "jaxtyping>=0.3.2",
         "pillow>=10.0",

@@ -16,7 +16,7 @@ from wamjax.data.looking.inspect import report, report_text
 from wamjax.data.normalising.streamed import stream_statistics
 from wamjax.eval.report import page
 
-KINDS = "an RLDS or LeRobot directory, a store, or a folder of videos"
+KINDS = "an RLDS or LeRobot directory, a store, or a folder of videos; or its address (gs://...)"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

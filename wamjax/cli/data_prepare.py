@@ -7,6 +7,7 @@ from typing import get_args
 
 from wamjax.core.errors import UserError
 from wamjax.data.files.images import Format
+from wamjax.data.files.paths import location
 from wamjax.data.sources.store import read_table
 from wamjax.data.writing.plan import Making
 from wamjax.data.writing.recoding import Form
@@ -29,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add("--from", dest="source", required=True, metavar="DIR", help="the data set")
-    add("--out", required=True, type=pathlib.Path, metavar="STORE", help="is made")
+    add("--out", required=True, metavar="STORE", help="is made, on a disk")
     add("--split", metavar="S", help="default: all of them")
     add("--card", metavar="FILE", help="hold the data to it, and keep its cameras only")
     add("--size", default=AS_RECORDED, metavar="N", help="side in pixels; default: recorded")
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     """Make the store and say what is in it."""
     making = Making(
         directory=args.source,
-        out=args.out,
+        out=_disk(args.out),
         split=args.split,
         card=args.card,
         images=Form(size=_size(args.size), format=args.format, quality=args.quality),
@@ -82,6 +83,16 @@ def run(args: argparse.Namespace) -> None:
             f"skipped, {own['bad_images']} images bad"
         )
     print(f"store: {out}")
+
+
+def _disk(text: str) -> pathlib.Path:
+    place = location(text)
+    if not isinstance(place, pathlib.Path):
+        raise UserError(
+            f"--out {place} is no place on a disk: make the store on a disk, then copy it there, "
+            "where it can be read."
+        )
+    return place
 
 
 def _size(text: str) -> int | None:

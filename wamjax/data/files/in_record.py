@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from wamjax.data.files.images import decode_each
+from wamjax.data.files.paths import Location, Remote
 
 OPEN = 256  # files that are kept open at most
 
@@ -75,8 +76,10 @@ class Files:
     def __reduce__(self) -> tuple[type["Files"], tuple[()]]:
         return Files, ()
 
-    def read(self, path: pathlib.Path, offset: int, size: int) -> bytes:
+    def read(self, path: Location, offset: int, size: int) -> bytes:
         """`size` bytes from `offset` on, fewer at the end of the file."""
+        if isinstance(path, Remote):
+            return path.range(offset, offset + size)
         with self._lock:
             if path not in self._open:
                 self._open[path] = _Open(path)
@@ -98,7 +101,7 @@ class InRecord:
     """
 
     files: Files
-    path: pathlib.Path
+    path: Location
     payload: int
     starts: np.ndarray
 

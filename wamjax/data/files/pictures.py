@@ -12,7 +12,6 @@ before the first frame that is wanted, so frames that lie together should be ask
 import dataclasses
 import fractions
 import functools
-import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from PIL import Image
 
 from wamjax.data.files.images import decode_each, sized
 from wamjax.data.files.in_record import InRecord
+from wamjax.data.files.paths import Location, source_of
 from wamjax.data.files.stored import Stored
 
 
@@ -36,7 +36,7 @@ class Video:
         rate: frames a second.
     """
 
-    path: pathlib.Path
+    path: Location
     first: int
     count: int
     rate: float
@@ -49,7 +49,7 @@ class Video:
         wanted = {self.first + int(t) for t in times}
         found: dict[int, np.ndarray] = {}
         try:
-            with av.open(str(self.path)) as container:
+            with av.open(source_of(self.path)) as container:
                 stream = container.streams.video[0]
                 # Threads of a decoder read ahead what nobody wants; windows are read side by side.
                 stream.codec_context.thread_count = 1
@@ -71,7 +71,7 @@ class Video:
         """All frames in order as they were recorded, uint8 [H, W, 3], decoded in one go."""
         given = 0
         try:
-            with av.open(str(self.path)) as container:
+            with av.open(source_of(self.path)) as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 self._seek(container, stream, self.first)
@@ -94,7 +94,7 @@ class Video:
     def mark(self) -> bytes:
         """The first frame as it is encoded, b"" where there is none."""
         try:
-            with av.open(str(self.path)) as container:
+            with av.open(source_of(self.path)) as container:
                 stream = container.streams.video[0]
                 self._seek(container, stream, self.first)
                 for packet in container.demux(stream):
@@ -135,28 +135,28 @@ def _shown(frame: av.VideoFrame, size: int | None) -> np.ndarray:
 Pictures = list[bytes] | InRecord | Video | Stored
 
 
-def frames_in(path: pathlib.Path) -> int:
+def frames_in(path: Location) -> int:
     """Frames of a video file: as its header says, or counted where it does not.
 
     Raises:
         ValueError: not a video.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(source_of(path)) as container:
             stream = container.streams.video[0]
             return stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
     except (av.FFmpegError, OSError, IndexError) as error:
         raise ValueError(f"{path.name} cannot be read as a video") from error
 
 
-def rate_of(path: pathlib.Path) -> float:
+def rate_of(path: Location) -> float:
     """Frames a second of a video file.
 
     Raises:
         ValueError: not a video, or it does not say.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(source_of(path)) as container:
             rate = container.streams.video[0].average_rate
     except (av.FFmpegError, OSError, IndexError) as error:
         raise ValueError(f"{path.name} cannot be read as a video") from error

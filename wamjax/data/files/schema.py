@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from wamjax.core.errors import UserError
+from wamjax.data.files.paths import Location, at_hand
 
 OURS = "tensorflow_datasets."
 Kind = Literal["image", "text", "number", "packed", "other"]
@@ -46,7 +46,7 @@ class Feature:
 class Shard:
     """One file and the number of episodes it promises."""
 
-    path: pathlib.Path
+    path: Location
     episodes: int
 
 
@@ -93,7 +93,7 @@ def _tensor_kind(node: Any) -> Kind:
     return "text" if plain and string and not node.shape else "other"
 
 
-def _require_json(path: pathlib.Path) -> Any:
+def _require_json(path: Location) -> Any:
     if not path.is_file():
         raise UserError(
             f"{path.parent} is not an RLDS data set directory ({path.name} is missing): give the "
@@ -105,7 +105,7 @@ def _require_json(path: pathlib.Path) -> Any:
         raise UserError(f"{path} is not valid JSON ({_reason(error)}): restore it.") from error
 
 
-def _require_known(path: pathlib.Path, node: Any) -> None:
+def _require_known(path: Location, node: Any) -> None:
     """Refuse a schema for which tfds would import modules of the file's choice, or TensorFlow."""
     if not isinstance(node, dict):
         return
@@ -143,7 +143,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _foreign(directory: pathlib.Path) -> Iterator[None]:
+def _foreign(directory: Location) -> Iterator[None]:
     """Whatever a damaged or foreign schema makes tfds raise, as one sentence."""
     try:
         yield
@@ -156,7 +156,7 @@ def _foreign(directory: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def _open(directory: pathlib.Path) -> Any:
+def _open(directory: Location) -> Any:
     """The tfds DatasetInfo of an RLDS directory, or one sentence why there is none."""
     if not directory.is_dir():
         raise UserError(f"{directory} is not a directory: check the path of the data set.")
@@ -165,7 +165,8 @@ def _open(directory: pathlib.Path) -> Any:
     schema = _require_json(features_json)
     with _foreign(directory):
         _require_known(features_json, schema)
-        info = tfds.builder_from_directory(str(directory)).info
+        with at_hand(directory, (".json", ".txt")) as here:
+            info = tfds.builder_from_directory(str(here)).info
         features: Any = info.features
         is_rlds = "steps" in features and isinstance(features["steps"], tfds.features.Dataset)
     if not is_rlds:
@@ -175,7 +176,7 @@ def _open(directory: pathlib.Path) -> Any:
     return info
 
 
-def split_names(directory: pathlib.Path) -> tuple[str, ...]:
+def split_names(directory: Location) -> tuple[str, ...]:
     """The splits of an RLDS directory, sorted.
 
     Raises:
@@ -184,7 +185,7 @@ def split_names(directory: pathlib.Path) -> tuple[str, ...]:
     return tuple(sorted(_open(directory).splits))
 
 
-def describe(directory: pathlib.Path, split: str) -> Description:
+def describe(directory: Location, split: str) -> Description:
     """Read the two JSON files and find the shards of `split`.
 
     Raises:
@@ -199,7 +200,7 @@ def describe(directory: pathlib.Path, split: str) -> Description:
     with _foreign(directory):
         found = info.splits[split]
         shards = tuple(
-            Shard(pathlib.Path(path), length)
+            Shard(directory / path.name, length)
             for path, length in zip(found.filepaths, found.shard_lengths, strict=True)
         )
         described = Description(

@@ -18,8 +18,6 @@ import base64
 import hashlib
 import json
 import math
-import os
-import pathlib
 import struct
 import urllib.parse
 import zlib
@@ -28,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from wamjax.data.files.paths import Location
 from wamjax.data.files.schema import Feature
 
 FORMAT = 1
@@ -35,7 +34,6 @@ JSON = "store.json"
 EPISODES, METADATA, SIZES = "episodes.npy", "metadata.jsonl", "sizes.npy"
 WORDS, BEGINS = "words.bin", "words.npy"
 RECORDS = "records.array_record"  # of a shard that is being made
-BLOCK = 2**22
 
 
 def shard_name(number: int) -> str:
@@ -153,15 +151,6 @@ def _decoded(value: Any) -> Any:
     return np.frombuffer(data, np.dtype(value["dtype"])).reshape(value["shape"])
 
 
-def digest(path: str | os.PathLike) -> str:
-    """Of the bytes of a file."""
-    found = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK):
-            found.update(block)
-    return found.hexdigest()
-
-
 def sealed(table: dict[str, Any]) -> dict[str, Any]:
     """The table of store.json with its own checksum."""
     return {**table, "checksum": _seal(table)}
@@ -179,5 +168,5 @@ def _seal(table: dict[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def is_store(directory: pathlib.Path) -> bool:
+def is_store(directory: Location) -> bool:
     return (directory / JSON).is_file()

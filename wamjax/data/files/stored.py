@@ -10,16 +10,15 @@ window of frames reads the records of its own steps, each once for all cameras.
 import collections
 import dataclasses
 import functools
-import pathlib
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from array_record.python.array_record_module import ArrayRecordReader
 
 from wamjax.data.faults import BadRecord
+from wamjax.data.files.array_record import Picked
 from wamjax.data.files.images import decode
+from wamjax.data.files.paths import Location
 
 LENGTH = np.dtype("<u4")
 OPEN = 256  # files that are kept open at most
@@ -48,12 +47,12 @@ def unpack(record: bytes, sizes: np.ndarray) -> list[bytes]:
 class Records:
     """The shards of a store: opened when first read, then kept open; pickled as paths alone."""
 
-    def __init__(self, paths: tuple[pathlib.Path, ...]):
+    def __init__(self, paths: tuple[Location, ...]):
         self.paths = paths
-        self._open: collections.OrderedDict[int, Any] = collections.OrderedDict()
+        self._open: collections.OrderedDict[int, Picked] = collections.OrderedDict()
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type["Records"], tuple[tuple[pathlib.Path, ...]]]:
+    def __reduce__(self) -> tuple[type["Records"], tuple[tuple[Location, ...]]]:
         return Records, (self.paths,)
 
     def read(self, shard: int, number: int) -> bytes:
@@ -63,17 +62,15 @@ class Records:
             BadRecord: it cannot be read.
         """
         try:
-            return self._reader(shard).read([number])[0]
+            return self._reader(shard).read(number)
         except Exception as error:  # the reader raises RuntimeError, ValueError and its own
             told = str(self.paths[shard])
             raise BadRecord(told, number, "the record cannot be read", unit="record") from error
 
-    def _reader(self, shard: int) -> Any:
+    def _reader(self, shard: int) -> Picked:
         with self._lock:
             if shard not in self._open:
-                # Steps are picked, not read in a row.
-                path = str(self.paths[shard])
-                self._open[shard] = ArrayRecordReader(path, "readahead_buffer_size:0")
+                self._open[shard] = Picked(self.paths[shard])
                 if len(self._open) > OPEN:
                     # Closed when whoever is reading from it has let go of it.
                     self._open.popitem(last=False)

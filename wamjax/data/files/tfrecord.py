@@ -17,6 +17,7 @@ from typing import IO
 import google_crc32c
 
 from wamjax.data.faults import BadRecord
+from wamjax.data.files.paths import Location, Named, location, opened
 
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
@@ -37,7 +38,7 @@ class Record:
     payload: bytes
 
 
-def _read_header(file: IO[bytes], path: pathlib.Path, offset: int, size: int) -> int:
+def _read_header(file: IO[bytes], path: Location, offset: int, size: int) -> int:
     header = file.read(HEADER.size)
     if len(header) < HEADER.size:
         raise BadRecord(str(path), offset, "the record is cut off", lost=True)
@@ -49,7 +50,7 @@ def _read_header(file: IO[bytes], path: pathlib.Path, offset: int, size: int) ->
     return length
 
 
-def _read_payload(file: IO[bytes], path: pathlib.Path, offset: int, length: int) -> bytes:
+def _read_payload(file: IO[bytes], path: Location, offset: int, length: int) -> bytes:
     body = file.read(length + FOOTER.size)
     if len(body) < length + FOOTER.size:
         raise BadRecord(str(path), offset, "the record is cut off", lost=True)
@@ -59,14 +60,14 @@ def _read_payload(file: IO[bytes], path: pathlib.Path, offset: int, length: int)
     return payload
 
 
-def scan(path: str | os.PathLike) -> Iterator[Record | BadRecord]:
+def scan(path: Named) -> Iterator[Record | BadRecord]:
     """All records in order; a bad one comes as a `BadRecord` (not raised) and is passed over.
 
     After a `BadRecord` with `lost=True` the framing is unknown and the scan ends.
     """
-    source = pathlib.Path(path)
+    source = location(path)
     size = source.stat().st_size
-    with open(source, "rb") as file:
+    with opened(source, "row") as file:
         offset = 0
         while offset < size:
             try:
@@ -81,16 +82,16 @@ def scan(path: str | os.PathLike) -> Iterator[Record | BadRecord]:
             offset += FRAMING + length
 
 
-def index(path: str | os.PathLike, count: int | None = None) -> list[int]:
+def index(path: Named, count: int | None = None) -> list[int]:
     """Offsets of the first `count` records (None: of all), from the headers alone.
 
     Raises:
         BadRecord: the framing is broken before that.
     """
-    source = pathlib.Path(path)
+    source = location(path)
     size = source.stat().st_size
     offsets = []
-    with open(source, "rb") as file:
+    with opened(source, "picked") as file:
         offset = 0
         while offset < size and (count is None or len(offsets) < count):
             length = _read_header(file, source, offset, size)
@@ -100,14 +101,14 @@ def index(path: str | os.PathLike, count: int | None = None) -> list[int]:
     return offsets
 
 
-def read_at(path: str | os.PathLike, offset: int) -> bytes:
+def read_at(path: Named, offset: int) -> bytes:
     """The payload of the record whose frame starts at byte `offset`.
 
     Raises:
         BadRecord: cut off, or a checksum is wrong.
     """
-    source = pathlib.Path(path)
-    with open(source, "rb") as file:
+    source = location(path)
+    with opened(source, "picked") as file:
         file.seek(offset)
         length = _read_header(file, source, offset, source.stat().st_size)
         return _read_payload(file, source, offset, length)

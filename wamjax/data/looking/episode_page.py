@@ -5,7 +5,6 @@ Here is what the page says; the template that draws it stands with those of the 
 
 import dataclasses
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ def open_episode(
     Raises:
         UserError: no such directory, split or episode, or it cannot be read.
     """
-    names = split_names(pathlib.Path(directory))
+    names = split_names(directory)
     if split is None and not names:
         raise UserError(f"{directory} has no split: restore its dataset_info.json.")
     source = open_source(directory, split or ("train" if "train" in names else names[0]))

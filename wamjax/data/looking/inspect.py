@@ -7,12 +7,12 @@ Nothing is refused here: bad records are listed.
 import collections
 import dataclasses
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 
 from wamjax.data.files.images import is_black
+from wamjax.data.files.paths import location
 from wamjax.data.files.pictures import Video, bytes_of, is_recorded, read_pictures
 from wamjax.data.files.schema import Feature
 from wamjax.data.normalising.statistics import CONSTANT
@@ -260,7 +260,7 @@ def report(directory: str | os.PathLike) -> dict[str, Any]:
     Raises:
         UserError: it is not an RLDS directory, or a shard is missing.
     """
-    path = pathlib.Path(directory)
+    path = location(directory)
     first = open_source(path, split_names(path)[0])
     splits = {name: _Split(open_source(path, name)) for name in first.description.splits}
     suspicious = [

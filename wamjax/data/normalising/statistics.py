@@ -1,6 +1,7 @@
 """Statistics of actions and states, and whose they are; how they are computed: `moments`."""
 
 import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from wamjax.data.cards.reading import relative_by
 from wamjax.data.cards.relative import Relative
 from wamjax.data.config import DataConfig
 from wamjax.data.episodes import Episodes, read_episodes
+from wamjax.data.files.paths import Location, Named, location
 from wamjax.data.normalising.moments import BINS as BINS
 from wamjax.data.normalising.moments import Moments as Moments
 from wamjax.data.normalising.moments import summarise as summarise
@@ -225,9 +227,9 @@ def told_by(card: Card | None, relative: Relative | None) -> dict[str, Any]:
     }
 
 
-def default_path(config: DataConfig, value: dict[str, Any]) -> pathlib.Path:
+def default_path(config: DataConfig, value: dict[str, Any]) -> Location:
     """Beside the data, named by the fingerprint."""
-    return pathlib.Path(config.dir) / f"wamjax_statistics_{fingerprint(value)}.json"
+    return location(config.dir) / f"wamjax_statistics_{fingerprint(value)}.json"
 
 
 def save_statistics(path: str | os.PathLike, statistics: Statistics) -> pathlib.Path:
@@ -235,7 +237,7 @@ def save_statistics(path: str | os.PathLike, statistics: Statistics) -> pathlib.
     return write_json(path, statistics.to_json())
 
 
-def load_statistics(path: str | os.PathLike, expected: dict[str, Any] | None = None) -> Statistics:
+def load_statistics(path: Named, expected: dict[str, Any] | None = None) -> Statistics:
     """Read JSON and refuse the statistics of other data.
 
     Args:
@@ -245,10 +247,20 @@ def load_statistics(path: str | os.PathLike, expected: dict[str, Any] | None = N
     Raises:
         UserError: missing, not statistics, or of other data (the sentence names what differs).
     """
-    statistics = Statistics.from_json(read_json(path))
+    statistics = Statistics.from_json(_json(path))
     if expected is not None:
         check_statistics(statistics, expected, str(path))
     return statistics
+
+
+def _json(path: Named) -> Any:
+    place = location(path)
+    if isinstance(place, pathlib.Path):
+        return read_json(place)
+    try:
+        return json.loads(place.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{place} cannot be read as statistics ({error}): restore it.") from error
 
 
 def check_statistics(statistics: Statistics, expected: dict[str, Any], where: str) -> None:
@@ -279,8 +291,10 @@ def _manner(relative: Any) -> str:
     return f"actions relative to the state before each chunk of {relative}"
 
 
-def _writable(directory: pathlib.Path) -> bool:
+def _writable(directory: Location) -> bool:
     """Whether the directory is meant to be written to; the superuser may, but should not."""
+    if not isinstance(directory, pathlib.Path):
+        return False
     return bool(directory.stat().st_mode & 0o222) and os.access(directory, os.W_OK)
 
 
@@ -294,7 +308,8 @@ def statistics_for(
     Args:
         config: which data.
         episodes: the scanned data, if they are at hand.
-        directory: where to store; by default beside the data, and nowhere if that is read-only.
+        directory: where to store; by default beside the data, and nowhere if these are read-only or
+            remote.
     """
     table = read_episodes(config) if episodes is None else episodes
     expected = data_fingerprint(table, config)
@@ -304,6 +319,7 @@ def statistics_for(
     if path.is_file():
         return load_statistics(path, expected)
     statistics = compute_statistics(config, table)
-    if directory is not None or _writable(path.parent):
+    beside = directory is None
+    if isinstance(path, pathlib.Path) and (not beside or _writable(path.parent)):
         save_statistics(path, statistics)
     return statistics

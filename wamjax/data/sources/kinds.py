@@ -6,10 +6,8 @@ meta/info.json        LeRobot v2.1 or v3.0             wamjax.data.sources.lerob
 video files           one episode a file or folder     wamjax.data.sources.video_folder
 """
 
-import os
-import pathlib
-
 from wamjax.core.errors import UserError
+from wamjax.data.files.paths import Location, Named, location
 from wamjax.data.files.schema import split_names as rlds_splits
 from wamjax.data.files.store_format import is_store
 from wamjax.data.sources.lerobot import LeRobotSource
@@ -24,7 +22,7 @@ ACCEPTED = (
 )
 
 
-def open_source(directory: str | os.PathLike, split: str) -> Source:
+def open_source(directory: Named, split: str) -> Source:
     """One split of a data set.
 
     Raises:
@@ -42,7 +40,7 @@ def open_source(directory: str | os.PathLike, split: str) -> Source:
     raise UserError(f"{path} is no data set: give {ACCEPTED}.")
 
 
-def split_names(directory: str | os.PathLike) -> tuple[str, ...]:
+def split_names(directory: Named) -> tuple[str, ...]:
     """The splits of a data set, sorted.
 
     Raises:
@@ -60,8 +58,12 @@ def split_names(directory: str | os.PathLike) -> tuple[str, ...]:
     raise UserError(f"{path} is no data set: give {ACCEPTED}.")
 
 
-def _checked(directory: str | os.PathLike) -> pathlib.Path:
-    path = pathlib.Path(directory)
-    if not path.is_dir():
+def _checked(directory: Named) -> Location:
+    path = location(directory)
+    try:
+        there = path.is_dir()
+    except OSError as error:
+        raise UserError(f"{error}: check the address and who you are logged in as.") from error
+    if not there:
         raise UserError(f"{path} is not a directory: check the path of the data set.")
     return path

@@ -15,8 +15,6 @@ of a data set was copied.
 
 import dataclasses
 import json
-import os
-import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,6 +24,7 @@ import pyarrow.parquet as parquet
 
 from wamjax.core.errors import UserError
 from wamjax.data.faults import BadRecord, Fault, Unit
+from wamjax.data.files.paths import Location, Named, location, source_of, within
 from wamjax.data.files.pictures import Pictures, Video, frames_in
 from wamjax.data.files.schema import Description, Feature, Shard
 from wamjax.data.sources.source import TASK, Place, RawEpisode, Skipped, Source, StepValue
@@ -41,7 +40,7 @@ LATE = 0.5  # of a step that a time stamp may be off
 class Clip:
     """Where an episode's frames of one camera are."""
 
-    path: pathlib.Path
+    path: Location
     first: int
 
 
@@ -51,24 +50,24 @@ class Entry:
 
     number: int
     length: int
-    data: pathlib.Path
+    data: Location
     clips: dict[str, Clip]
 
 
-def _json(path: pathlib.Path) -> Any:
+def _json(path: Location) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): restore it.") from error
 
 
-def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
+def _rows(path: Location) -> list[dict[str, Any]]:
     """The lines of a .jsonl file, or the rows of a parquet file."""
     try:
         if path.suffix == ".jsonl":
             lines = path.read_text(encoding="utf-8").splitlines()
             return [json.loads(line) for line in lines if line.strip()]
-        table = parquet.read_table(path)
+        table = parquet.read_table(source_of(path))
         kept = [name for name in table.column_names if not name.startswith("stats/")]
         return table.select(kept).to_pylist()
     except (OSError, ValueError, pyarrow.ArrowException) as error:
@@ -106,8 +105,8 @@ class LeRobotSource(Source):
         UserError: another version, no such split, or meta files that cannot be read.
     """
 
-    def __init__(self, directory: str | os.PathLike, split: str):
-        self.directory, self.split = pathlib.Path(directory), split
+    def __init__(self, directory: Named, split: str):
+        self.directory, self.split = location(directory), split
         self.info = info = _json(self.directory / "meta" / "info.json")
         try:
             self.version = info["codebase_version"]
@@ -146,11 +145,11 @@ class LeRobotSource(Source):
             splits=tuple(sorted(splits)),
             shards=tuple(Shard(path, sum(e.data == path for e in self.entries)) for path in files),
         )
-        self._held: tuple[pathlib.Path, pyarrow.Table] | None = None
+        self._held: tuple[Location, pyarrow.Table] | None = None
         self._by_number = {entry.number: entry for entry in self.entries}
 
     @staticmethod
-    def splits(directory: pathlib.Path) -> tuple[str, ...]:
+    def splits(directory: Location) -> tuple[str, ...]:
         """Names of the splits, sorted."""
         try:
             return tuple(sorted(_json(directory / "meta" / "info.json")["splits"]))
@@ -188,7 +187,7 @@ class LeRobotSource(Source):
         data = self._file("data_path", chunk_index=chunk, file_index=file)
         return Entry(int(row["episode_index"]), int(row["length"]), data, clips)
 
-    def _file(self, kind: str, **place: Any) -> pathlib.Path:
+    def _file(self, kind: str, **place: Any) -> Location:
         return self.directory / self.info[kind].format(**place)
 
     def _tasks(self) -> dict[int, bytes]:
@@ -205,12 +204,12 @@ class LeRobotSource(Source):
         return UNIT
 
     @property
-    def named_in(self) -> pathlib.Path:
+    def named_in(self) -> Location:
         """See `Source`."""
         return self.directory / "meta" / "info.json"
 
     @property
-    def counted_in(self) -> pathlib.Path:
+    def counted_in(self) -> Location:
         """See `Source`."""
         return self.directory / "meta"
 
@@ -238,7 +237,7 @@ class LeRobotSource(Source):
             "version": self.version,
             "split": self.split,
             "files": {
-                str(path.relative_to(self.directory)): path.stat().st_size if path.is_file() else -1
+                within(path, self.directory): path.stat().st_size if path.is_file() else -1
                 for path in paths
             },
             "episodes": [entry.number for entry in self.entries],
@@ -253,7 +252,7 @@ class LeRobotSource(Source):
             path = self.description.shards[number].path
             mine = [entry for entry in self.entries if entry.data == path]
             try:
-                table = parquet.read_table(path)
+                table = parquet.read_table(source_of(path))
             except (OSError, pyarrow.ArrowException) as error:
                 yield Skipped(Fault(str(path), 0, _line(error), UNIT), len(mine))
                 continue
@@ -281,7 +280,7 @@ class LeRobotSource(Source):
 
     def _table(self, entry: Entry, columns: list[str] | None = None) -> pyarrow.Table:
         try:
-            return parquet.read_table(entry.data, columns=columns)
+            return parquet.read_table(source_of(entry.data), columns=columns)
         except (OSError, pyarrow.ArrowException) as error:
             raise BadRecord(str(entry.data), entry.number, _line(error), unit=UNIT) from error
 

@@ -8,8 +8,6 @@ and offset); there is no addressing of single steps inside a record.
 import bisect
 import hashlib
 import itertools
-import os
-import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,6 +18,7 @@ from wamjax.data.faults import BadRecord, Fault, Unit
 from wamjax.data.files import example, tfrecord
 from wamjax.data.files.array_record import read_array_record, scan_array_record
 from wamjax.data.files.in_record import Files, InRecord, find
+from wamjax.data.files.paths import Location, Named, location
 from wamjax.data.files.pictures import Pictures
 from wamjax.data.files.schema import Description, Feature, describe
 from wamjax.data.sources.source import Place, RawEpisode, Skipped, Source, StepValue
@@ -130,8 +129,8 @@ class RldsSource(Source):
             TFRecord and ArrayRecord.
     """
 
-    def __init__(self, directory: str | os.PathLike, split: str):
-        self.directory = pathlib.Path(directory)
+    def __init__(self, directory: Named, split: str):
+        self.directory = location(directory)
         self.split = split
         self.description: Description = describe(self.directory, split)
         if self.description.file_format not in ("tfrecord", "array_record"):
@@ -224,12 +223,12 @@ class RldsSource(Source):
                 yield Skipped(self._short(number, found), shard.episodes - found)
 
     @property
-    def named_in(self) -> pathlib.Path:
+    def named_in(self) -> Location:
         """See `Source`."""
         return self.directory / "features.json"
 
     @property
-    def counted_in(self) -> pathlib.Path:
+    def counted_in(self) -> Location:
         """See `Source`."""
         return self.directory / "dataset_info.json"
 
@@ -244,7 +243,7 @@ class RldsSource(Source):
         """What the offsets of this format count."""
         return "record" if self.description.file_format == "array_record" else "byte"
 
-    def _records(self, path: pathlib.Path) -> Iterator[tfrecord.Record | BadRecord]:
+    def _records(self, path: Location) -> Iterator[tfrecord.Record | BadRecord]:
         if self.description.file_format == "array_record":
             return scan_array_record(path)
         return tfrecord.scan(path)

@@ -9,13 +9,13 @@
 
 import dataclasses
 import hashlib
-import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
 from wamjax.data.faults import Fault, Unit
+from wamjax.data.files.paths import Location
 from wamjax.data.files.pictures import Pictures, mark_of
 from wamjax.data.files.schema import Description, Feature
 
@@ -93,7 +93,7 @@ class RawEpisode:
 class Source(Protocol):
     """One split of a data set directory."""
 
-    directory: pathlib.Path
+    directory: Location
     split: str
     description: Description
 
@@ -103,12 +103,12 @@ class Source(Protocol):
         ...
 
     @property
-    def named_in(self) -> pathlib.Path:
+    def named_in(self) -> Location:
         """The file (or directory) that names the features."""
         ...
 
     @property
-    def counted_in(self) -> pathlib.Path:
+    def counted_in(self) -> Location:
         """The file (or directory) that counts the episodes."""
         ...
 

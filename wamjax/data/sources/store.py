@@ -7,7 +7,7 @@ episodes (of a table) or the images (of a shard) that it broke.
 
 import bisect
 import itertools
-import os
+import json
 import pathlib
 import zlib
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,9 @@ import numpy as np
 
 from wamjax.core.config import fingerprint
 from wamjax.core.errors import UserError
-from wamjax.core.files import read_json
 from wamjax.data.faults import BadRecord, Unit
 from wamjax.data.files import store_format as form
+from wamjax.data.files.paths import Location, Named, digest, fetched, location
 from wamjax.data.files.pictures import Pictures
 from wamjax.data.files.schema import Description, Shard
 from wamjax.data.files.stored import Records, Steps, Stored
@@ -29,7 +29,7 @@ UNIT: Unit = "episode"
 AGAIN = "restore it, or prepare the store anew"
 
 
-def read_table(directory: pathlib.Path) -> dict[str, Any]:
+def read_table(directory: Location) -> dict[str, Any]:
     """What store.json says.
 
     Raises:
@@ -37,7 +37,7 @@ def read_table(directory: pathlib.Path) -> dict[str, Any]:
     """
     path = directory / form.JSON
     try:
-        table = read_json(path)
+        table = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}): {AGAIN}.") from error
     if not isinstance(table, dict) or "format" not in table or not form.is_sealed(table):
@@ -61,8 +61,8 @@ class StoreSource(Source):
         UserError: no such split, or a table or shard that is missing or was cut.
     """
 
-    def __init__(self, directory: str | os.PathLike, split: str):
-        self.directory, self.split = pathlib.Path(directory), split
+    def __init__(self, directory: Named, split: str):
+        self.directory, self.split = location(directory), split
         self.table = read_table(self.directory)
         if split not in self.table["splits"]:
             known = ", ".join(sorted(self.table["splits"]))
@@ -94,7 +94,7 @@ class StoreSource(Source):
     def __reduce__(self) -> tuple[type["StoreSource"], tuple[str, str]]:
         return StoreSource, (str(self.directory), self.split)
 
-    def _sizes(self) -> dict[pathlib.Path, str]:
+    def _sizes(self) -> dict[Location, str]:
         """Shards that do not have their size, and what is wrong."""
         cut = {}
         shards = {shard.path for shard in self.description.shards}
@@ -115,7 +115,7 @@ class StoreSource(Source):
         """Map the tables."""
         count, steps = self.told["episodes"], self.told["steps"]
         index = self.folder / form.EPISODES
-        if form.digest(index) != self.told["files"][form.EPISODES][1]:
+        if digest(index) != self.told["files"][form.EPISODES][1]:
             raise UserError(f"{index} is not as it was written: {AGAIN}.")
         self.index = self._mapped(form.EPISODES, form.row_type(features), (count,))
         self.columns = {}
@@ -127,13 +127,22 @@ class StoreSource(Source):
             self.columns[name] = self._mapped(file, kind, (steps, *shape))
         self.sizes = self._mapped(form.SIZES, np.dtype("<u4"), (steps, len(self.cameras)))
         self.begins = self._mapped(form.BEGINS, np.dtype("<i8"), (self.told["words"] + 1,))
-        self.words = _bytes(self.folder / form.WORDS)
-        self.lines = _bytes(self.folder / form.METADATA)
+        self.words = _bytes(self._local(form.WORDS))
+        self.lines = _bytes(self._local(form.METADATA))
+
+    def _local(self, name: str) -> pathlib.Path:
+        """A table on this machine: itself, or a copy that is kept; see `files.paths`."""
+        try:
+            return fetched(self.folder / name, self.told["files"][name][1])
+        except OSError as error:
+            raise UserError(f"{error}: {AGAIN}.") from error
 
     def _mapped(self, name: str, kind: np.dtype, shape: tuple[int | None, ...]) -> np.ndarray:
         path = self.folder / name
         try:
-            found = np.load(path, mmap_mode="r").view(np.ndarray)
+            found = np.load(self._local(name), mmap_mode="r").view(np.ndarray)
+        except UserError:
+            raise
         except Exception as error:  # a damaged header makes NumPy raise half a dozen kinds
             raise UserError(f"{path} cannot be read as an array: {AGAIN}.") from error
         if found.dtype != kind or found.shape != shape:
@@ -149,12 +158,12 @@ class StoreSource(Source):
         return UNIT
 
     @property
-    def named_in(self) -> pathlib.Path:
+    def named_in(self) -> Location:
         """See `Source`."""
         return self.directory / form.JSON
 
     @property
-    def counted_in(self) -> pathlib.Path:
+    def counted_in(self) -> Location:
         """See `Source`."""
         return self.directory / form.JSON
 

@@ -5,13 +5,12 @@ DIR/NAME/CAMERA.mp4     one episode, a file for each camera
 DIR/NAME.txt, DIR/NAME/instruction.txt    its instruction, where there is one
 """
 
-import os
-import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wamjax.core.errors import UserError
 from wamjax.data.faults import Fault, Unit
+from wamjax.data.files.paths import Location, Named, location, within
 from wamjax.data.files.pictures import Pictures, Video, frames_in, rate_of
 from wamjax.data.files.schema import Description, Feature, Shard
 from wamjax.data.sources.source import TASK, Place, RawEpisode, Skipped, Source
@@ -20,15 +19,15 @@ SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v")
 CAMERA = "video"
 
 
-def _videos(folder: pathlib.Path) -> list[pathlib.Path]:
+def _videos(folder: Location) -> list[Location]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
-def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+def _folders(folder: Location) -> list[Location]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and _videos(p))
 
 
-def holds_videos(directory: pathlib.Path) -> bool:
+def holds_videos(directory: Location) -> bool:
     """Whether there is a video in it or in one of its folders."""
     return bool(_videos(directory) or _folders(directory))
 
@@ -44,8 +43,8 @@ class VideoFolder(Source):
         UserError: no such split, or no video.
     """
 
-    def __init__(self, directory: str | os.PathLike, split: str):
-        self.directory, self.split = pathlib.Path(directory), split
+    def __init__(self, directory: Named, split: str):
+        self.directory, self.split = location(directory), split
         if split != "train":
             raise UserError(f"{directory} has no split {split!r}: videos are all in split train.")
         files = [{CAMERA: path} for path in _videos(self.directory)]
@@ -77,12 +76,12 @@ class VideoFolder(Source):
         return "episode"
 
     @property
-    def named_in(self) -> pathlib.Path:
+    def named_in(self) -> Location:
         """See `Source`."""
         return self.directory
 
     @property
-    def counted_in(self) -> pathlib.Path:
+    def counted_in(self) -> Location:
         """See `Source`."""
         return self.directory
 
@@ -102,7 +101,7 @@ class VideoFolder(Source):
             "name": self.description.name,
             "version": "",
             "split": self.split,
-            "files": {str(path.relative_to(self.directory)): path.stat().st_size for path in paths},
+            "files": {within(path, self.directory): path.stat().st_size for path in paths},
         }
 
     def notes(self) -> list[str]:

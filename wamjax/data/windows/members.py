@@ -21,6 +21,7 @@ from wamjax.core.errors import UserError
 from wamjax.data.cards.card import SUFFIX, Card, read_card
 from wamjax.data.cards.relative import relative_of
 from wamjax.data.config import DataConfig
+from wamjax.data.files.paths import Location, location
 from wamjax.data.windows.seats import views_of
 
 FIELDS = ("source", "note", "weights", "dirs")
@@ -100,7 +101,7 @@ def members_of(config: DataConfig) -> tuple[Member, ...]:
             for, or a rate that steps cannot be brought to.
     """
     table = _table(config)
-    members = tuple(_member(config, name, table, table["dirs"][name]) for name in table["weights"])
+    members = tuple(_member(config, name, table) for name in table["weights"])
     if config.relative and not any(member.config.relative for member in members):
         raise UserError(
             f"No data set of {config.mixture} has a number of an action that is absolute and that "
@@ -125,9 +126,9 @@ def member_of(config: DataConfig, name: str, directory: str | None = None) -> Me
         raise UserError(
             f"{config.mixtures}: mixture {config.mixture!r} has no {name!r} any more; restore it."
         )
-    # An absolute path replaces the root before it.
-    place = table["dirs"][name] if directory is None else str(pathlib.Path(directory).absolute())
-    return _member(config, name, table, place)
+    if directory is None:
+        return _member(config, name, table)
+    return _member(config, name, table, location(directory))
 
 
 def _table(config: DataConfig) -> dict[str, Any]:
@@ -141,7 +142,10 @@ def _table(config: DataConfig) -> dict[str, Any]:
     return mixtures[config.mixture]
 
 
-def _member(config: DataConfig, name: str, table: dict[str, Any], place: str) -> Member:
+def _member(
+    config: DataConfig, name: str, table: dict[str, Any], directory: Location | None = None
+) -> Member:
+    """A data set, where the mixture says that it stands or in `directory`."""
     file = pathlib.Path(config.cards) / f"{name}.toml"
     card = read_card(file)
     views = views_of(card, config.cameras)
@@ -150,6 +154,7 @@ def _member(config: DataConfig, name: str, table: dict[str, Any], place: str) ->
             f"{name} has none of the cameras {', '.join(config.cameras)} (its card names "
             f"{', '.join(card.cameras.roles) or 'none'}): add one to data.cameras."
         )
+    place = location(config.root) / table["dirs"][name] if directory is None else directory
     try:
         # A data set of changes alone is what it is without the setting.
         relative = config.relative and not relative_of(card).empty
@@ -160,7 +165,7 @@ def _member(config: DataConfig, name: str, table: dict[str, Any], place: str) ->
         mixture="",
         relative=relative,
         rate_hz=None,
-        dir=str(_directory(pathlib.Path(config.root) / place, card)),
+        dir=str(_directory(place, card)),
         card=str(file),
         every=_every(name, card, config.rate_hz),
         cameras=tuple(config.cameras[view] for view in views),
@@ -171,7 +176,7 @@ def _member(config: DataConfig, name: str, table: dict[str, Any], place: str) ->
     return Member(name, table["weights"][name], card, own, views)
 
 
-def _directory(path: pathlib.Path, card: Card) -> pathlib.Path:
+def _directory(path: Location, card: Card) -> Location:
     """The directory, or the version in it: the card's, else the newest."""
     whole = path.with_name(path.name + SUFFIX)
     if not path.is_dir() and whole.is_dir():
@@ -190,7 +195,7 @@ def _directory(path: pathlib.Path, card: Card) -> pathlib.Path:
     return path / card.version
 
 
-def _number(path: pathlib.Path) -> tuple[int, ...]:
+def _number(path: Location) -> tuple[int, ...]:
     return tuple(int(part) for part in path.name.split(".") if part.isdecimal())
 
 

@@ -28,6 +28,7 @@ from wamjax.core.progress import Progress
 from wamjax.data.cards.card import read_card
 from wamjax.data.faults import BadRecord, Fault, Ledger
 from wamjax.data.files import store_format as form
+from wamjax.data.files.paths import digest
 from wamjax.data.files.schema import Feature
 from wamjax.data.sources.kinds import open_source
 from wamjax.data.sources.source import Source
@@ -81,7 +82,7 @@ def check_shard(place: tuple[str, str, int], tick: Tick) -> tuple[str, Fault | N
             tick()
     except BadRecord as bad:
         return "", bad.fault
-    return form.digest(shards[number].path), None
+    return digest(shards[number].path), None
 
 
 def make_store(making: Making) -> pathlib.Path:
@@ -244,7 +245,7 @@ def _described(plan: Plan, split: str, shards: Shards, store: pathlib.Path) -> d
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = str(path.relative_to(folder))
-        files[name] = [path.stat().st_size, "" if name in names else form.digest(path)]
+        files[name] = [path.stat().st_size, "" if name in names else digest(path)]
     faults = [(fault, number) for _, shard in mine for fault, number in shard.faults]
     return {
         "episodes": sum(shard.episodes for _, shard in mine),
