@@ -51,6 +51,8 @@ setup(
         "cuda": ["jax[cuda13]"],
         "tfds": ["tensorflow-cpu>=2.21"],
         "gym": ["gymnasium>=1.1"],
+        # Asks for older pyarrow and protobuf than we pin: in an environment of its own.
+        "beam": ["apache-beam>=2.77"],
         # What our blocks are checked against; torch for Linux brings gigabytes of CUDA.
         "reference": ["torch>=2.6", "diffusers>=0.36"],
         "dev": [

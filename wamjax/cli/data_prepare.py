@@ -9,7 +9,7 @@ from wamjax.core.errors import UserError
 from wamjax.data.files.images import Format
 from wamjax.data.files.paths import location
 from wamjax.data.sources.store import read_table
-from wamjax.data.writing.plan import Making
+from wamjax.data.writing.plan import Beam, Making
 from wamjax.data.writing.recoding import Form
 from wamjax.data.writing.store import make_store
 
@@ -26,7 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = (
         "Example:\n  wamjax data prepare --card data/cards/bridge_orig.toml --from DIR --out STORE "
-        "--size 128 --workers 8"
+        "--size 128 --workers 8\n"
+        "On Dataflow: launch/dataflow_prepare.sh"
     )
     add = parser.add_argument
     add("--from", dest="source", required=True, metavar="DIR", help="the data set")
@@ -37,6 +38,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=get_args(Format), default="jpeg", help="of new images (jpeg)")
     add("--quality", type=int, default=95, metavar="Q", help="of new JPEGs (95)")
     add("--workers", type=int, default=1, metavar="N", help="processes (1)")
+    add("--beam", action="store_true", help="let an Apache Beam pipeline make the shards")
+    add(
+        "--beam-option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the pipeline, as Beam names it (runner=DataflowRunner); as often as needed",
+    )
+    add("--beam-exchange", metavar="URL", help="where workers without this disk leave shards")
     add("--shard-steps", type=int, default=20_000, metavar="N", help="steps a shard, about (20000)")
     add("--bad-budget", type=float, default=0.0, metavar="F", help="fraction that may be bad (0)")
     add("--json", action="store_true", help="print JSON")
@@ -52,6 +62,7 @@ def run(args: argparse.Namespace) -> None:
         images=Form(size=_size(args.size), format=args.format, quality=args.quality),
         shard_steps=args.shard_steps,
         workers=args.workers,
+        beam=_beam(args),
         bad_budget=args.bad_budget,
     )
     try:
@@ -83,6 +94,14 @@ def run(args: argparse.Namespace) -> None:
             f"skipped, {own['bad_images']} images bad"
         )
     print(f"store: {out}")
+
+
+def _beam(args: argparse.Namespace) -> Beam | None:
+    if args.beam:
+        return Beam(tuple(args.beam_option), args.beam_exchange)
+    if args.beam_option or args.beam_exchange:
+        raise UserError("--beam-option and --beam-exchange are for --beam: give that, too.")
+    return None
 
 
 def _disk(text: str) -> pathlib.Path:

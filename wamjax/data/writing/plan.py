@@ -28,6 +28,19 @@ from wamjax.data.writing.recoding import Form
 LOOKED_AT = 16  # episodes
 
 
+@dataclasses.dataclass(frozen=True)
+class Beam:
+    """An Apache Beam pipeline that makes the shards; see `wamjax.data.writing.beam`.
+
+    Attributes:
+        options: of the pipeline, KEY=VALUE or KEY, as Beam names them ("runner=DataflowRunner").
+        exchange: address below which workers hand their shards over; None where all share a disk.
+    """
+
+    options: tuple[str, ...] = ()
+    exchange: str | None = None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Making:
     """What to make a store from, and how.
@@ -41,6 +54,7 @@ class Making:
         images: how images are kept.
         shard_steps: steps a shard, about.
         workers: processes.
+        beam: who makes the shards instead of them; they still check.
         bad_budget: fraction of episodes (and of images) that may be bad.
     """
 
@@ -51,6 +65,7 @@ class Making:
     images: Form = Form()
     shard_steps: int = 20_000
     workers: int = 1
+    beam: Beam | None = None
     bad_budget: float = 0.0
 
     def __post_init__(self) -> None:

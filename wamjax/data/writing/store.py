@@ -11,7 +11,6 @@ those in which something was bad are made anew, since it may have been repaired.
 import contextlib
 import dataclasses
 import fcntl
-import functools
 import os
 import pathlib
 import shutil
@@ -29,13 +28,11 @@ from wamjax.data.cards.card import read_card
 from wamjax.data.faults import BadRecord, Fault, Ledger
 from wamjax.data.files import store_format as form
 from wamjax.data.files.paths import digest
-from wamjax.data.files.schema import Feature
-from wamjax.data.sources.kinds import open_source
-from wamjax.data.sources.source import Source
 from wamjax.data.sources.store import StoreSource, read_table
+from wamjax.data.writing import beam
+from wamjax.data.writing.jobs import Job, make_part, opened
 from wamjax.data.writing.plan import Making, Part, Plan, plan_store
-from wamjax.data.writing.recoding import Form
-from wamjax.data.writing.shard import Shard, read_shard, write_shard
+from wamjax.data.writing.shard import Shard, read_shard
 from wamjax.data.writing.tables import assemble
 
 PLAN = "plan.json"
@@ -43,35 +40,10 @@ SETTING = "--bad-budget"
 Shards = dict[Part, Shard]
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """A part and all that making it takes, for a process of its own."""
-
-    part: Part
-    features: dict[str, Feature]
-    card: str | None
-    images: Form
-    folder: pathlib.Path
-
-
-@functools.lru_cache(maxsize=4)
-def _opened(directory: str, split: str) -> Source:
-    """Opened once by each process that works on it."""
-    return open_source(directory, split)
-
-
-def make_part(job: Job, tick: Tick) -> Shard:
-    """Write one shard; the same bytes wherever and whenever it is called."""
-    part = job.part
-    card = None if job.card is None else read_card(job.card)
-    source, numbers = _opened(part.directory, part.split), range(part.first, part.last)
-    return write_shard(source, numbers, job.features, card, job.images, job.folder, tick)
-
-
 def check_shard(place: tuple[str, str, int], tick: Tick) -> tuple[str, Fault | None]:
     """Read all of a shard of a store: the digest of its file, and what is not as the tables say."""
     directory, split, number = place
-    source = _opened(directory, split)
+    source = opened(directory, split)
     assert isinstance(source, StoreSource)
     shards = source.description.shards
     before = sum(shard.episodes for shard in shards[:number])
@@ -188,17 +160,22 @@ def _make_parts(making: Making, plan: Plan, work: pathlib.Path, workers: Workers
     """
     kept = {part: _kept(work, part) for part in plan.parts}
     made: Shards = {part: shard for part, shard in kept.items() if shard is not None}
+    card = None if making.card is None else read_card(making.card)
     jobs = [
-        Job(part, plan.features, making.card, making.images, _folder(work, part))
+        Job(part, plan.features, card, making.images, _folder(work, part))
         for part in plan.parts
         if part not in made
     ]
     total = sum(part.episodes for part in plan.parts)
     done = sum(part.episodes for part in made)
     ledger = Ledger(f"episodes of {making.directory}", total, making.bad_budget, SETTING)
-    _opened.cache_clear()
+    opened.cache_clear()
     with Progress("prepare", total, "episodes", done=done) as progress:
-        for job, shard in workers.spread(make_part, jobs, progress.advance):
+        if making.beam is None:
+            shards = workers.spread(make_part, jobs, progress.advance)
+        else:
+            shards = beam.spread(jobs, making.beam, progress.advance)
+        for job, shard in shards:
             made[job.part] = shard
             for text in _told(shard):
                 progress.say(text)
@@ -282,7 +259,7 @@ def _check(
         for number in range(len(told["shards"]))
     ]
     total = sum(told["episodes"] for told in described.values())
-    _opened.cache_clear()
+    opened.cache_clear()
     with Progress("check", total, "episodes") as progress:
         for place, (digest, fault) in workers.spread(check_shard, places, progress.advance):
             _, split, number = place
