@@ -16,7 +16,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.records import Batch
 from wamjax.data.files import latent_format as form
 from wamjax.data.files.latent_format import LatentPlan
-from wamjax.data.files.store_format import digest
+from wamjax.data.files.paths import digest
 from wamjax.data.windows.order import Order
 from wamjax.data.windows.pipeline import Numbered
 

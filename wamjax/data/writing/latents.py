@@ -22,7 +22,8 @@ from wamjax.core.files import read_json, write_json
 from wamjax.core.progress import Progress
 from wamjax.data.files import latent_format as form
 from wamjax.data.files.latent_format import LatentPlan
-from wamjax.data.files.store_format import digest, sealed
+from wamjax.data.files.paths import digest
+from wamjax.data.files.store_format import sealed
 
 LOCKS = ".locks"
 POLL = 0.5  # seconds
