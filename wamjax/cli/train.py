@@ -29,6 +29,8 @@ from wamjax.data.normalising.statistics import MixedStatistics, data_fingerprint
 from wamjax.data.windows.members import members_of
 from wamjax.data.windows.mixture import read_members
 from wamjax.data.windows.pipeline import Numbered
+from wamjax.parallel.mesh import make_mesh
+from wamjax.parallel.shardings import batch_sharding, host_share
 from wamjax.parallel.start import start_hosts
 from wamjax.recipes.assembly import assembled
 from wamjax.recipes.recipe_config import RecipeConfig
@@ -60,6 +62,8 @@ def run_training(
         What `wamjax.train.loop.train` returns.
     """
     hosts = start_hosts()
+    mesh = make_mesh(config.mesh, devices)
+    share = host_share(batch_sharding(mesh, config.train.batch), config.train.batch)
     if jax.default_backend() == "cpu":
         keep_memory()
     windows = windows_for(config, workdir)
@@ -74,7 +78,7 @@ def run_training(
     source: Numbered = windows
     if config.data.latents is not None:
         source, given = with_latents(config, system, windows)
-    loader = Loader(source, config.train.batch, hosts.index, hosts.count)
+    loader = Loader(source, config.train.batch, *share)
     return train(
         config,
         workdir,

@@ -22,6 +22,7 @@ from wamjax.model.config import Expert, Stack
 from wamjax.model.layers import Linear, Normed, standardised
 from wamjax.model.modulation import Modulation, spread
 from wamjax.model.rotary import rotate
+from wamjax.parallel.activations import constrain
 
 HEADS = ("heads", "head_dim")
 
@@ -266,6 +267,8 @@ class Block(nn.Module):
             if s.rotary is not None:
                 query = rotate(query, sight.angles, s.rotary.adjacent)
                 key = rotate(key, sight.angles, s.rotary.adjacent)
+            query = constrain(query, "batch", "token", "heads", None)
+            key, value = (constrain(part, "batch", None, "heads", None) for part in (key, value))
             attended = attention(
                 query,
                 jnp.concatenate([cache.key, key], axis=1),

@@ -16,6 +16,7 @@ from wamjax.core.typing import Array
 from wamjax.model.block import Block, KeyValue, Noise, Sight
 from wamjax.model.config import Remat, Stack
 from wamjax.model.stacking import LAYERS
+from wamjax.parallel.activations import constrain
 
 KEPT = {
     "dots": jax.checkpoint_policies.dots_saveable,
@@ -56,10 +57,15 @@ class Transformer(nn.Module):
         keep: bool = False,
     ) -> tuple[dict[str, Array], KeyValue, dict[str, KeyValue], dict[str, Array]]:
         layered = {name: m.values for name, m in memory.items() if isinstance(m, Layered)}
-        fixed = {name: m for name, m in memory.items() if not isinstance(m, Layered)}
+        fixed = {
+            name: constrain(m, "batch", None, None)
+            for name, m in memory.items()
+            if not isinstance(m, Layered)
+        }
 
         def layer(block: Block, x: dict[str, Array], xs: tuple):
             cached, own, had = xs
+            x = {name: constrain(part, "batch", "token", None) for name, part in x.items()}
             x, new, stored = block(x, cached, fixed | own, had, noise, sight)
             return x, (new, stored, x if keep else {})
 

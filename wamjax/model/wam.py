@@ -29,6 +29,7 @@ from wamjax.model.ports import Film, PortIn, PortOut, needs_level
 from wamjax.model.route import Route, Seated, levels_of, needed, shared_by
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.transformer import Layered, Transformer, empty_cache
+from wamjax.parallel.activations import constrain
 
 AXES = {"action": "action", "proprio": "proprio", "text": "text"}
 
@@ -359,7 +360,7 @@ class Wam(nn.Module):
                 x = x + self.kind_embedding[port.into][kind]
             if port.place:
                 x = x + self.place[segment.stream][: segment.count]
-        return x.astype(jnp.dtype(self.config.dtype))
+        return constrain(x.astype(jnp.dtype(self.config.dtype)), "batch", None, None)
 
     def _steered(
         self,
@@ -404,4 +405,7 @@ class Wam(nn.Module):
             for place in range(2)
         )
         level, shared = self.level[expert](sigma, step)
+        level = constrain(level, "batch", None, None)
+        if shared is not None:
+            shared = constrain(shared, "batch", None, None, None)
         return Noise(level, shared, counts)

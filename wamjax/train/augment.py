@@ -84,7 +84,12 @@ OCTO = AugmentConfig(
 
 
 def augmented(config: AugmentConfig, batch: Batch, key: Key) -> Batch:
-    """The batch with its frames changed; a goal is changed as a frame of its window."""
+    """The batch with its frames changed; a goal is changed as a frame of its window.
+
+    A config that changes nothing gives the very same batch, of any type.
+    """
+    if not (config.crops or config.colours):
+        return batch
     frames = jnp.asarray(batch.frames)
     if batch.goal is None:
         return dataclasses.replace(batch, frames=augment(config, frames, key))

@@ -16,6 +16,7 @@ from jax.sharding import NamedSharding
 from wamjax.core.records import Batch
 from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Array, Key, Params
+from wamjax.parallel.activations import spread_over
 from wamjax.parallel.shardings import replicated
 from wamjax.train.augment import AugmentConfig, augmented
 from wamjax.train.optimizer import ema_update
@@ -60,7 +61,8 @@ def make_step(
         frozen = part(state.params, plan.mask, keep=False)
 
         def loss_of(trained: Params) -> tuple[Array, Any]:
-            return system.loss(join(trained, frozen), batch, key, stage.objective)
+            with spread_over(plan.mesh):
+                return system.loss(join(trained, frozen), batch, key, stage.objective)
 
         (loss, parts), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
         updates, opt_state = plan.optimizer.update(gradient, state.opt_state, trained)

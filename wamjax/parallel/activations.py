@@ -1,0 +1,57 @@
+"""Where activations live: the second half of the table in `wamjax.parallel.rules`.
+
+    batch     data x fsdp        as the batch itself is split
+    token     sequence           queries and everything that is computed token by token
+    heads     tensor             as the weights that make them
+    mlp       tensor
+
+Without a word about them XLA may choose to split a layer's tokens by their width, as the weights
+are, and to add up partial products over all devices: many times the traffic of gathering the
+weights. A model therefore says at the edges of its layers what the dimensions of its arrays mean;
+on one device, and outside of `spread_over`, that changes nothing.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+import jax
+from jax.sharding import Mesh, PartitionSpec
+
+from wamjax.core.typing import Array
+
+ACTIVATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "batch": ("data", "fsdp"),
+        "token": ("sequence",),
+        "heads": ("tensor",),
+        "mlp": ("tensor",),
+    }
+)
+
+
+@contextlib.contextmanager
+def spread_over(mesh: Mesh) -> Iterator[None]:
+    """What is traced meanwhile has its activations spread over `mesh`."""
+    if mesh.size == 1:
+        yield
+        return
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+        yield
+
+
+def constrain(x: Array, *names: str | None) -> Array:
+    """`x` with its dimensions where `ACTIVATIONS` says; None leaves a dimension whole.
+
+    Raises:
+        KeyError: a name is not in the table.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        return x
+    return jax.lax.with_sharding_constraint(x, spec_of_activation(names))
+
+
+def spec_of_activation(names: Sequence[str | None]) -> PartitionSpec:
+    """How dimensions of these names are split."""
+    return PartitionSpec(*(None if name is None else ACTIVATIONS[name] for name in names))
