@@ -49,6 +49,8 @@ setup(
     extras_require={
         "tpu": ["jax[tpu]"],
         "cuda": ["jax[cuda13]"],
+        # The compiler for TPUs without a TPU; the version that jax of the constraints asks for.
+        "tpu-plan": ["jax[tpu]"],
         "tfds": ["tensorflow-cpu>=2.21"],
         "gym": ["gymnasium>=1.1"],
         # Asks for older pyarrow and protobuf than we pin: in an environment of its own.

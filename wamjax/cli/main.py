@@ -21,6 +21,7 @@ VERBS = {
     "sample": "predicted video beside the truth, predicted actions beside the log",
     "recipes": "the published systems: sizes, couplings, who sees whom, passes per chunk",
     "bench": "how fast a part is on this machine, with its ceiling: render, sample, rollout",
+    "plan": "does a run fit a TPU slice that is not here, and how fast could it be",
     "doctor": "devices, versions, memory, and what is missing",
 }
 
