@@ -3,8 +3,8 @@
 # shellcheck shell=bash
 : "${root:?the checkout}"
 
-# The checkout's own environment, as launch/quickstart.sh makes it, else the PATH's.
-if [ -x "$root/.venv/bin/wamjax" ]; then
+# The environment that is active, else the checkout's own, as launch/quickstart.sh makes it.
+if ! command -v wamjax >/dev/null 2>&1 && [ -x "$root/.venv/bin/wamjax" ]; then
   PATH="$root/.venv/bin:$PATH"
 fi
 if ! command -v wamjax >/dev/null 2>&1; then

@@ -47,6 +47,7 @@ def on(folder: pathlib.Path, *more: str) -> list[str]:
     return [f"--config.data.latents={folder / 'latents'}", *more]
 
 
+@pytest.mark.slow
 def test_a_run_on_latents_begins_and_ends_with_the_codec_that_made_them(made, capsys):
     directory, config, folder = made
     assert main([*train(config, directory, folder / "on", *on(folder)), "--json"]) == 0
