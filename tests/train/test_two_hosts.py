@@ -2,9 +2,12 @@
 
 import os
 import pathlib
+import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from tests.train.toy import TWO_STAGES
 from wamjax.core.files import read_json
 from wamjax.core.tree import leaves_by_path, weights_sha256
 from wamjax.train.checkpoint import load_for_inference
+from wamjax.train.intact import fault, steps_in
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -24,11 +28,9 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-@pytest.mark.slow
-def test_two_hosts_train_like_one(tmp_path: pathlib.Path):
-    together = tmp_path / "together"
+def start(workdir: pathlib.Path, *more: list[str], **settings: str) -> list[subprocess.Popen]:
+    """Two processes, each with one device; `more` are further words for each of them."""
     address = f"127.0.0.1:{free_port()}"
-    log = tmp_path / "log.txt"
     processes = []
     for index in range(2):
         environment = {
@@ -38,19 +40,38 @@ def test_two_hosts_train_like_one(tmp_path: pathlib.Path):
             "JAX_COORDINATOR_ADDRESS": address,
             "JAX_NUM_PROCESSES": "2",
             "JAX_PROCESS_ID": str(index),
+            **settings,
         }
-        with log.open("a") as file:
-            command = [sys.executable, "-m", "tests.train.two_hosts", str(together), "2"]
+        words = [str(workdir), "2", *(more[index] if more else [])]
+        with log_of(workdir, index).open("a") as file:
+            command = [sys.executable, "-m", "tests.train.two_hosts", *words]
             processes.append(
                 subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
             )
+    return processes
+
+
+def log_of(workdir: pathlib.Path, index: int) -> pathlib.Path:
+    return workdir.parent / f"{workdir.name}-{index}.log"
+
+
+def said(workdir: pathlib.Path) -> str:
+    return "\n".join(log_of(workdir, index).read_text() for index in range(2))
+
+
+def ended(processes: list[subprocess.Popen]) -> list[int]:
     try:
-        codes = [process.wait(120) for process in processes]
+        return [process.wait(240) for process in processes]
     finally:
         for process in processes:
             process.kill()
             process.wait()
-    assert codes == [0, 0], log.read_text()
+
+
+@pytest.mark.slow
+def test_two_hosts_train_like_one(tmp_path: pathlib.Path):
+    together = tmp_path / "together"
+    assert ended(start(together)) == [0, 0], said(together)
 
     final, _ = go(run(stages=TWO_STAGES), tmp_path / "alone")
     theirs = read_json(together / "final.json")
@@ -60,3 +81,43 @@ def test_two_hosts_train_like_one(tmp_path: pathlib.Path):
     alone = leaves_by_path(load_for_inference(tmp_path / "alone")[2])
     for path, leaf in leaves_by_path(weights).items():
         np.testing.assert_allclose(leaf, alone[path], rtol=1e-3, atol=1e-5, err_msg=path)
+
+
+@pytest.mark.slow
+def test_a_preemption_of_one_host_stops_both_at_one_step_and_the_rest_is_the_same(
+    tmp_path: pathlib.Path,
+):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    steps = {"TOY_STEPS": "60"}
+    assert ended(start(whole, **steps)) == [0, 0], said(whole)
+    processes = start(broken, **steps, TOY_DELAY="0.2")
+    deadline = time.monotonic() + 200
+    while not steps_in(broken / "checkpoints") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    processes[1].send_signal(signal.SIGTERM)
+    assert ended(processes) == [0, 0], said(broken)
+    told = log_of(broken, 0).read_text()
+    assert "obeyed SIGTERM" in told
+    (stopped,) = re.findall(r"stopped at step (\d+) of 60, saved", told)
+    assert steps_in(broken / "checkpoints")[-1] == int(stopped) < 60
+    assert fault(broken / "checkpoints" / stopped) is None
+    assert ended(start(broken, **steps)) == [0, 0], said(broken)
+    finals = [read_json(path / "final.json") for path in (whole, broken)]
+    assert finals[0]["state_sha256"] == finals[1]["state_sha256"]
+
+
+@pytest.mark.slow
+def test_hosts_that_differ_in_a_setting_or_in_their_code_are_refused(tmp_path: pathlib.Path):
+    setting, code = tmp_path / "setting", tmp_path / "code"
+    assert ended(start(setting, ["0.01"], ["0.02"])) == [2, 2], said(setting)
+    for index in range(2):
+        last = log_of(setting, index).read_text().strip().splitlines()[-1]
+        assert "the hosts do not agree (config.train.learning_rate: 0.01 on host 0, 0.02" in last
+        assert "on host 1; fingerprint.config: " in last
+    assert not (setting / "checkpoints").exists()
+
+    assert ended(start(code, ["0.01"], ["0.01", "widened"])) == [2, 2], said(code)
+    for index in range(2):
+        last = log_of(code, index).read_text().strip().splitlines()[-1]
+        assert "the hosts do not agree (program of stage world: " in last
+    assert not steps_in(code / "checkpoints")

@@ -69,11 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when the work was done, 2 when the user has to change something, 75 when SIGTERM ended a
-        run that has saved and would go on, 130 when interrupted.
+        run that has saved and would go on, 130 when interrupted. A training that hangs ends the
+        process with 3 (train.heartbeat).
     """
-    # XLA's notes about cached programs and grain's about its profiler are no news for a user.
+    # XLA's notes about cached programs and grain's about its profiler are no news for a user; what
+    # Orbax logs as an error it raises, too, and it is told in one line.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.set_verbosity(logging.ERROR)
+    logging.set_verbosity(logging.FATAL)
     argv = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in argv if word in VERBS), None)
     plain, overrides = split_overrides(argv)

@@ -42,8 +42,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     parser.epilog = (
         "Example:\n  wamjax train --config configs/bridge_tiny.py --config.data.dir=DIR "
-        "--workdir runs/bridge\n"
-        "SIGTERM saves and exits with code 75: the same command goes on.\n"
+        "--workdir runs/bridge\n\n"
+        "The same command goes on where the run stands, bit for bit. SIGTERM saves and exits with\n"
+        "code 75, what you can mend (a full disk at the end, another config, hosts that do not\n"
+        "agree) with 2, a run that hangs with 3. --config.train.spike_sigmas=6 passes over\n"
+        "spikes, patience says how many skipped steps in a row are borne, hang_after how many\n"
+        "seconds a step may take. See docs/reliability.md.\n"
         "On many hosts it is started by the files of launch/."
     )
     config_file.arguments(parser)

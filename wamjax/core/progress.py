@@ -1,5 +1,6 @@
 """Progress with a rate and an ETA: a bar on a terminal, a plain line now and then in a log."""
 
+import contextlib
 import sys
 import time
 from types import TracebackType
@@ -63,7 +64,9 @@ class Progress:
         if self.bar is not None:
             self.bar.write(text, file=self.stream)
         else:
-            print(text, file=self.stream, flush=True)
+            # A log on a full disk must not end what it tells about.
+            with contextlib.suppress(OSError):
+                print(text, file=self.stream, flush=True)
 
     def _line(self, note: str) -> None:
         now = time.monotonic()

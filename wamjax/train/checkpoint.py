@@ -3,11 +3,13 @@
 Three items stand in each: `state` (step, weights, averages, optimizer; arrays), `data` (the
 loader's state; JSON) and `meta` (config, statistics, their fingerprint, versions, seconds, FLOPs;
 JSON). Orbax writes under a temporary name and renames at the end, so a half-written one is never
-taken for a checkpoint.
+taken for a checkpoint; a table of check sums finds what happens to it later (train.intact).
 """
 
+import contextlib
+import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -15,32 +17,113 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
+from jax.experimental import multihost_utils
 
 from wamjax.core.errors import UserError
 from wamjax.core.typing import Params
+from wamjax.train.intact import (
+    UNFINISHED,
+    fault,
+    newest_intact,
+    set_aside,
+    steps_in,
+    sweep,
+    write_table,
+)
+from wamjax.train.outcome import stored_meta
 from wamjax.train.state import TrainState
 
+Say = Callable[[str], None]
 FOLDER = "checkpoints"
 
 
 class Checkpoints:
     """The checkpoints of one workdir.
 
+    A save that fails (a full disk, a directory that became read-only) is told, and training goes
+    on to the next one; only the last state must be saved, see `finish`. On several hosts a failed
+    save ends the run instead: the hosts could disagree about it.
+
     Args:
         workdir: checkpoints stand in its folder `checkpoints`, which is made if missing.
         keep: how many of the newest to keep.
+        say: told in one line what was saved, lost or broken.
+
+    Attributes:
+        failed: steps whose save failed, in order.
+
+    Raises:
+        UserError: fewer than two are kept.
     """
 
-    def __init__(self, workdir: pathlib.Path, keep: int):
+    def __init__(self, workdir: pathlib.Path, keep: int, say: Say = print):
+        if keep < 2:
+            raise UserError(
+                f"train.keep is {keep}, but if the newest checkpoint is broken the one before it "
+                "is needed; set it to 2 or more."
+            )
         self.directory = workdir.resolve() / FOLDER
+        self.failed: list[int] = []
+        self._workdir, self._keep, self._say = workdir.resolve(), keep, say
+        self._under_way: int | None = None
+        self._opened: ocp.CheckpointManager | None = None
+        self._manager  # noqa: B018  (what is wrong with the folder is told now)
+
+    @property
+    def _manager(self) -> ocp.CheckpointManager:
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    def _open(self) -> ocp.CheckpointManager:
+        if jax.process_index() == 0:
+            sweep(self.directory)
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=True, enable_async_checkpointing=True
+            max_to_keep=self._keep,
+            create=True,
+            enable_async_checkpointing=True,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._measure),
         )
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+        return ocp.CheckpointManager(self.directory, options=options)
+
+    def _measure(self) -> None:
+        if jax.process_index() == 0:
+            write_table(self.directory / f"{self._under_way}{UNFINISHED}")
 
     def latest(self) -> int | None:
-        """The step of the newest whole checkpoint."""
-        return self._manager.latest_step()
+        """The step of the newest checkpoint that is what was saved; broken ones are set aside.
+
+        One host looks, all get its answer.
+        """
+        self.wait()
+        found = -1
+        if jax.process_index() == 0:
+            newest = newest_intact(self._workdir, FOLDER, self._say)
+            found = -1 if newest is None else newest
+        if jax.process_count() > 1:
+            found = int(multihost_utils.broadcast_one_to_all(np.int32(found)))
+        self._manager.reload()
+        return None if found < 0 else found
+
+    def back_to_good(self) -> int | None:
+        """The step to go back to: of the newest checkpoint that no skipped step precedes.
+
+        Newer ones are set aside. If all were saved among skipped steps (a preemption does that),
+        it is the oldest, which has the weights from before those steps.
+        """
+        if self.latest() is not None and jax.process_index() == 0:
+            older = steps_in(self.directory)
+            read = ocp.JsonCheckpointHandler().restore
+            while (
+                len(older) > 1
+                and stored_meta(read(epath.Path(self.directory) / str(older[-1]) / "meta"))[
+                    "streak"
+                ]
+            ):
+                checkpoint = self.directory / str(older.pop())
+                wrong = "it was saved among skipped steps"
+                set_aside(self._workdir, checkpoint, wrong, self._say)
+        return self.latest()
 
     def meta(self, step: int) -> dict[str, Any]:
         """The JSON item `meta`."""
@@ -51,15 +134,70 @@ class Checkpoints:
         self, step: int, state: TrainState, data: Mapping[str, Any], meta: Mapping[str, Any]
     ) -> None:
         """Start writing; returns when the state may be overwritten, not when it is on disk."""
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                data=ocp.args.JsonSave(dict(data)),
-                meta=ocp.args.JsonSave(dict(meta)),
-            ),
-            force=True,
+        self.wait()
+        self._under_way = step
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(_items(state)),
+            data=ocp.args.JsonSave(dict(data)),
+            meta=ocp.args.JsonSave(dict(meta)),
         )
+        self._told(lambda: self._write(step, args))
+
+    def _write(self, step: int, args: ocp.args.Composite) -> None:
+        if jax.process_index() == 0:
+            # Orbax's threads would wait half a minute for a folder that cannot be made.
+            probe = self.directory / f".probe{UNFINISHED}"
+            probe.mkdir(exist_ok=True)
+            probe.rmdir()
+        self._manager.save(step, args=args, force=True)
+
+    def wait(self) -> None:
+        """Until what is being saved is on disk, or known not to be."""
+        if self._under_way is not None and self._told(lambda: self._manager.wait_until_finished()):
+            self._under_way = None
+
+    def _told(self, do: Callable[[], Any]) -> bool:
+        """Do it; if it fails say so and forget the save under way."""
+        try:
+            do()
+        # Orbax raises what its writers raise: OSError, ValueError, XlaRuntimeError.
+        except Exception as error:
+            if jax.process_count() > 1:
+                raise
+            step, self._under_way = self._under_way, None
+            assert step is not None
+            self.failed.append(step)
+            self._say(
+                f"checkpoint of step {step} could not be saved ({first_line(error)}); "
+                "training goes on, the next save point tries again."
+            )
+            # The manager still counts it, and has dropped older ones that stay on disk.
+            with contextlib.suppress(Exception):
+                self._manager.close()
+            self._opened = None
+            return False
+        return True
+
+    def finish(
+        self, step: int, state: TrainState, data: Mapping[str, Any], meta: Mapping[str, Any]
+    ) -> None:
+        """Until the state of `step`, the last one, is on disk.
+
+        Raises:
+            UserError: it cannot be saved; what was saved before stands.
+        """
+        self.wait()
+        if step in self.failed[-1:]:
+            self._say(f"trying once more to save step {step}.")
+            self.save(step, state, data, meta)
+            self.wait()
+        if step in self.failed[-1:] and step not in steps_in(self.directory):
+            newest = max(steps_in(self.directory), default=None)
+            stands = "no checkpoint stands" if newest is None else f"that of step {newest} stands"
+            raise UserError(
+                f"step {step} could not be saved in {self.directory}, {stands}; make room or make "
+                "it writable, the same command goes on from there."
+            )
 
     def restore(self, step: int, abstract: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """State and loader state of `step`.
@@ -72,18 +210,14 @@ class Checkpoints:
         restored = self._manager.restore(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()
+                state=ocp.args.StandardRestore(_items(abstract)), data=ocp.args.JsonRestore()
             ),
         )
-        return restored["state"], restored["data"]
+        return TrainState(**{"window": None, **restored["state"]}), restored["data"]
 
     def preempted(self, step: int) -> bool:
         """Whether the cluster has asked all hosts to stop; they agree on the step."""
         return jax.process_count() > 1 and self._manager.reached_preemption(step)
-
-    def wait(self) -> None:
-        """Until everything saved is on disk."""
-        self._manager.wait_until_finished()
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -94,7 +228,22 @@ class Checkpoints:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._manager.close()
+        # Nothing is raised over an error that is on its way.
+        self.wait()
+        if self._opened is not None:
+            self._opened.close()
+
+
+def _items(state: TrainState) -> dict[str, Any]:
+    """The state as it stands on disk: without a window if it has none, as in older checkpoints."""
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return {name: value for name, value in fields.items() if name != "window" or value is not None}
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, short enough for one line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
 
 
 def load_for_inference(
@@ -110,17 +259,23 @@ def load_for_inference(
         (config JSON, statistics JSON, averaged weights as NumPy arrays, step).
 
     Raises:
-        UserError: there is no such checkpoint.
+        UserError: there is no such checkpoint, or it is broken.
     """
     directory = pathlib.Path(workdir).resolve() / FOLDER
     if not directory.is_dir():
         raise UserError(f"{workdir} has no folder {FOLDER}; train there first.")
-    steps = sorted(ocp.utils.checkpoint_steps(epath.Path(directory)))
+    steps = steps_in(directory)
     if not steps or (step is not None and step not in steps):
         found = ", ".join(map(str, steps)) if steps else "none"
         wanted = "no checkpoint" if step is None else f"no checkpoint of step {step}"
         raise UserError(f"{workdir} has {wanted} (found: {found}); train further there.")
     chosen = steps[-1] if step is None else step
+    wrong = fault(directory / str(chosen))
+    if wrong is not None:
+        raise UserError(
+            f"the checkpoint of step {chosen} in {workdir} is broken ({wrong}); give another step "
+            f"({', '.join(map(str, steps))}) or train further there."
+        )
     folder = epath.Path(directory) / str(chosen)
     meta = ocp.JsonCheckpointHandler().restore(folder / "meta")
     arrays = ocp.PyTreeCheckpointHandler()

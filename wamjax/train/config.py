@@ -5,6 +5,8 @@ import math
 
 from wamjax.train.augment import AugmentConfig
 
+SPIKE_WINDOW, PATIENCE = 128, 8
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StageConfig:
@@ -33,7 +35,7 @@ class TrainConfig:
         steps: optimizer steps over all stages.
         batch: examples in the global batch.
         save_every: steps between checkpoints; the last step is always saved.
-        keep: newest checkpoints kept on disk.
+        keep: newest checkpoints kept on disk, at least two so that one may be broken.
         log_every: steps between rows of `metrics.jsonl`; a row is a mean over that interval.
         learning_rate: peak of the warm-up and cosine schedule; every stage has its own.
         warmup: share of a stage's steps with linearly growing learning rate.
@@ -45,6 +47,14 @@ class TrainConfig:
         seed: of the initial weights and of every draw in the loss.
         augment: how frames are changed while training; not at all by default.
         stages: in order; empty means those that belong to the system's objective.
+        spike_sigmas: a step whose loss or gradient norm lies so many deviations above the mean of
+            the last `spike_window` steps is not taken; None takes it, 6 is usual. A step that is
+            not finite is never taken.
+        spike_window: None means 128.
+        patience: after so many steps in a row that were not taken, the run goes back to its last
+            good checkpoint and passes over their data; None means 8.
+        hang_after: seconds without a step after which the run counts as hung, unless steps are
+            usually slow; None means 300. See train.heartbeat.
     """
 
     steps: int = 1000
@@ -62,6 +72,11 @@ class TrainConfig:
     seed: int = 0
     augment: AugmentConfig = AugmentConfig()
     stages: tuple[StageConfig, ...] = ()
+    # Young settings are None when left out, so that older runs still have the same config.
+    spike_sigmas: float | None = None
+    spike_window: int | None = None
+    patience: int | None = None
+    hang_after: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "save_every", "keep", "log_every"):
@@ -76,9 +91,24 @@ class TrainConfig:
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("spike_sigmas", "hang_after"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive or None, got {value}")
+        for name, least in (("spike_window", 2), ("patience", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least} or None, got {value}")
         total = math.fsum(stage.fraction for stage in self.stages)
         if self.stages and not math.isclose(total, 1.0, abs_tol=1e-6):
             raise ValueError(f"the fractions of the stages must sum to 1, got {total:g}")
         names = [stage.name for stage in self.stages]
         if len(set(names)) != len(names):
             raise ValueError(f"stages must have different names, got {names}")
+
+    @property
+    def window(self) -> int | None:
+        """Steps over which spikes are looked for; None for not at all."""
+        if self.spike_sigmas is None:
+            return None
+        return SPIKE_WINDOW if self.spike_window is None else self.spike_window

@@ -10,11 +10,19 @@ Only contractions count. What rematerialisation computes twice counts twice. XLA
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 
-def compiled(program: Any, *arguments: Any) -> tuple[Any, float, float]:
+def compiled(
+    program: Any, *arguments: Any, check: Callable[[Any], None] | None = None
+) -> tuple[Any, float, float]:
     """Trace, count and compile a `jax.jit` function for `arguments`.
+
+    Args:
+        program: the function.
+        *arguments: arrays, or what has their shapes.
+        check: given the lowered program; raises if it must not be compiled.
 
     Returns:
         (the executable, FLOPs per call, seconds it took).
@@ -22,7 +30,10 @@ def compiled(program: Any, *arguments: Any) -> tuple[Any, float, float]:
     started = time.monotonic()
     traced = program.trace(*arguments)
     flops = count_flops(traced.jaxpr)
-    executable = traced.lower().compile()
+    lowered = traced.lower()
+    if check is not None:
+        check(lowered)
+    executable = lowered.compile()
     return executable, flops, time.monotonic() - started
 
 

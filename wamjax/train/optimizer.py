@@ -84,3 +84,12 @@ def ema_update(ema: PyTree, weights: PyTree, decay: float, count: Array) -> PyTr
     n = jnp.asarray(count, jnp.float32)
     share = 1.0 - jnp.minimum(decay, (1.0 + n) / (10.0 + n)) if decay > 0 else jnp.float32(1.0)
     return jax.tree.map(lambda old, new: old + share.astype(old.dtype) * (new - old), ema, weights)
+
+
+def steps_taken(opt_state: PyTree) -> Array:
+    """int32 [], the count that the optimizer's schedule reads: skipped steps are not in it."""
+
+    def of_schedule(path: tuple, _: Any) -> bool:
+        return path[-1].tuple_name == optax.ScaleByScheduleState.__name__
+
+    return optax.tree.get(opt_state, "count", filtering=of_schedule)

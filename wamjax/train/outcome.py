@@ -15,6 +15,8 @@ from wamjax.train.state import Plan, TrainState
 
 FINAL = "final.json"
 ADDED_UP = ("seconds", "compile_seconds", "flops")
+# Skipped steps in a row up to now, and what the run went back for; older checkpoints have neither.
+UNTROUBLED: dict[str, Any] = {"streak": 0, "rollbacks": [], "goodput": None}
 
 
 def run_meta(config: dict[str, Any], statistics: Any) -> dict[str, Any]:
@@ -33,7 +35,14 @@ def run_meta(config: dict[str, Any], statistics: Any) -> dict[str, Any]:
         },
         "versions": versions(),
         **dict.fromkeys(ADDED_UP, 0.0),
+        **UNTROUBLED,
     }
+
+
+def stored_meta(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run goes on with of the `meta` of its checkpoint."""
+    younger = {name: stored[name] if name in stored else UNTROUBLED[name] for name in UNTROUBLED}
+    return {**{name: stored[name] for name in ADDED_UP}, **younger}
 
 
 def run_final(
@@ -43,6 +52,7 @@ def run_final(
     meta: Mapping[str, Any],
     plans: Sequence[Plan],
     rows: Sequence[Mapping[str, float]],
+    goodput: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of `final.json`.
 
@@ -56,6 +66,7 @@ def run_final(
         meta: as saved with it.
         plans: of all stages.
         rows: of the metrics; the last one with a loss is told.
+        goodput: where the time went.
     """
     told = [row for row in rows if "loss" in row][-1:]
     whole = gathered(state)
@@ -69,6 +80,9 @@ def run_final(
         "seconds": meta["seconds"],
         "compile_seconds": meta["compile_seconds"],
         "train_flops": meta["flops"],
+        "goodput": goodput,
+        "skipped_steps": round(sum(row["skipped"] for row in rows if "skipped" in row)),
+        "rollbacks": meta["rollbacks"],
         "parameters": plans[0].total,
         "trained_parameters": {plan.stage.name: plan.trained for plan in plans},
         "weights_sha256": weights_sha256(whole.ema),

@@ -41,7 +41,12 @@ from wamjax.train.ript_update import make_update
 from wamjax.train.stages import Stage
 from wamjax.train.state import TrainState, begin_stage, plan_stage
 from wamjax.train.stop import Stop
-from wamjax.train.workdir import CONFIG, refuse_other_runs, same_statistics
+from wamjax.train.workdir import (
+    CONFIG,
+    refuse_other_config,
+    refuse_other_runs,
+    same_statistics,
+)
 
 
 class Rewarded(Protocol):
@@ -112,7 +117,7 @@ def reward(
     run_key = jax.device_put(keys["update"], whole)
 
     with contextlib.ExitStack() as stack:
-        checkpoints = stack.enter_context(Checkpoints(workdir, settings.keep))
+        checkpoints = stack.enter_context(Checkpoints(workdir, settings.keep, say))
         stop = stack.enter_context(Stop())
         latest = checkpoints.latest()
         if latest is None:
@@ -122,6 +127,11 @@ def reward(
         else:
             step = latest
             stored = checkpoints.meta(step)
+            refuse_other_config(
+                f"the checkpoint of iteration {step} in {workdir} belongs",
+                stored["config"],
+                meta["config"],
+            )
             same_statistics(workdir, stored["statistics"], meta["statistics"])
             if step == last and (workdir / FINAL).is_file():
                 say(f"{workdir} is finished at iteration {step}; nothing to do.")
@@ -130,7 +140,7 @@ def reward(
             state, _ = checkpoints.restore(step, plan.abstract)
             say(f"goes on from iteration {step} of {last} in {workdir}.")
         began = time.monotonic() - meta["seconds"]
-        metrics = stack.enter_context(Metrics(workdir, step))
+        metrics = stack.enter_context(Metrics(workdir, step, say=say))
 
         def evaluated(state: TrainState, step: int) -> str:
             row = dict(evaluate(state.ema, step))
@@ -180,7 +190,7 @@ def reward(
                 if step % settings.save_every == 0 or step == last or stopping:
                     meta["seconds"] = time.monotonic() - began
                     checkpoints.save(step, state, {"iteration": step}, meta)
-        checkpoints.wait()
+        checkpoints.finish(step, state, {"iteration": step}, meta)
         if step < last:
             say(f"stopped at iteration {step} of {last}, saved; the same command goes on.")
             return {"finished": False, "step": step}

@@ -22,6 +22,7 @@ from wamjax.train.config import TrainConfig
 from wamjax.train.optimizer import decay_mask, learning_rate_schedule, make_optimizer
 from wamjax.train.protocols import System
 from wamjax.train.selection import part, trained_mask
+from wamjax.train.spikes import Window, empty_window
 from wamjax.train.stages import Stage
 
 
@@ -34,12 +35,14 @@ class TrainState:
         params: the weights.
         ema: the averaged weights, same structure and sharding.
         opt_state: optax state of the trained weights of the current stage.
+        window: losses of the stage so far, where spikes are looked for (train.spikes).
     """
 
     step: Array
     params: Params
     ema: Params
     opt_state: PyTree
+    window: Window | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,7 @@ class Plan:
         optimizer: over the trained half.
         schedule: learning rate by count within the stage.
         abstract: TrainState of ShapeDtypeStructs with shardings.
+        window: steps over which spikes are looked for; None for not at all.
         trained: number of trained scalars.
         total: number of all scalars.
     """
@@ -63,6 +67,7 @@ class Plan:
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
     abstract: TrainState
+    window: int | None
     trained: int
     total: int
 
@@ -98,6 +103,7 @@ def plan_stage(stage: Stage, boxed: Params, config: TrainConfig, mesh: Mesh) -> 
         transform_non_params=lambda _: whole,
     )
     weights = _placed(shapes, places)
+    window = jax.eval_shape(lambda: _window(config.window))
     count: Any = jax.ShapeDtypeStruct((), jnp.int32, sharding=whole)
     return Plan(
         stage=stage,
@@ -110,7 +116,9 @@ def plan_stage(stage: Stage, boxed: Params, config: TrainConfig, mesh: Mesh) -> 
             params=weights,
             ema=weights,
             opt_state=_placed(opt_state, opt_places),
+            window=_placed(window, jax.tree.map(lambda _: whole, window)),
         ),
+        window=config.window,
         trained=count_parameters(part(shapes, mask, keep=True)),
         total=count_parameters(shapes),
     )
@@ -175,4 +183,9 @@ def _begin(params: Params, step: Array, plan: Plan) -> TrainState:
         # A buffer of its own: both are donated to the first step.
         ema=jax.tree.map(jnp.copy, params),
         opt_state=plan.optimizer.init(part(params, plan.mask, keep=True)),
+        window=_window(plan.window),
     )
+
+
+def _window(length: int | None) -> Window | None:
+    return None if length is None else empty_window(length)

@@ -3,6 +3,7 @@
 key = fold_in(run_key, step)      so a resumed run draws what the uninterrupted one draws
 frames of the batch changed as `train.augment` says, then the loss
 gradient of the loss with respect to the trained weights only; frozen ones pass through
+a step that would do harm leaves all but the count as it was (train.spikes)
 """
 
 from collections.abc import Callable
@@ -15,13 +16,14 @@ from jax.sharding import NamedSharding
 
 from wamjax.core.records import Batch
 from wamjax.core.runtime import program_jit
-from wamjax.core.typing import Array, Key, Params
+from wamjax.core.typing import Array, Key, Params, PyTree
 from wamjax.parallel.activations import spread_over
 from wamjax.parallel.shardings import replicated
 from wamjax.train.augment import AugmentConfig, augmented
-from wamjax.train.optimizer import ema_update
+from wamjax.train.optimizer import ema_update, steps_taken
 from wamjax.train.protocols import System
 from wamjax.train.selection import join, part
+from wamjax.train.spikes import if_taken, judge
 from wamjax.train.state import Plan, TrainState
 
 # Folded into the step's key for the augmentation's draws, which the loss does not share.
@@ -36,6 +38,7 @@ def make_step(
     ema: float,
     rows: NamedSharding,
     change: AugmentConfig,
+    sigmas: float | None = None,
 ) -> Any:
     """The jitted step (state, batch, run_key) -> (state, metrics); the state is donated.
 
@@ -45,10 +48,11 @@ def make_step(
         ema: decay of the averaged weights.
         rows: sharding of every array of the batch.
         change: how frames are augmented.
+        sigmas: what counts as a spike, where the state has a window of losses.
 
     Returns:
         A `jax.jit` function. Metrics are float32 []: "loss", the loss's parts, "grad_norm"
-        (before clipping), "learning_rate".
+        (before clipping), "learning_rate", "skipped" (1 where the step was not taken).
     """
     stage = plan.stage
 
@@ -65,21 +69,30 @@ def make_step(
                 return system.loss(join(trained, frozen), batch, key, stage.objective)
 
         (loss, parts), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
-        updates, opt_state = plan.optimizer.update(gradient, state.opt_state, trained)
-        trained = optax.apply_updates(trained, updates)
+        norm = optax.tree.norm(gradient)
+        taken, window = judge(loss, norm, state.window, sigmas)
         count = state.step - stage.start
-        average = ema_update(part(state.ema, plan.mask, keep=True), trained, ema, count)
+
+        def take(trained: Params, average: Params, opt_state: PyTree) -> tuple[Params, ...]:
+            updates, opt_state = plan.optimizer.update(gradient, opt_state, trained)
+            trained = optax.apply_updates(trained, updates)
+            return trained, ema_update(average, trained, ema, count), opt_state
+
+        average = part(state.ema, plan.mask, keep=True)
+        trained, average, opt_state = if_taken(taken, take, trained, average, state.opt_state)
         metrics = {
             "loss": loss,
             **parts,
-            "grad_norm": optax.tree.norm(gradient),
-            "learning_rate": plan.schedule(count),
+            "grad_norm": norm,
+            "learning_rate": plan.schedule(steps_taken(state.opt_state)),
+            "skipped": ~taken,
         }
         after = TrainState(
             step=state.step + 1,
             params=join(trained, frozen),
             ema=join(average, part(state.ema, plan.mask, keep=False)),
             opt_state=opt_state,
+            window=window,
         )
         return after, {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
 

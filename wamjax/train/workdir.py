@@ -6,7 +6,9 @@ computed (another mesh rounds differently within float tolerance). Everything el
 too since the learning rate's cosine ends there, makes another run.
 """
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from wamjax.core.config import difference
@@ -15,7 +17,14 @@ from wamjax.core.files import read_json
 from wamjax.train.checkpoint import FOLDER
 
 CONFIG = "config.json"
-FREE = ("train.save_every", "train.keep", "train.log_every", "data.workers", "mesh.")
+FREE = (
+    "train.save_every",
+    "train.keep",
+    "train.log_every",
+    "train.hang_after",
+    "data.workers",
+    "mesh.",
+)
 
 
 def refuse_other_runs(workdir: pathlib.Path, config: dict[str, Any]) -> None:
@@ -34,25 +43,52 @@ def refuse_other_runs(workdir: pathlib.Path, config: dict[str, Any]) -> None:
         return
     if not file.is_file():
         raise UserError(f"{workdir} holds checkpoints but no {CONFIG}; choose another --workdir.")
+    refuse_other_config(f"{workdir} belongs", read_json(file), config)
+
+
+def refuse_other_config(who: str, theirs: Any, ours: Any) -> None:
+    """Refuse to go on from what another run made.
+
+    Args:
+        who: begins the sentence, for example "runs/a belongs".
+        theirs: the config there, as JSON.
+        ours: the run's config as JSON.
+
+    Raises:
+        UserError: they differ in more than `FREE` settings; all differences are told.
+    """
     rows = [
         row
-        for row in difference(read_json(file), config)
+        for row in difference(theirs, ours)
         # A part that is absent was absent, or off, before it could be named.
         if not row[0].startswith(FREE) and not (row[1] == "absent" and off(row[2]))
     ]
     if rows:
-        listed = "; ".join(
-            f"{path}: {theirs!r} there, {ours!r} here" for path, theirs, ours in rows
-        )
+        listed = "; ".join(f"{path}: {there!r} there, {here!r} here" for path, there, here in rows)
         raise UserError(
-            f"{workdir} belongs to another config ({listed}); "
-            "choose another --workdir or the same settings."
+            f"{who} to another config ({listed}); choose another --workdir or the same settings."
         )
 
 
 def off(value: Any) -> bool:
     """Whether a setting that came later does nothing."""
     return value is None or value is False or value == "none"
+
+
+@contextlib.contextmanager
+def told_if_unwritable(workdir: pathlib.Path) -> Iterator[None]:
+    """Meanwhile nothing is read, so what the disk refuses is a write: one sentence says so.
+
+    Raises:
+        UserError: it refused.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{workdir} cannot be written ({error.strerror}); make room or make it writable, "
+            "the same command goes on."
+        ) from error
 
 
 def same_statistics(workdir: pathlib.Path, saved: Any, given: Any) -> None:
