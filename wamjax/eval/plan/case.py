@@ -1,4 +1,4 @@
-"""What is planned: a train step, or a sampler, with the shapes of all that enters it."""
+"""What is planned: a train step with the shapes of all that enters it."""
 
 import dataclasses
 import functools
@@ -6,18 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding
 
 from wamjax.core.records import Batch
-from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Params, PyTree
 from wamjax.data.config import DataConfig
 from wamjax.eval.chunk_cost import in_type
-from wamjax.eval.chunk_time import chunk, inputs
 from wamjax.eval.plan.flops import analytic_flops
 from wamjax.model.config import Remat
-from wamjax.parallel.activations import spread_over
-from wamjax.parallel.shardings import BATCH_AXES, batch_sharding, param_shardings, replicated, unbox
+from wamjax.parallel.shardings import batch_sharding, replicated
 from wamjax.recipes.assembly import assembled
 from wamjax.recipes.blueprint import Blueprint, Recipe
 from wamjax.recipes.on_values import OnValues
@@ -153,33 +150,3 @@ def case_of_recipe(
         stage=Stage(name=lesson.name, start=0, end=1000, objective=lesson.name, train=lesson.train),
         blueprint=blueprint,
     )
-
-
-def sampler_of(
-    blueprint: Blueprint, rows: int, mesh: Mesh, steps: int | None = None
-) -> tuple[Any, tuple[Any, ...]]:
-    """(the jitted walk of a chunk with its weights split, shapes of what it takes)."""
-    system = OnValues(blueprint)
-    boxed = jax.eval_shape(system.init, jax.random.key(0))
-    dtype = jnp.dtype(blueprint.model.dtype)
-    places = param_shardings(boxed, mesh)
-    weights = jax.tree.map(
-        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=place),
-        unbox(boxed),
-        places,
-    )
-    standing, _ = inputs(blueprint, 1)
-    _, given = jax.eval_shape(lambda: _arrays(blueprint, rows))
-    split = NamedSharding(mesh, PartitionSpec(BATCH_AXES))
-    values, noise, key = given
-    told = (on(values, split), on(noise, split), on(key, replicated(mesh)))
-
-    def run(params: Params, *given: Any) -> dict[str, Any]:
-        with spread_over(mesh):
-            return chunk(blueprint, params, *given, standing=standing, steps=steps)
-
-    return program_jit(run), (weights, *told)
-
-
-def _arrays(blueprint: Blueprint, rows: int) -> tuple[int, tuple[Any, ...]]:
-    return 0, inputs(blueprint, rows)[1]
