@@ -204,6 +204,7 @@ def test_a_run_that_suffers_more_than_fifty_times_ends_with_the_same_bits(
     run_chaos(own_disk, tmp_path / "whole", MANY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["full", "readonly"])
 def test_a_last_state_that_cannot_be_saved_is_an_error_and_nothing_is_lost(
     harm: str, tmp_path: pathlib.Path
