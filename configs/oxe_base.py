@@ -6,8 +6,9 @@
 
 DIR holds the data sets; make stores of them first (`wamjax data prepare --size 224`). Another
 mixture of data/mixtures.toml: --config.data.mixture=NAME. The same command on every host; weights
-and optimizer are split over all devices (`mesh.fsdp=-1`), on a pod of slices
-`--config.mesh.data=-1 --config.mesh.fsdp=CHIPS_OF_A_SLICE`.
+and optimizer are split over all devices (`mesh.fsdp=-1`), on more than 64 of them
+`--config.mesh.data=-1 --config.mesh.fsdp=64`: the first layer behind the keypoints has 12,864
+inputs, which 128 does not divide.
 
     base    1,042,990,912 weights, 4.27 TFLOP an example, 8.7e20 FLOP for the run
     small     100,600,128 weights, 0.46 TFLOP an example, 9.5e19 FLOP for the run

@@ -37,6 +37,13 @@ def test_what_stands_between_steps_is_sixteen_bytes_a_weight():
     assert report.flops["done"] == pytest.approx(4 / 3 * report.flops["counted"], rel=0.02)
 
 
+def test_what_was_not_compiled_is_not_told_as_nothing():
+    case = case_of_recipe(RECIPES["uwm"], 8, size="tiny")
+    report = planned(case, slice_of("v6e-8"), MeshConfig(data=1, fsdp=8), compiler=False)
+    told = [line.split() for line in as_text(report).splitlines() if "slice" in line][-2:]
+    assert [line[-2:] for line in told] == [["not", "counted"], ["not", "counted"]]
+
+
 def test_a_plan_without_remat_does_the_work_of_the_model_alone():
     case = case_of_recipe(RECIPES["pi0"], 8, remat="none")
     report = planned(case, slice_of("H200:8"), MeshConfig(data=1, fsdp=8), compiler=False)
