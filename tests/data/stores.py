@@ -8,7 +8,8 @@ import numpy as np
 from wamjax.data import Windows, compute_statistics
 from wamjax.data.config import DataConfig
 from wamjax.data.faults import BadRecord
-from wamjax.data.files.pictures import Pictures, Video, is_recorded
+from wamjax.data.files.pictures import Pictures, is_recorded
+from wamjax.data.files.video import Video
 from wamjax.data.sources.source import RawEpisode, Source
 from wamjax.data.writing.plan import Making
 from wamjax.data.writing.recoding import Form

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from wamjax.data.files import images
-from wamjax.data.files.images import decode, decode_each, sized
+from wamjax.data.files.images import decode, decode_each, decode_into, encode, sized
 
 SIZES = ((32, 48), (33, 47), (7, 5))
 # Quality, chroma subsampling, colours, progressive.
@@ -44,6 +44,18 @@ def jpegs() -> list[bytes]:
 def test_jpegs_are_decoded_to_pil_s_numbers(size):
     for data in jpegs():
         np.testing.assert_array_equal(decode(data, size), by_pil(data, size))
+
+
+@pytest.mark.parametrize("size", [8, 32])
+def test_a_picture_is_decoded_into_its_place(size):
+    """A square one of its own size directly, others resized; what is no picture is told."""
+    place = np.zeros((3, size, size, 3), np.uint8)
+    for data in [*jpegs(), encode(np.full((size, size, 3), 90, np.uint8), "jpeg", 90)]:
+        place[:] = 7
+        assert decode_into(data, place[1])
+        np.testing.assert_array_equal(place[1], by_pil(data, size))
+        assert (place[[0, 2]] == 7).all()
+    assert not decode_into(b"no picture", place[1])
 
 
 def test_only_what_is_plain_takes_the_fast_way():

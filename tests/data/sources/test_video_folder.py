@@ -1,12 +1,16 @@
 """Plain videos: one episode a file or folder, no actions, frames as PyAV decodes them."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from tests.data.lerobot_sets import pictures, write_video
 from wamjax.core.errors import UserError
 from wamjax.data import DataConfig, Windows, compute_statistics, read_episodes
-from wamjax.data.files.pictures import Video, frames_in, read_pictures
+from wamjax.data.files import video
+from wamjax.data.files.pictures import read_pictures
+from wamjax.data.files.video import Video, frames_in
 from wamjax.data.sources.kinds import open_source
 from wamjax.data.sources.source import Skipped
 
@@ -119,3 +123,18 @@ def test_what_is_no_data_set_is_refused(folder, tmp_path):
         open_source(tmp_path / "none", "train")
     with pytest.raises(UserError, match="has no split 'val'"):
         open_source(folder, "val")
+
+
+def test_a_kept_file_shows_what_one_opened_anew_shows(tmp_path, shared_data):
+    """In any order, behind its end, and after another file took its name."""
+    path = tmp_path / "clip.mp4"
+    real = sorted((shared_data / "droid_video_dreamzero").glob("*.mp4"))
+    for source in real[:2]:
+        shutil.copy(source, path)
+        clip = Video(path, 0, 419, 15.0)
+        true = list(clip.frames())
+        for start in (200, 417, 0, 3, 418, 100, 0):
+            times = range(start, min(start + 4, 419))
+            for t, frame in zip(times, clip.read(times), strict=True):
+                np.testing.assert_array_equal(frame, true[t])
+        assert len(video._kept.files) <= video.OPEN

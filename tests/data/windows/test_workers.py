@@ -16,6 +16,7 @@ from wamjax.data import (
     write_rlds,
 )  # fmt: skip
 from wamjax.data.files import example, tfrecord
+from wamjax.data.windows import frames
 
 FIELDS = ("frames", "frame_mask", "camera_mask", "actions", "action_mask", "proprio", "index")
 
@@ -42,8 +43,11 @@ def damaged(tmp_path_factory):
     return directory
 
 
+@pytest.mark.parametrize("slow", [0.0, 1e9])
 @pytest.mark.parametrize("cache", [0, 2**30])
-def test_batches_do_not_depend_on_workers(damaged, cache):
+def test_batches_do_not_depend_on_workers(damaged, cache, slow, monkeypatch):
+    """Whether files are slow, and read side by side, or not."""
+    monkeypatch.setattr(frames, "SLOW", slow)
     given = config(damaged, part="all", bad_budget=0.2, cache_bytes=cache, prefetch=2)
     table = read_episodes(given)
     statistics = compute_statistics(given, table)

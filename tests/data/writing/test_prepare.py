@@ -24,9 +24,9 @@ from wamjax.core.pool import Workers
 from wamjax.data.files import example, store_format, tfrecord
 from wamjax.data.files.array_record import scan_array_record
 from wamjax.data.files.images import encode
-from wamjax.data.files.pictures import Video, frames_in
 from wamjax.data.files.stored import UNREADABLE
 from wamjax.data.files.tfrecord import Record
+from wamjax.data.files.video import Video, frames_in
 from wamjax.data.sources.kinds import open_source
 from wamjax.data.sources.rlds import RldsSource
 from wamjax.data.sources.source import Skipped

@@ -27,8 +27,9 @@ from tests.data.synthetic import config
 from wamjax.core.errors import UserError
 from wamjax.data.episodes import read_episodes
 from wamjax.data.files import store_format as form
-from wamjax.data.files.pictures import Video, is_recorded, mark_of, read_pictures
+from wamjax.data.files.pictures import is_recorded, mark_of, read_pictures
 from wamjax.data.files.stored import Records, Stored, pack, unpack
+from wamjax.data.files.video import Video
 from wamjax.data.sources.kinds import open_source, split_names
 from wamjax.data.sources.source import RawEpisode, Skipped
 from wamjax.data.sources.store import StoreSource

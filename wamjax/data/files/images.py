@@ -43,6 +43,21 @@ def decode(data: bytes, size: int | None = None) -> np.ndarray:
     return sized(picture, size)
 
 
+def decode_into(data: bytes, out: np.ndarray) -> bool:
+    """The picture, resized to the square `out`, uint8 [size, size, 3]; False if it is none."""
+    if data.startswith(BEGINNINGS["jpeg"]):
+        try:
+            if simplejpeg.decode_jpeg(data, buffer=out).shape == out.shape:
+                return True
+        except ValueError:
+            pass  # larger, damaged or of other colours
+    try:
+        out[...] = decode(data, len(out))
+    except ValueError:
+        return False
+    return True
+
+
 def decode_each(images: Iterable[bytes], size: int | None = None) -> list[np.ndarray | None]:
     """uint8 [H, W, 3] of each, resized if asked; None where it cannot be decoded."""
     out: list[np.ndarray | None] = []

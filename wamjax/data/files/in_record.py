@@ -7,6 +7,7 @@ record is checked and parsed as a whole, and where its images start is kept, 4 b
 then on a window reads its own frames alone, those that stand side by side in one go.
 """
 
+import bisect
 import collections
 import dataclasses
 import os
@@ -16,7 +17,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from wamjax.data.files.images import decode_each
 from wamjax.data.files.paths import Location, Remote
 
 OPEN = 256  # files that are kept open at most
@@ -28,7 +28,7 @@ LIMITS = (2 + 2**7 - 1, 3 + 2**14 - 1, 4 + 2**21 - 1, 5 + 2**28 - 1)
 
 def head(size: int) -> int:
     """Bytes of a field's tag and length: 1, and 1 for every 7 bits of the length."""
-    return 2 + sum(size > limit for limit in LIMITS)
+    return 2 + bisect.bisect_left(LIMITS, size)
 
 
 def find(payload: bytes, images: Sequence[bytes]) -> np.ndarray | None:
@@ -128,14 +128,6 @@ class InRecord:
             for t, begin, end in zip(range(first, stop), bounds, bounds[1:], strict=False):
                 found[t] = data[begin - bounds[0] + head(end - begin) : end - bounds[0]]
         return [found[int(t)] for t in times]
-
-    def read(self, times: Sequence[int], size: int | None = None) -> list[np.ndarray | None]:
-        """uint8 [H, W, 3] of each of `times`, resized if asked; None where it cannot be decoded."""
-        try:
-            images = self.encoded(times)
-        except (OSError, ValueError):
-            return [None] * len(times)
-        return decode_each(images, size)
 
     def mark(self) -> bytes:
         """The first image as it is encoded."""

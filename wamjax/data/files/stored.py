@@ -17,7 +17,6 @@ import numpy as np
 
 from wamjax.data.faults import BadRecord
 from wamjax.data.files.array_record import Picked
-from wamjax.data.files.images import decode
 from wamjax.data.files.paths import Location
 
 LENGTH = np.dtype("<u4")
@@ -144,16 +143,6 @@ class Stored:
             BadRecord: it cannot be read.
         """
         return self.steps.images(t)[self.camera] if self.is_recorded(t) else b""
-
-    def read(self, times: Sequence[int], size: int | None = None) -> list[np.ndarray | None]:
-        """uint8 [H, W, 3] of each of `times`, resized if asked; None where it cannot be decoded."""
-        out: list[np.ndarray | None] = []
-        for t in times:
-            try:
-                out.append(decode(self.encoded(int(t)), size))
-            except (BadRecord, ValueError):
-                out.append(None)
-        return out
 
     def mark(self) -> bytes:
         """The first image as it is encoded, b"" where there is none."""

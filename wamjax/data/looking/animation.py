@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from wamjax.data.files.images import is_black
-from wamjax.data.files.pictures import Video, is_recorded, read_pictures
+from wamjax.data.files.pictures import is_recorded, read_pictures
+from wamjax.data.files.video import Video
 from wamjax.data.sources.source import RawEpisode
 
 ASSUMED_HZ = 10.0  # where the rate was not recorded

@@ -13,8 +13,9 @@ import numpy as np
 
 from wamjax.data.files.images import is_black
 from wamjax.data.files.paths import location
-from wamjax.data.files.pictures import Video, bytes_of, is_recorded, read_pictures
+from wamjax.data.files.pictures import bytes_of, is_recorded, read_pictures
 from wamjax.data.files.schema import Feature
+from wamjax.data.files.video import Video
 from wamjax.data.normalising.statistics import CONSTANT
 from wamjax.data.sources.kinds import open_source, split_names
 from wamjax.data.sources.source import RawEpisode, Skipped, Source, is_instruction

@@ -25,8 +25,9 @@ import pyarrow.parquet as parquet
 from wamjax.core.errors import UserError
 from wamjax.data.faults import BadRecord, Fault, Unit
 from wamjax.data.files.paths import Location, Named, location, source_of, within
-from wamjax.data.files.pictures import Pictures, Video, frames_in
+from wamjax.data.files.pictures import Pictures
 from wamjax.data.files.schema import Description, Feature, Shard
+from wamjax.data.files.video import Video, frames_in
 from wamjax.data.sources.source import TASK, Place, RawEpisode, Skipped, Source, StepValue
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
@@ -147,6 +148,7 @@ class LeRobotSource(Source):
         )
         self._held: tuple[Location, pyarrow.Table] | None = None
         self._by_number = {entry.number: entry for entry in self.entries}
+        self._frames: dict[Location, int] = {}  # of each video file that was looked at
 
     @staticmethod
     def splits(directory: Location) -> tuple[str, ...]:
@@ -338,7 +340,9 @@ class LeRobotSource(Source):
 
     def _video(self, entry: Entry, camera: str) -> Video:
         clip = entry.clips[camera]
-        frames = frames_in(clip.path)
+        if clip.path not in self._frames:
+            self._frames[clip.path] = frames_in(clip.path)
+        frames = self._frames[clip.path]
         there = frames - clip.first
         short = there < entry.length
         if short or (self.version != "v3.0" and there != entry.length):

@@ -141,8 +141,8 @@ class RldsSource(Source):
         self._ends = list(itertools.accumulate(s.episodes for s in self.description.shards))
         self._offsets: dict[int, list[int]] = {}
         self._files = Files()
-        # Where the images of an episode's cameras stand, once it has been read; see `in_record`.
-        self._images: dict[tuple[Place, tuple[str, ...]], dict[str, np.ndarray]] = {}
+        # The images of an episode's cameras, once it has been read; see `in_record`.
+        self._images: dict[tuple[Place, tuple[str, ...]], dict[str, Pictures]] = {}
 
     @property
     def features(self) -> dict[str, Feature]:
@@ -173,8 +173,9 @@ class RldsSource(Source):
 
     def pictures(self, place: Place, cameras: tuple[str, ...]) -> dict[str, Pictures]:
         """The encoded images of an episode; see `Source`."""
-        if (place, cameras) in self._images:
-            return self._in_record(place, self._images[place, cameras])
+        known = self._images.get((place, cameras))
+        if known is not None:
+            return known
         names = {f"steps/{camera}": camera for camera in cameras}
         payload = self.payload(place)
         out: dict[str, Pictures] = {}
@@ -187,7 +188,7 @@ class RldsSource(Source):
         known = {camera: found for camera, found in starts.items() if found is not None}
         # The content of an ArrayRecord may be compressed.
         if len(known) == len(starts) and self.unit == "byte":
-            self._images[place, cameras] = known
+            self._images[place, cameras] = self._in_record(place, known)
         return out
 
     def _in_record(self, place: Place, starts: dict[str, np.ndarray]) -> dict[str, Pictures]:

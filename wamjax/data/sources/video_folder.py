@@ -11,8 +11,9 @@ from typing import Any
 from wamjax.core.errors import UserError
 from wamjax.data.faults import Fault, Unit
 from wamjax.data.files.paths import Location, Named, location, within
-from wamjax.data.files.pictures import Pictures, Video, frames_in, rate_of
+from wamjax.data.files.pictures import Pictures
 from wamjax.data.files.schema import Description, Feature, Shard
+from wamjax.data.files.video import Video, frames_in, rate_of
 from wamjax.data.sources.source import TASK, Place, RawEpisode, Skipped, Source
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v")

@@ -3,15 +3,17 @@
 A frame that cannot be decoded is noted in a ledger, and the nearest readable frame of the same
 camera stands in for it, marked as not real.
 
-Several threads share the work of a batch, episode by episode or window by window, and each writes
-where nobody else does; what they found is noted when all are done, in the order of the work, so
-that nothing depends on how many there were.
+Several threads share the decoding of a batch, camera by camera, and the fetching where it takes
+long; each writes where nobody else does, and what they found is noted when all are done, in the
+order of the work, so that nothing depends on how many there were.
 """
 
 import concurrent.futures
 import functools
-from collections.abc import Iterator
-from typing import Any
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,7 +21,9 @@ from wamjax.core.errors import UserError
 from wamjax.core.typing import Bool, Int, UInt8, typed
 from wamjax.data.episodes import Episodes, image_fault
 from wamjax.data.faults import BadRecord, Fault, Ledger
-from wamjax.data.files.pictures import Pictures, read_pictures
+from wamjax.data.files.images import decode_into
+from wamjax.data.files.pictures import Pictures, fetch, read_pictures
+from wamjax.data.files.video import Video
 
 
 def _outward(t: int, length: int) -> Iterator[int]:
@@ -40,6 +44,36 @@ def _threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
 
 # A frame that cannot be decoded: its row, and what is told of it.
 Bad = tuple[int, Fault]
+FETCHED = 512  # encoded frames that are in memory at most, if not those of one episode
+SLOW = 2e-4  # seconds: what takes longer to fetch is fetched side by side
+
+
+class Shown(NamedTuple):
+    """What one camera shows in some rows of an episode, as it is encoded.
+
+    Attributes:
+        episode: its number.
+        camera: its name.
+        pictures: of the whole episode.
+        rows: T rows; those that are repeated stand side by side.
+        times: T steps as they were recorded.
+        images: of these; None for a video.
+        out: uint8 [T, size, size, 3], where the frames go.
+    """
+
+    episode: int
+    camera: str
+    pictures: Pictures
+    rows: list[int]
+    times: list[int]
+    images: list[bytes] | None
+    out: np.ndarray
+
+
+# What is asked for: an episode's number, rows [T] of it, and where they go, uint8 [V, T, ...].
+Job = tuple[int, np.ndarray, np.ndarray]
+Piece = TypeVar("Piece")
+Done = TypeVar("Done")
 
 
 class FrameStore:
@@ -57,6 +91,7 @@ class FrameStore:
         self, episodes: Episodes, size: int, cache_bytes: int, budget: float, workers: int = 1
     ):
         self.episodes, self.size, self.workers = episodes, size, workers
+        self.slow = False  # whether fetching takes long
         self.steps, self.views = int(episodes.starts[-1]), len(episodes.cameras)
         room = cache_bytes // (self.views * size * size * 3)
         # Whole episodes only, so that an episode is either kept or not.
@@ -87,13 +122,9 @@ class FrameStore:
             for number in np.unique(episode)
             if number < self.kept_episodes and not self.loaded[number]
         ]
-        starts = self.episodes.starts
-        self._share(
-            [
-                (number, np.arange(start, stop), self.store[:, start:stop])
-                for number in missing
-                for start, stop in [(int(starts[number]), int(starts[number + 1]))]
-            ]
+        spans = [(n, *self.episodes.starts[n : n + 2].tolist()) for n in missing]
+        self._read(
+            [(n, np.arange(start, stop), self.store[:, start:stop]) for n, start, stop in spans]
         )
         self.loaded[missing] = True
         kept = episode < self.kept_episodes
@@ -102,68 +133,103 @@ class FrameStore:
                 out[:, view] = self.store[view][rows]
             elif kept.any():
                 out[kept, view] = self.store[view][rows[kept]]
-        self._share([(int(episode[n]), rows[n], out[n]) for n in np.flatnonzero(~kept)])
+        self._read([(int(episode[n]), rows[n], out[n]) for n in np.flatnonzero(~kept)])
         return out, self.good[rows]
 
-    def _share(self, jobs: list[tuple[int, np.ndarray, np.ndarray]]) -> None:
-        """`_decode` each job, in several threads."""
-        bad: list[list[Bad]] = [[] for _ in jobs]
-        left = iter(enumerate(jobs))  # asked by all threads, one at a time under Python's lock
+    def _read(self, jobs: list[Job]) -> None:
+        """Fetch, then decode: Python's lock changes hands at every file and every image, and least
+        often if each is done in a row."""
+        most = max((len(rows) for _, rows, _ in jobs), default=1)
+        size = max(1, FETCHED // (self.views * most))
+        for start in range(0, len(jobs), size):
+            block = jobs[start : start + size]
+            began = time.perf_counter()
+            fetched = self._side_by_side(self._fetch, block, self.slow)
+            self.slow = (time.perf_counter() - began) / len(block) > SLOW
+            pieces = [shown for found in fetched for shown in found]
+            for row, fault in itertools.chain(*self._side_by_side(self._fill, pieces, True)):
+                self.ledger.add(fault)
+                self.good[row] = False
 
-        def work() -> None:
-            for number, job in left:
-                bad[number] = self._decode(*job)
+    def _side_by_side(
+        self, work: Callable[[Piece], Done], pieces: list[Piece], several: bool
+    ) -> list[Done]:
+        """`work` of each piece, in several threads if asked."""
+        done: list[Any] = [None for _ in pieces]
+        left = iter(enumerate(pieces))  # asked by all threads, one at a time under Python's lock
 
-        helpers = min(self.workers, len(jobs)) - 1
+        def share() -> None:
+            for k, piece in left:
+                done[k] = work(piece)
+
         asked: list[Any] = []
         try:
-            asked += [_threads(self.workers).submit(work) for _ in range(helpers)]
-            work()
+            for _ in range(min(self.workers, len(pieces)) - 1 if several else 0):
+                asked.append(_threads(self.workers).submit(share))
+            share()
         finally:
             concurrent.futures.wait(asked)
         for future in asked:
             future.result()
-        for row, fault in (each for found in bad for each in found):
-            self.ledger.add(fault)
-            self.good[row] = False
+        return done
 
-    def _decode(self, number: int, rows: np.ndarray, out: np.ndarray) -> list[Bad]:
-        """Rows of one episode into `out`, uint8 [V, T, size, size, 3]; repeated ones once."""
-        place = self.episodes.places[number]
+    def _fetch(self, job: Job) -> list[Shown]:
+        """What each camera shows, as it is encoded."""
+        number, rows, out = job
+        known = self.episodes
         try:
-            encoded = self.episodes.source.pictures(place, self.episodes.cameras)
+            shown = known.source.pictures(known.places[number], known.cameras)
         except (BadRecord, OSError, ValueError) as error:
             raise UserError(f"The data changed while in use ({error}): start again.") from error
-        start = int(self.episodes.starts[number])
-        wanted = (rows - start).tolist()
-        distinct = sorted({*wanted})
-        steps = self.episodes.recorded[start:].take(distinct).tolist()
-        bad: list[Bad] = []
-        for view, camera in enumerate(self.episodes.cameras):
-            if not self.episodes.camera_ok[number, view]:
+        wanted, times = rows.tolist(), known.recorded[rows].tolist()
+        found: list[Shown] = []
+        for view, there in enumerate(known.camera_ok[number].tolist()):
+            if not there:
                 out[view] = 0
                 continue
-            frames = dict(zip(distinct, read_pictures(encoded[camera], steps, self.size)))
-            for row, frame in frames.items():
-                if frame is None:
-                    frames[row], passed = self._nearest(encoded[camera], number, camera, row)
-                    bad += passed
-            for slot, row in enumerate(wanted):
-                frame = frames[row]
-                out[view, slot] = 0 if frame is None else frame
+            camera = known.cameras[view]
+            pictures = shown[camera]
+            images = fetch(pictures, times)
+            found.append(Shown(number, camera, pictures, wanted, times, images, out[view]))
+        return found
+
+    def _fill(self, shown: Shown) -> list[Bad]:
+        """Decode into place; what is told is bad."""
+        bad: list[Bad] = []
+        for k, there in enumerate(self._decoded(shown)):
+            if k and shown.rows[k] == shown.rows[k - 1]:
+                shown.out[k] = shown.out[k - 1]
+            elif not there:
+                near, passed = self._nearest(shown, shown.rows[k])
+                shown.out[k] = 0 if near is None else near
+                bad += passed
         return bad
 
-    def _nearest(
-        self, pictures: Pictures, number: int, camera: str, row: int
-    ) -> tuple[np.ndarray | None, list[Bad]]:
+    def _decoded(self, shown: Shown) -> Iterator[bool]:
+        """Whether each frame could be decoded; then it is in its place."""
+        if isinstance(shown.pictures, Video):
+            for place, frame in zip(
+                shown.out, shown.pictures.read(shown.times, self.size), strict=True
+            ):
+                if frame is not None:
+                    place[...] = frame
+                yield frame is not None
+            return
+        before = None
+        for row, image, place in zip(shown.rows, shown.images or (), shown.out, strict=True):
+            yield row == before or decode_into(image, place)
+            before = row
+
+    def _nearest(self, shown: Shown, row: int) -> tuple[np.ndarray | None, list[Bad]]:
         """The readable frame nearest to an unreadable one, and those that were passed."""
-        start, place = int(self.episodes.starts[number]), self.episodes.places[number]
+        number, known = shown.episode, self.episodes
+        start, place = int(known.starts[number]), known.places[number]
         passed: list[Bad] = []
-        for near in _outward(row, int(self.episodes.lengths[number])):
-            step = int(self.episodes.recorded[start + near])
-            (frame,) = read_pictures(pictures, [step], self.size)
+        for near in _outward(row - start, int(known.lengths[number])):
+            step = int(known.recorded[start + near])
+            (frame,) = read_pictures(shown.pictures, [step], self.size)
             if frame is not None:
                 return frame, passed
-            fault = image_fault(self.episodes.source, place, camera, step)
+            fault = image_fault(known.source, place, shown.camera, step)
             passed.append((start + near, fault))
         return None, passed

@@ -17,8 +17,9 @@ from PIL import Image
 from wamjax.data.faults import BadRecord
 from wamjax.data.files.images import BEGINNINGS, Format, decode, encode, is_black, sized
 from wamjax.data.files.in_record import InRecord
-from wamjax.data.files.pictures import Pictures, Video
+from wamjax.data.files.pictures import Pictures
 from wamjax.data.files.stored import UNREADABLE, Stored
+from wamjax.data.files.video import Video
 
 # Bytes that may stay as they are, or bytes (b"" of a video) and what they show.
 Shown = bytes | tuple[bytes, np.ndarray | None]
