@@ -7,6 +7,7 @@ import importlib
 BENCHES = {
     "render": "pictures per second of the ray caster",
     "sample": "milliseconds a chunk of every recipe, with FLOPs, bytes and the least time",
+    "train": "milliseconds a train step, with FLOPs, MFU, memory and what bounds it",
     "data": "windows per second of a data set or mixture, and where the time goes",
     "rollout": "episodes per second of a whole evaluation, beside the loop one would write",
 }
