@@ -2,13 +2,12 @@
 
 import argparse
 import dataclasses
-import json
 import os
-import pathlib
 from typing import Any
 
 import jax
 
+from wamjax.cli import output
 from wamjax.cli.bench_sample_page import as_page, as_text
 from wamjax.cli.recipes import built
 from wamjax.core.errors import UserError
@@ -64,16 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         choices=list(BYTES),
         help="of weights and products (default float32 for tiny, bfloat16 for full)",
     )
-    parser.add_argument(
-        "--page", type=pathlib.Path, metavar="FILE", help="write a page of both sizes there"
-    )
-    parser.add_argument(
-        "--json",
-        nargs="?",
-        const="-",
-        metavar="FILE",
-        help="print JSON, or write it to FILE beside the text",
-    )
+    output.arguments(parser, page="write a page of both sizes there")
 
 
 def counted(found: list[Pass]) -> dict[str, Any]:
@@ -159,10 +149,7 @@ def chosen(args: argparse.Namespace) -> list[tuple[str, str | None, str]]:
     sizes = ["tiny", "full"] if args.page else [args.size]
     for name, form in names:
         built(RECIPES[name], "tiny", form)
-    files = (("--page", args.page), ("--json", args.json))
-    for flag, file in ((flag, file) for flag, file in files if file not in (None, "-")):
-        if not pathlib.Path(file).absolute().parent.is_dir():
-            raise UserError(f"{flag}: the directory of {file} does not exist.")
+    output.refuse_no_folder(args)
     return [(name, form, size) for size in sizes for name, form in names]
 
 
@@ -223,10 +210,4 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> None:
     """Run the bench."""
-    result = measured(args)
-    if args.page is not None:
-        args.page.write_text(as_page(result), encoding="utf-8")
-    text = json.dumps(result, indent=2)
-    if args.json not in (None, "-"):
-        pathlib.Path(args.json).write_text(text + "\n", encoding="utf-8")
-    print(text if args.json == "-" else as_text(result))
+    output.tell(args, measured(args), as_text, as_page)

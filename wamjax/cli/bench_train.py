@@ -2,14 +2,12 @@
 
 import argparse
 import dataclasses
-import json
 import os
-import pathlib
 from typing import Any
 
 import jax
 
-from wamjax.cli import config_file
+from wamjax.cli import config_file, output
 from wamjax.cli.bench_train_page import as_page, as_text
 from wamjax.cli.recipes import built
 from wamjax.cli.train import check_embodiments, check_widths, windows_for
@@ -60,14 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="what a recipe's backward pass makes anew (default none for tiny, full for full)",
     )
     parser.add_argument("--random", action="store_true", help="random frames for a config")
-    parser.add_argument("--page", type=pathlib.Path, metavar="FILE", help="write a page there")
-    parser.add_argument(
-        "--json",
-        nargs="?",
-        const="-",
-        metavar="FILE",
-        help="print JSON, or write it to FILE beside the text",
-    )
+    output.arguments(parser, page="write a page there")
 
 
 def checked(args: argparse.Namespace) -> list[str]:
@@ -83,10 +74,7 @@ def checked(args: argparse.Namespace) -> list[str]:
         value = getattr(args, name)
         if value is not None and not 1 <= value <= 100_000:
             raise UserError(f"--{name} must be from 1 to 100000, got {value}.")
-    files = (("--page", args.page), ("--json", args.json))
-    for flag, file in ((flag, file) for flag, file in files if file not in (None, "-")):
-        if not pathlib.Path(file).absolute().parent.is_dir():
-            raise UserError(f"{flag}: the directory of {file} does not exist.")
+    output.refuse_no_folder(args)
     if args.config is not None:
         for flag in ("form", "dtype", "remat"):
             if getattr(args, flag) is not None:
@@ -171,10 +159,4 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> None:
     """Run the bench."""
-    result = measured(args)
-    if args.page is not None:
-        args.page.write_text(as_page(result), encoding="utf-8")
-    text = json.dumps(result, indent=2)
-    if args.json not in (None, "-"):
-        pathlib.Path(args.json).write_text(text + "\n", encoding="utf-8")
-    print(text if args.json == "-" else as_text(result))
+    output.tell(args, measured(args), as_text, as_page)
