@@ -55,7 +55,7 @@ class Shown(NamedTuple):
         episode: its number.
         camera: its name.
         pictures: of the whole episode.
-        rows: T rows; those that are repeated stand side by side.
+        rows: int64 [T]; those that are repeated stand side by side.
         times: T steps as they were recorded.
         images: of these; None for a video.
         out: uint8 [T, size, size, 3], where the frames go.
@@ -64,7 +64,7 @@ class Shown(NamedTuple):
     episode: int
     camera: str
     pictures: Pictures
-    rows: list[int]
+    rows: np.ndarray
     times: list[int]
     images: list[bytes] | None
     out: np.ndarray
@@ -181,7 +181,7 @@ class FrameStore:
             shown = known.source.pictures(known.places[number], known.cameras)
         except (BadRecord, OSError, ValueError) as error:
             raise UserError(f"The data changed while in use ({error}): start again.") from error
-        wanted, times = rows.tolist(), known.recorded[rows].tolist()
+        times = known.recorded[rows].tolist()
         found: list[Shown] = []
         for view, there in enumerate(known.camera_ok[number].tolist()):
             if not there:
@@ -190,35 +190,25 @@ class FrameStore:
             camera = known.cameras[view]
             pictures = shown[camera]
             images = fetch(pictures, times)
-            found.append(Shown(number, camera, pictures, wanted, times, images, out[view]))
+            found.append(Shown(number, camera, pictures, rows, times, images, out[view]))
         return found
 
     def _fill(self, shown: Shown) -> list[Bad]:
         """Decode into place; what is told is bad."""
-        bad: list[Bad] = []
-        for k, there in enumerate(self._decoded(shown)):
-            if k and shown.rows[k] == shown.rows[k - 1]:
-                shown.out[k] = shown.out[k - 1]
-            elif not there:
-                near, passed = self._nearest(shown, shown.rows[k])
-                shown.out[k] = 0 if near is None else near
+        images, times, bad = shown.images, shown.times, []
+        frames = shown.pictures.read(times, self.size) if isinstance(shown.pictures, Video) else ()
+        for k, place in enumerate(shown.out):
+            if k and times[k] == times[k - 1]:
+                place[...] = shown.out[k - 1]
+            elif images is not None and decode_into(images[k], place):
+                continue
+            elif frames and (frame := frames[k]) is not None:
+                place[...] = frame
+            else:
+                near, passed = self._nearest(shown, int(shown.rows[k]))
+                place[...] = 0 if near is None else near
                 bad += passed
         return bad
-
-    def _decoded(self, shown: Shown) -> Iterator[bool]:
-        """Whether each frame could be decoded; then it is in its place."""
-        if isinstance(shown.pictures, Video):
-            for place, frame in zip(
-                shown.out, shown.pictures.read(shown.times, self.size), strict=True
-            ):
-                if frame is not None:
-                    place[...] = frame
-                yield frame is not None
-            return
-        before = None
-        for row, image, place in zip(shown.rows, shown.images or (), shown.out, strict=True):
-            yield row == before or decode_into(image, place)
-            before = row
 
     def _nearest(self, shown: Shown, row: int) -> tuple[np.ndarray | None, list[Bad]]:
         """The readable frame nearest to an unreadable one, and those that were passed."""
