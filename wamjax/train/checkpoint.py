@@ -82,7 +82,11 @@ class Checkpoints:
             max_to_keep=self._keep,
             create=True,
             enable_async_checkpointing=True,
-            async_options=ocp.AsyncOptions(post_finalization_callback=self._measure),
+            async_options=ocp.AsyncOptions(
+                post_finalization_callback=self._measure,
+                # Else threads wait five minutes for a folder that could not be made.
+                create_directories_asynchronously=False,
+            ),
         )
         return ocp.CheckpointManager(self.directory, options=options)
 
@@ -145,7 +149,6 @@ class Checkpoints:
 
     def _write(self, step: int, args: ocp.args.Composite) -> None:
         if jax.process_index() == 0:
-            # Orbax's threads would wait half a minute for a folder that cannot be made.
             probe = self.directory / f".probe{UNFINISHED}"
             probe.mkdir(exist_ok=True)
             probe.rmdir()
