@@ -28,26 +28,28 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def start(workdir: pathlib.Path, *more: list[str], **settings: str) -> list[subprocess.Popen]:
-    """Two processes, each with one device; `more` are further words for each of them."""
+def start(
+    workdir: pathlib.Path, *more: list[str], hosts: int = 2, **settings: str
+) -> list[subprocess.Popen]:
+    """Processes, each with one device; `more` are further words for each of them."""
     address = f"127.0.0.1:{free_port()}"
     processes = []
-    for index in range(2):
+    for index in range(hosts):
         environment = {
             **os.environ,
             "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
             "WAMJAX_CHECK_SHAPES": "0",
             "JAX_COORDINATOR_ADDRESS": address,
-            "JAX_NUM_PROCESSES": "2",
+            "JAX_NUM_PROCESSES": str(hosts),
             "JAX_PROCESS_ID": str(index),
             **settings,
         }
         words = [str(workdir), "2", *(more[index] if more else [])]
-        with log_of(workdir, index).open("a") as file:
-            command = [sys.executable, "-m", "tests.train.two_hosts", *words]
-            processes.append(
-                subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
-            )
+        # Through a pipe, since a file could not grow on a full disk.
+        piped = ["bash", "-c", 'log=$1; shift; exec "$@" > >(cat >>"$log") 2>&1', "bash"]
+        command = [*piped, str(log_of(workdir, index)), sys.executable]
+        command += ["-m", "tests.train.two_hosts", *words]
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment))
     return processes
 
 
@@ -56,7 +58,8 @@ def log_of(workdir: pathlib.Path, index: int) -> pathlib.Path:
 
 
 def said(workdir: pathlib.Path) -> str:
-    return "\n".join(log_of(workdir, index).read_text() for index in range(2))
+    logs = sorted(workdir.parent.glob(f"{workdir.name}-*.log"))
+    return "\n".join(log.read_text() for log in logs)
 
 
 def ended(processes: list[subprocess.Popen]) -> list[int]:

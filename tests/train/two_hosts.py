@@ -1,31 +1,37 @@
-"""One of two processes that train the toy system together.
+"""One of several processes that train the toy system together.
 
 python -m tests.train.two_hosts WORKDIR FSDP [LEARNING_RATE [WIDENED]]
 
 with the JAX_* addresses in the environment. A host whose code is WIDENED computes another loss.
+TOY_TENSOR is the mesh's `tensor`; where TOY_HARM is HOST:KIND@BATCH that host does itself the harm
+of tests.train.chaos_run.
 """
 
 import dataclasses
 import os
+import pathlib
 import sys
+import traceback
 from typing import Any
 
 import jax
 
-from tests.train.toy import STATISTICS, TWO_STAGES, ToyLoader, ToyRun, ToySystem
+from tests.train.chaos_run import Harmful, quiet
+from tests.train.toy import STATISTICS, TWO_STAGES, ToyRun, ToySystem
 from wamjax.core.errors import UserError
 from wamjax.core.runtime import enable_compile_cache
+from wamjax.parallel.ending import last_words, leave
 from wamjax.parallel.mesh import MeshConfig, make_mesh
 from wamjax.parallel.shardings import batch_sharding, host_share
 from wamjax.parallel.start import start_hosts
 from wamjax.train.loop import train
 
 
-class ShareLoader(ToyLoader):
+class ShareLoader(Harmful):
     """This host's rows of the global batches of the toy loader."""
 
-    def __init__(self, batch: int, index: int, count: int):
-        super().__init__(batch)
+    def __init__(self, batch: int, index: int, count: int, *, delay: float, **harm: Any):
+        super().__init__(batch, delay, **harm)
         self.rows = slice(index * batch // count, (index + 1) * batch // count)
 
     def __iter__(self) -> Any:
@@ -42,23 +48,33 @@ class WidenedSystem(ToySystem):
 
 
 def main(workdir: str, fsdp: str, rate: str = "0.01", widened: str = "") -> int:
+    quiet()
     enable_compile_cache()
     hosts = start_hosts()
     steps = int(os.environ.get("TOY_STEPS", "20"))
     settings = dataclasses.replace(
         ToyRun().train, stages=TWO_STAGES, learning_rate=float(rate), steps=steps
     )
-    run = ToyRun(train=settings, mesh=MeshConfig(data=-1, fsdp=int(fsdp)))
+    tensor = int(os.environ.get("TOY_TENSOR", "1"))
+    run = ToyRun(train=settings, mesh=MeshConfig(data=-1, fsdp=int(fsdp), tensor=tensor))
     share = host_share(batch_sharding(make_mesh(run.mesh), settings.batch), settings.batch)
-    assert share == (hosts.index, hosts.count)
-    loader = ShareLoader(settings.batch, *share)
-    loader.delay = float(os.environ.get("TOY_DELAY", "0"))
+    assert share == (hosts.index // tensor, hosts.count // tensor)
+    delay = float(os.environ.get("TOY_DELAY", "0"))
+    sick, _, harm = os.environ.get("TOY_HARM", "").partition(":")
+    plan = {int(harm.split("@")[1]): harm.split("@")[0]} if sick == str(hosts.index) else {}
+    loader = ShareLoader(
+        settings.batch, *share, delay=delay, workdir=pathlib.Path(workdir), harm=plan
+    )
     system = WidenedSystem() if widened else ToySystem()
     try:
         train(run, workdir, system=system, loader=loader, statistics=STATISTICS)
     except UserError as error:
         print(error, file=sys.stderr, flush=True)
-        return 2
+        return leave(2)
+    except Exception as error:
+        traceback.print_exc()
+        print(last_words(error), file=sys.stderr, flush=True)
+        return leave(1)
     return 0
 
 

@@ -1,10 +1,13 @@
 """`wamjax <verb>`: parse, run, and turn what a user can mend into one sentence and exit code 2."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from logging import CRITICAL, getLogger
 
 from absl import logging
 
@@ -76,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Orbax logs as an error it raises, too, and it is told in one line.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.set_verbosity(logging.FATAL)
+    getLogger("asyncio").setLevel(CRITICAL)
     argv = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in argv if word in VERBS), None)
     plain, overrides = split_overrides(argv)
@@ -89,14 +93,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if args.debug:
             raise
-        print(f"wamjax {args.verb}: {error}", file=sys.stderr)
-        return 2
+        print(f"wamjax {args.verb}: {error}", file=sys.stderr, flush=True)
+        return ended(2)
     except Unfinished:
         return UNFINISHED
     except KeyboardInterrupt:
         print(f"wamjax {args.verb}: interrupted; the same command goes on.", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not several_hosts():
+            raise
+        from wamjax.parallel.ending import last_words
+
+        # The log may stand on the full disk that this is about.
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+            print(f"wamjax {args.verb}: {last_words(error)}", file=sys.stderr, flush=True)
+        return ended(1)
     return 0
+
+
+def several_hosts() -> bool:
+    """Whether this process has found others; jax is not imported to know it."""
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
+
+
+def ended(code: int) -> int:
+    """The exit code of a process that ends badly; one of several hosts does not wait for them."""
+    if not several_hosts():
+        return code
+    from wamjax.parallel.ending import leave
+
+    return leave(code)
 
 
 def prepare() -> None:

@@ -8,6 +8,7 @@ taken for a checkpoint; a table of check sums finds what happens to it later (tr
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -21,6 +22,7 @@ from jax.experimental import multihost_utils
 
 from wamjax.core.errors import UserError
 from wamjax.core.typing import Params
+from wamjax.parallel.ending import all_here
 from wamjax.train.intact import (
     UNFINISHED,
     fault,
@@ -31,6 +33,7 @@ from wamjax.train.intact import (
     write_table,
 )
 from wamjax.train.outcome import stored_meta
+from wamjax.train.rendezvous import Rendezvous, cause, told_by_all
 from wamjax.train.state import TrainState
 
 Say = Callable[[str], None]
@@ -41,8 +44,8 @@ class Checkpoints:
     """The checkpoints of one workdir.
 
     A save that fails (a full disk, a directory that became read-only) is told, and training goes
-    on to the next one; only the last state must be saved, see `finish`. On several hosts a failed
-    save ends the run instead: the hosts could disagree about it.
+    on to the next one; only the last state must be saved, see `finish`. On several hosts a save has
+    failed for all of them if it failed for one. All of them call the same methods in one order.
 
     Args:
         workdir: checkpoints stand in its folder `checkpoints`, which is made if missing.
@@ -66,6 +69,7 @@ class Checkpoints:
         self.failed: list[int] = []
         self._workdir, self._keep, self._say = workdir.resolve(), keep, say
         self._under_way: int | None = None
+        self._rendezvous = Rendezvous()
         self._opened: ocp.CheckpointManager | None = None
         self._manager  # noqa: B018  (what is wrong with the folder is told now)
 
@@ -84,6 +88,7 @@ class Checkpoints:
             enable_async_checkpointing=True,
             async_options=ocp.AsyncOptions(
                 post_finalization_callback=self._measure,
+                barrier_sync_fn=self._rendezvous,
                 # Else threads wait five minutes for a folder that could not be made.
                 create_directories_asynchronously=False,
             ),
@@ -104,8 +109,7 @@ class Checkpoints:
         if jax.process_index() == 0:
             newest = newest_intact(self._workdir, FOLDER, self._say)
             found = -1 if newest is None else newest
-        if jax.process_count() > 1:
-            found = int(multihost_utils.broadcast_one_to_all(np.int32(found)))
+        found = of_first_host(found)
         self._manager.reload()
         return None if found < 0 else found
 
@@ -140,46 +144,51 @@ class Checkpoints:
         """Start writing; returns when the state may be overwritten, not when it is on disk."""
         self.wait()
         self._under_way = step
+        self._rendezvous.begin()
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(_items(state)),
             data=ocp.args.JsonSave(dict(data)),
             meta=ocp.args.JsonSave(dict(meta)),
         )
-        self._told(lambda: self._write(step, args))
+        if self._told(self._probe):
+            write = functools.partial(self._manager.save, step, args=args, force=True)
+            # Several hosts begin together: one that cannot ends the run, which starts anew.
+            write() if jax.process_count() > 1 else self._told(write)
 
-    def _write(self, step: int, args: ocp.args.Composite) -> None:
+    def _probe(self) -> None:
+        """Fail where no folder can be made before all hosts begin."""
         if jax.process_index() == 0:
             probe = self.directory / f".probe{UNFINISHED}"
             probe.mkdir(exist_ok=True)
             probe.rmdir()
-        self._manager.save(step, args=args, force=True)
 
     def wait(self) -> None:
         """Until what is being saved is on disk, or known not to be."""
-        if self._under_way is not None and self._told(lambda: self._manager.wait_until_finished()):
+        if self._under_way is not None and self._told(self._manager.wait_until_finished):
             self._under_way = None
 
     def _told(self, do: Callable[[], Any]) -> bool:
-        """Do it; if it fails say so and forget the save under way."""
+        """Do it; if it fails on any host say so and forget the save under way, on every host."""
+        wrong = ""
         try:
             do()
         # Orbax raises what its writers raise: OSError, ValueError, XlaRuntimeError.
         except Exception as error:
-            if jax.process_count() > 1:
-                raise
+            wrong = first_line(cause(error))
+        wrong = told_by_all(wrong)
+        if wrong:
             step, self._under_way = self._under_way, None
             assert step is not None
             self.failed.append(step)
             self._say(
-                f"checkpoint of step {step} could not be saved ({first_line(error)}); "
+                f"checkpoint of step {step} could not be saved ({wrong}); "
                 "training goes on, the next save point tries again."
             )
             # The manager still counts it, and has dropped older ones that stay on disk.
             with contextlib.suppress(Exception):
                 self._manager.close()
             self._opened = None
-            return False
-        return True
+        return not wrong
 
     def finish(
         self, step: int, state: TrainState, data: Mapping[str, Any], meta: Mapping[str, Any]
@@ -194,13 +203,14 @@ class Checkpoints:
             self._say(f"trying once more to save step {step}.")
             self.save(step, state, data, meta)
             self.wait()
-        if step in self.failed[-1:] and step not in steps_in(self.directory):
-            newest = max(steps_in(self.directory), default=None)
-            stands = "no checkpoint stands" if newest is None else f"that of step {newest} stands"
-            raise UserError(
-                f"step {step} could not be saved in {self.directory}, {stands}; make room or make "
-                "it writable, the same command goes on from there."
-            )
+        if step in self.failed[-1:]:
+            newest = of_first_host(max(steps_in(self.directory), default=-1))
+            if newest != step:
+                stands = "no checkpoint stands" if newest < 0 else f"that of step {newest} stands"
+                raise UserError(
+                    f"step {step} could not be saved in {self.directory}, {stands}; make room or "
+                    "make it writable, the same command goes on from there."
+                )
 
     def restore(self, step: int, abstract: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """State and loader state of `step`.
@@ -231,7 +241,10 @@ class Checkpoints:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Nothing is raised over an error that is on its way.
+        # Nothing is raised over an error that is on its way; one that is not that of all hosts
+        # leaves the others elsewhere, where nobody can wait for them.
+        if kind is not None and not all_here("failed"):
+            return
         self.wait()
         if self._opened is not None:
             self._opened.close()
@@ -241,6 +254,13 @@ def _items(state: TrainState) -> dict[str, Any]:
     """The state as it stands on disk: without a window if it has none, as in older checkpoints."""
     fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     return {name: value for name, value in fields.items() if name != "window" or value is not None}
+
+
+def of_first_host(number: int) -> int:
+    """What the first of all hosts found, on every one of them."""
+    if jax.process_count() == 1:
+        return number
+    return int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
 def first_line(error: BaseException) -> str:
