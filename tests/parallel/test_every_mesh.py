@@ -15,10 +15,6 @@ from wamjax.parallel.mesh import MeshConfig, make_mesh
 from wamjax.parallel.shardings import batch_sharding, param_shardings, replicated, unbox
 from wamjax.recipes.on_values import OnValues, Values
 from wamjax.recipes.registry import RECIPES
-from wamjax.train.config import TrainConfig
-from wamjax.train.stages import Stage
-from wamjax.train.state import init_state, plan_stage
-from wamjax.train.step import make_step
 
 ROWS = 8
 MESHES = [
@@ -148,33 +144,6 @@ def test_slices_are_the_outer_part_of_their_axis():
     assert [device.id for device in mesh.devices[:2].flat] == [d.id for d in devices[:4]]
     over_fsdp = make_mesh(MeshConfig(data=2, fsdp=2, across_fsdp=2), devices)
     assert [device.id for device in over_fsdp.devices[:, :2].flat] == [d.id for d in devices[:4]]
-
-
-def test_every_weight_slot_and_output_lies_where_it_was_declared():
-    one = system("fast_wam")
-    mesh = make_mesh(MeshConfig(data=1, fsdp=2, tensor=2, sequence=2))
-    config = TrainConfig(batch=ROWS)
-    lesson = one.blueprint.learning.lessons[-1]
-    stage = Stage(name=lesson.name, start=0, end=10, objective=lesson.name, train=lesson.train)
-    plan = plan_stage(stage, jax.eval_shape(one.init, jax.random.key(0)), config, mesh)
-    state = init_state(one, plan, jax.random.key(0))
-    rows = batch_sharding(mesh, ROWS)
-    step = make_step(one, plan, config.ema, rows, config.augment)
-    batch = jax.device_put(drawn("fast_wam")[1], rows)
-    key = jax.device_put(jax.random.key(3), replicated(mesh))
-    for _ in range(2):
-        for declared, there in zip(
-            jax.tree.leaves(plan.abstract), jax.tree.leaves(state), strict=True
-        ):
-            assert there.sharding.is_equivalent_to(declared.sharding, there.ndim)
-            assert there.dtype == declared.dtype
-        before, (state, metrics) = state, step(state, batch, key)
-        assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before.params))
-    assert all(value.sharding.is_fully_replicated for value in metrics.values())
-    split = [
-        leaf for leaf in jax.tree.leaves(state.params) if not leaf.sharding.is_fully_replicated
-    ]
-    assert len(split) > 20
 
 
 def test_activations_are_where_they_were_said_to_be():
