@@ -1,10 +1,56 @@
-"""softmax(q k^T / sqrt(head_dim)) v over the keys that a query may see."""
+"""softmax(q k^T / sqrt(head_dim)) v over the keys that a query may see.
 
+Here is what every other way of computing it is held against; `model.backends` chooses among them.
+"""
+
+import dataclasses
+
+import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from einops import rearrange
 
-from wamjax.core.typing import Array, Bool, Float, typed
+from wamjax.core.typing import AnyArray, Array, Bool, Float, typed
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """A bool [N, M] that is known before any array is; equal where its entries are."""
+
+    array: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Table) and np.array_equal(self.array, other.array)
+
+    def __hash__(self) -> int:
+        return hash(self.array.shape)
+
+
+@flax.struct.dataclass
+class Seen:
+    """Which of M keys each of N queries sees.
+
+    Attributes:
+        visible: bool [B, N, M] = (table and real) or own.
+        real: bool [B, M], False for keys that are padding.
+        table: bool [N, M], of the visibility table.
+        own: bool [N, M], keys that are the query itself and are seen though they be padding, so
+            that no row of the softmax is empty. None for memories.
+    """
+
+    visible: Array
+    real: Array
+    table: Table = flax.struct.field(pytree_node=False)
+    own: Table | None = flax.struct.field(pytree_node=False, default=None)
+
+
+def seen(table: np.ndarray, real: AnyArray, own: np.ndarray | None = None) -> Seen:
+    """What `table`, `real` and `own` make of one another, see `Seen`."""
+    visible = jnp.asarray(table)[None] & jnp.asarray(real)[:, None]
+    if own is None:
+        return Seen(visible, jnp.asarray(real), Table(table))
+    return Seen(visible | own[None], jnp.asarray(real), Table(table), Table(own))
 
 
 @typed

@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from wamjax.core.typing import AnyArray, Array
-from wamjax.model.attention import attention
+from wamjax.model.attention import Seen
+from wamjax.model.backends import Ways, attend
 from wamjax.model.config import Expert, Stack
 from wamjax.model.layers import Linear, Normed, standardised
 from wamjax.model.modulation import Modulation, spread
 from wamjax.model.rotary import rotate
-from wamjax.parallel.activations import constrain
 
 HEADS = ("heads", "head_dim")
 
@@ -41,13 +41,13 @@ class Sight:
 
     Attributes:
         angles: [N, head_dim / 2], of the new tokens.
-        visible: bool [B, N, M], M the cached tokens, then the new ones.
-        memory: expert -> bool [B, N_e, M_e], what its tokens see of its memory.
+        tokens: M of them, the cached ones, then the new ones.
+        memory: expert -> what its tokens see of its memory.
     """
 
     angles: AnyArray
-    visible: Array
-    memory: dict[str, Array]
+    tokens: Seen
+    memory: dict[str, Seen]
 
 
 @flax.struct.dataclass
@@ -180,6 +180,7 @@ class ExpertOut(nn.Module):
     expert: Expert
     stack: Stack
     dtype: jnp.dtype
+    ways: Ways
 
     @nn.compact
     def __call__(
@@ -188,7 +189,7 @@ class ExpertOut(nn.Module):
         attended: Array | None,
         vectors: list[Array],
         memory: KeyValue | None,
-        visible: Array | None,
+        sight: Seen | None,
     ) -> Array:
         e, s = self.expert, self.stack
         back = {"inputs": 2, "bias": e.bias, "dtype": self.dtype}
@@ -197,7 +198,7 @@ class ExpertOut(nn.Module):
             x = added(x, out, vectors[:1])
         if e.cross is not None:
             assert memory is not None
-            assert visible is not None
+            assert sight is not None
             own = vectors[1:4] if len(vectors) > 4 else []
             h = modulated(x, e, own[:2], "memory_norm") if own or e.cross.norm else x
             query = Linear(
@@ -208,8 +209,8 @@ class ExpertOut(nn.Module):
                 name="memory_q",
             )(h)
             query = HeadNorm(e, name="memory_query_norm")(query)
-            seen = attention(query, memory.key, memory.value, visible)
-            out = Linear((e.width,), (*HEADS, "embed"), name="memory_out", **back)(seen)
+            read = attend(query, memory.key, memory.value, sight, self.ways)
+            out = Linear((e.width,), (*HEADS, "embed"), name="memory_out", **back)(read)
             x = added(x, out, own[2:])
         last = vectors[-3:]
         h = modulated(x, e, last[:2], "mlp_norm")
@@ -230,6 +231,7 @@ class Block(nn.Module):
 
     stack: Stack
     dtype: jnp.dtype
+    ways: Ways = Ways()
 
     @nn.compact
     def __call__(
@@ -267,19 +269,18 @@ class Block(nn.Module):
             if s.rotary is not None:
                 query = rotate(query, sight.angles, s.rotary.adjacent)
                 key = rotate(key, sight.angles, s.rotary.adjacent)
-            query = constrain(query, "batch", "token", "heads", None)
-            key, value = (constrain(part, "batch", None, "heads", None) for part in (key, value))
-            attended = attention(
+            attended = attend(
                 query,
                 jnp.concatenate([cache.key, key], axis=1),
                 jnp.concatenate([cache.value, value], axis=1),
-                sight.visible,
+                sight.tokens,
+                self.ways,
             )
             new = KeyValue(key, value)
             ends = np.cumsum([tokens[name].shape[1] for name in experts])[:-1]
             shares = list(jnp.split(attended, ends.tolist(), axis=1))
         out = {
-            name: ExpertOut(expert, s, self.dtype, name=f"{name}_out")(
+            name: ExpertOut(expert, s, self.dtype, self.ways, name=f"{name}_out")(
                 tokens[name], share, vectors[name], known.get(name), sight.memory.get(name)
             )
             for (name, expert), share in zip(experts.items(), shares, strict=True)

@@ -19,6 +19,7 @@ a head on read-out tokens): `Take`.
 import dataclasses
 from typing import Literal
 
+from wamjax.core.config import later
 from wamjax.model.segments import Stream
 
 Norm = Literal["layer", "rms"]
@@ -29,6 +30,8 @@ Embed = Literal["linear", "mlp", "timed", "timed_linear", "words", "as_is"]
 Head = Literal["none", "modulated", "table", "plain", "residual"]
 Positions = Literal["grid", "line", "none"]
 Remat = Literal["none", "dots", "full"]
+Attention = Literal["auto", "xla", "cudnn", "splash"]
+Spread = Literal["auto", "gather", "ulysses"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -229,6 +232,11 @@ class WamConfig:
         scan_layers: a stack is one loop over stacked weights, or its layers stand one behind the
             other with weights of their own (see model.stacking). Small models on a CPU run faster
             so, for a loop copies each layer's weights; they compile longer.
+        attention: how it is computed; auto takes what the device and the shape allow, see
+            model.backends.
+        sequence: what attention does over mesh axis `sequence`: every device gathers the keys of
+            all tokens, or tokens are exchanged for heads and back (Ulysses, arXiv 2309.14509).
+            auto exchanges wherever the heads divide.
 
     Raises:
         ValueError: names that are used twice, or that nothing has.
@@ -240,6 +248,8 @@ class WamConfig:
     dtype: Literal["float32", "bfloat16"] = "float32"
     remat: Remat = "none"
     scan_layers: bool = True
+    attention: Attention = later("auto")
+    sequence: Spread = later("auto")
 
     def __post_init__(self) -> None:
         names = [stack.name for stack in self.stacks]

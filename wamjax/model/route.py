@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wamjax.core.typing import Array
+from wamjax.model.attention import Seen, seen
 from wamjax.model.block import Sight
 from wamjax.model.cache import Cache
 from wamjax.model.config import Cross, Expert, Stack, WamConfig
@@ -164,21 +165,20 @@ class Route:
         queries = seated[-1].tokens
         columns = np.concatenate([seat.tokens for seat in seated])
 
-        def visible(rows: np.ndarray, places: np.ndarray) -> Array:
-            return jnp.asarray(mask[np.ix_(rows, places)])[None] & self.real[:, None, places]
+        def of(rows: np.ndarray, places: np.ndarray, own: np.ndarray | None = None) -> Seen:
+            return seen(mask[np.ix_(rows, places)], self.real[:, places], own)
 
         memory = {
-            expert.name: visible(
+            expert.name: of(
                 queries[seated[-1].share[expert.name]],
                 np.concatenate([self._memory_places(expert.cross, span) for span in self.spans]),
             )
             for expert in stack.experts
             if expert.cross is not None
         }
-        # A padded query sees itself, so that no row of the softmax is empty.
-        itself = queries[:, None] == columns[None, :]
         angles = angles_of(self.config, stack, self.layout)[queries]
-        return Sight(jnp.asarray(angles), visible(queries, columns) | itself[None], memory)
+        own = queries[:, None] == columns[None, :]
+        return Sight(jnp.asarray(angles), of(queries, columns, own), memory)
 
     def is_read_by_layer(self, stack: Stack) -> bool:
         """Whether a later stack reads this one's layers."""

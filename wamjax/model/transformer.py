@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array
+from wamjax.model.backends import Ways
 from wamjax.model.block import Block, KeyValue, Noise, Sight
 from wamjax.model.config import Remat, Stack
 from wamjax.model.stacking import LAYERS
@@ -44,6 +45,7 @@ class Transformer(nn.Module):
     dtype: jnp.dtype
     remat: Remat = "none"
     scan_layers: bool = True
+    ways: Ways = Ways()
 
     @nn.compact
     def __call__(
@@ -80,12 +82,12 @@ class Transformer(nn.Module):
                 length=self.stack.depth,
                 metadata_params={nn.PARTITION_NAME: "layer"},
             )
-            block = Block(self.stack, self.dtype, name=LAYERS)
+            block = Block(self.stack, self.dtype, self.ways, name=LAYERS)
             x, (new, stored, kept) = scanned(block, tokens, xs)
             return x, new, stored, kept
         x, made = tokens, []
         for place in range(self.stack.depth):
-            block = Block(self.stack, self.dtype, name=f"{LAYERS}_{place}")
+            block = Block(self.stack, self.dtype, self.ways, name=f"{LAYERS}_{place}")
             x, out = layer(block, x, jax.tree.map(operator.itemgetter(place), xs))
             made.append(out)
         new, stored, kept = jax.tree.map(lambda *parts: jnp.stack(parts), *made)

@@ -3,6 +3,7 @@
     batch     data x fsdp        as the batch itself is split
     token     sequence           queries and everything that is computed token by token
     heads     tensor             as the weights that make them
+    exchanged tensor x sequence  heads, while their tokens stand together (Ulysses)
     mlp       tensor
 
 Without a word about them XLA may choose to split a layer's tokens by their width, as the weights
@@ -12,6 +13,7 @@ on one device, and outside of `spread_over`, that changes nothing.
 """
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -25,6 +27,7 @@ ACTIVATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "batch": ("data", "fsdp"),
         "token": ("sequence",),
         "heads": ("tensor",),
+        "exchanged": ("tensor", "sequence"),
         "mlp": ("tensor",),
     }
 )
@@ -32,10 +35,7 @@ ACTIVATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @contextlib.contextmanager
 def spread_over(mesh: Mesh) -> Iterator[None]:
-    """What is traced meanwhile has its activations spread over `mesh`."""
-    if mesh.size == 1:
-        yield
-        return
+    """What is traced meanwhile runs on `mesh` and has its activations spread over it."""
     with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
         yield
 
@@ -47,7 +47,7 @@ def constrain(x: Array, *names: str | None) -> Array:
         KeyError: a name is not in the table.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty:
+    if mesh.empty or mesh.size == 1:
         return x
     return jax.lax.with_sharding_constraint(x, spec_of_activation(names))
 
@@ -55,3 +55,18 @@ def constrain(x: Array, *names: str | None) -> Array:
 def spec_of_activation(names: Sequence[str | None]) -> PartitionSpec:
     """How dimensions of these names are split."""
     return PartitionSpec(*(None if name is None else ACTIVATIONS[name] for name in names))
+
+
+def parts_of(name: str) -> int:
+    """Into how many parts a dimension of that name is split; 1 outside of `spread_over`."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return 1 if mesh.empty else math.prod(mesh.shape[axis] for axis in ACTIVATIONS[name])
+
+
+def platform() -> str:
+    """ "cpu", "gpu" or "tpu": of the mesh of `spread_over`, which need not be here, or our own."""
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    if device is None:
+        return jax.default_backend()
+    kind = device.device_kind
+    return "tpu" if kind.startswith("TPU") else "cpu" if kind == "cpu" else "gpu"

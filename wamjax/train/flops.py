@@ -3,6 +3,7 @@
     dot_general: 2 * (elements of the result) * (contracted length)
     conv:        2 * (elements of the result) * (kernel elements per output channel)
     scan: times its length; cond: its most expensive branch; while: one turn (its count is unknown)
+    pallas_call: times its grid; shard_map: times the devices, as it tells the work of one of them
 
 Only contractions count. What rematerialisation computes twice counts twice. XLA's own
 `cost_analysis` counts a loop's body once (jax-ml/jax issue 18672), so it is not used.
@@ -15,13 +16,17 @@ from typing import Any
 
 
 def compiled(
-    program: Any, *arguments: Any, check: Callable[[Any], None] | None = None
+    program: Any,
+    *arguments: Any,
+    look: Callable[[Any], None] | None = None,
+    check: Callable[[Any], None] | None = None,
 ) -> tuple[Any, float, float]:
     """Trace, count and compile a `jax.jit` function for `arguments`.
 
     Args:
         program: the function.
         *arguments: arrays, or what has their shapes.
+        look: given the traced program's jaxpr.
         check: given the lowered program; raises if it must not be compiled.
 
     Returns:
@@ -29,6 +34,8 @@ def compiled(
     """
     started = time.monotonic()
     traced = program.trace(*arguments)
+    if look is not None:
+        look(traced.jaxpr)
     flops = count_flops(traced.jaxpr)
     lowered = traced.lower()
     if check is not None:
@@ -56,8 +63,17 @@ def _equation(equation: Any) -> float:
         return 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) / channels
     if name == "cond":
         return max(count_flops(branch) for branch in params["branches"])
-    times = params["length"] if name == "scan" else 1
-    return times * sum(count_flops(inner) for inner in _inner(params))
+    return _times(name, params) * sum(count_flops(inner) for inner in _inner(params))
+
+
+def _times(name: str, params: dict[str, Any]) -> int:
+    if name == "scan":
+        return params["length"]
+    if name == "pallas_call":
+        return math.prod(params["grid_mapping"].grid)
+    if name == "shard_map":
+        return math.prod(params["mesh"].shape[axis] for axis in params["manual_axes"])
+    return 1
 
 
 def _inner(params: dict[str, Any]) -> list[Any]:

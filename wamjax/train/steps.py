@@ -9,13 +9,14 @@ checkpoint is always good to go back to; a stop does not wait.
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from jax.sharding import NamedSharding
 
 from wamjax.core.progress import Progress, seconds
 from wamjax.core.typing import Key
+from wamjax.model.backends import ways_in
 from wamjax.train.agree import refuse_other_programs
 from wamjax.train.checkpoint import Checkpoints
 from wamjax.train.config import TrainConfig
@@ -153,11 +154,16 @@ class Steps:
                 at.state,
                 batch,
                 self.run_key,
+                look=lambda jaxpr: self._say_ways(ways_in(jaxpr)),
                 check=lambda lowered: refuse_other_programs(f"stage {stage.name}", lowered),
             )
         at.meta["compile_seconds"] += compiling
         self.say(f"compiled in {seconds(compiling)}; {flops / 1e9:.3g} GFLOP per step.")
         return train_step, flops
+
+    def _say_ways(self, ways: Mapping[str, str]) -> None:
+        if ways:
+            self.say(f"attention: {', '.join(f'{way} in {name}' for name, way in ways.items())}.")
 
     def _stopping(self, step: int) -> bool:
         if self.checkpoints.preempted(step):

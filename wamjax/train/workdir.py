@@ -1,9 +1,9 @@
 """Whose workdir is it? A run never continues in the workdir of another one.
 
 `config.json` names the run. Settings in `FREE` may change between two starts of one run: they
-change what is kept or shown, how many threads read, or where arrays live, but not which numbers are
-computed (another mesh rounds differently within float tolerance). Everything else, `train.steps`
-too since the learning rate's cosine ends there, makes another run.
+change what is kept or shown, how many threads read, or where and by which kernel arrays are
+computed, but not which numbers (another mesh rounds differently within float tolerance). Everything
+else, `train.steps` too since the learning rate's cosine ends there, makes another run.
 """
 
 import contextlib
@@ -24,6 +24,8 @@ FREE = (
     "train.hang_after",
     "data.workers",
     "mesh.",
+    "system.model.attention",
+    "system.model.sequence",
 )
 
 
