@@ -3,12 +3,14 @@
     loss = sum(mask * weight * (predicted - target)^2) / sum(mask)
 
 The sums run over the whole (global) batch, so that a sample with few real entries counts by its
-entries, and so that a sharded batch gives the same number as one device.
+entries, and so that a sharded batch, or one that is walked through in parts (flow.divisors), gives
+the same number as one device.
 """
 
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array, Bool, Float, typed
+from wamjax.flow.divisors import divisor
 
 
 @typed
@@ -28,7 +30,7 @@ def masked_mean(
     kept = jnp.where(real, values, 0)
     if weight is not None:
         kept = kept * weight
-    return kept.sum() / jnp.maximum(real.sum(), 1)
+    return kept.sum() / divisor(real.sum())
 
 
 @typed

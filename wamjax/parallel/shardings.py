@@ -59,17 +59,19 @@ def param_shardings(boxed: PyTree, mesh: Mesh) -> PyTree:
     return jax.tree_util.tree_map_with_path(one, boxed, is_leaf=is_boxed)
 
 
-def batch_sharding(mesh: Mesh, batch: int) -> NamedSharding:
-    """Examples split over `data` and `fsdp`.
+def batch_sharding(mesh: Mesh, batch: int, parts: int = 1) -> NamedSharding:
+    """Examples split over `data` and `fsdp`, in each of `parts` that come one after the other.
 
     Raises:
         UserError: the batch does not divide.
     """
-    parts = mesh.shape["data"] * mesh.shape["fsdp"]
-    if batch % parts != 0:
+    devices = mesh.shape["data"] * mesh.shape["fsdp"]
+    whole = devices * parts
+    if batch % whole != 0:
+        each = "" if parts == 1 else f", {parts} parts each,"
         raise UserError(
-            f"A batch of {batch} examples cannot be split over {parts} devices "
-            f"(mesh data x fsdp); set train.batch to a multiple of {parts}."
+            f"A batch of {batch} examples cannot be split over {devices} devices{each} "
+            f"(mesh data x fsdp); set train.batch to a multiple of {whole}."
         )
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 

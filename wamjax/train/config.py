@@ -55,6 +55,9 @@ class TrainConfig:
             good checkpoint and passes over their data; None means 8.
         hang_after: seconds without a step after which the run counts as hung, unless steps are
             usually slow; None means 300. See train.heartbeat.
+        accumulate: parts into which the batch is split, whose gradients are added up one after
+            the other, so that the activations of one part are in memory; None for 1. See
+            train.accumulate.
     """
 
     steps: int = 1000
@@ -77,6 +80,7 @@ class TrainConfig:
     spike_window: int | None = None
     patience: int | None = None
     hang_after: float | None = None
+    accumulate: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "save_every", "keep", "log_every"):
@@ -95,16 +99,26 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive or None, got {value}")
-        for name, least in (("spike_window", 2), ("patience", 1)):
+        for name, least in (("spike_window", 2), ("patience", 1), ("accumulate", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least} or None, got {value}")
+        if self.batch % self.parts:
+            raise ValueError(
+                f"accumulate splits the batch into equal parts: {self.batch} examples do not "
+                f"divide by {self.parts}"
+            )
         total = math.fsum(stage.fraction for stage in self.stages)
         if self.stages and not math.isclose(total, 1.0, abs_tol=1e-6):
             raise ValueError(f"the fractions of the stages must sum to 1, got {total:g}")
         names = [stage.name for stage in self.stages]
         if len(set(names)) != len(names):
             raise ValueError(f"stages must have different names, got {names}")
+
+    @property
+    def parts(self) -> int:
+        """Parts of the batch, one after the other."""
+        return 1 if self.accumulate is None else self.accumulate
 
     @property
     def window(self) -> int | None:

@@ -87,7 +87,7 @@ def train(
     stages = stages_of(config.stages, settings.steps)
     last = stages[-1].end
     mesh = make_mesh(config.mesh, devices)
-    rows = batch_sharding(mesh, settings.batch)
+    rows = batch_sharding(mesh, settings.batch, settings.parts)
     main = jax.process_index() == 0
     told = stream or sys.stderr if main else io.StringIO()
 

@@ -2,7 +2,8 @@
 
 key = fold_in(run_key, step)      so a resumed run draws what the uninterrupted one draws
 frames of the batch changed as `train.augment` says, then the loss
-gradient of the loss with respect to the trained weights only; frozen ones pass through
+gradient of the loss with respect to the trained weights only; frozen ones pass through; of the
+batch at once or of its parts one after the other (train.accumulate)
 a step that would do harm leaves all but the count as it was (train.spikes)
 """
 
@@ -19,6 +20,7 @@ from wamjax.core.runtime import program_jit
 from wamjax.core.typing import Array, Key, Params, PyTree
 from wamjax.parallel.activations import spread_over
 from wamjax.parallel.shardings import replicated
+from wamjax.train.accumulate import graded
 from wamjax.train.augment import AugmentConfig, augmented
 from wamjax.train.optimizer import ema_update, steps_taken
 from wamjax.train.protocols import System
@@ -39,6 +41,7 @@ def make_step(
     rows: NamedSharding,
     change: AugmentConfig,
     sigmas: float | None = None,
+    parts: int = 1,
 ) -> Any:
     """The jitted step (state, batch, run_key) -> (state, metrics); the state is donated.
 
@@ -49,12 +52,17 @@ def make_step(
         rows: sharding of every array of the batch.
         change: how frames are augmented.
         sigmas: what counts as a spike, where the state has a window of losses.
+        parts: of the batch, whose gradients are taken one after the other.
 
     Returns:
         A `jax.jit` function. Metrics are float32 []: "loss", the loss's parts, "grad_norm"
         (before clipping), "learning_rate", "skipped" (1 where the step was not taken).
     """
     stage = plan.stage
+    places = part(plan.shardings.params, plan.mask, keep=True)
+
+    def placed(gradient: Params) -> Params:
+        return jax.lax.with_sharding_constraint(gradient, places)
 
     def train_step(
         state: TrainState, batch: Batch, run_key: Key
@@ -64,11 +72,11 @@ def make_step(
         trained = part(state.params, plan.mask, keep=True)
         frozen = part(state.params, plan.mask, keep=False)
 
-        def loss_of(trained: Params) -> tuple[Array, Any]:
+        def loss_of(trained: Params, batch: Batch, key: Key) -> tuple[Array, Any]:
             with spread_over(plan.mesh):
                 return system.loss(join(trained, frozen), batch, key, stage.objective)
 
-        (loss, parts), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
+        (loss, losses), gradient = graded(loss_of, parts, placed)(trained, batch, key)
         norm = optax.tree.norm(gradient)
         taken, window = judge(loss, norm, state.window, sigmas)
         count = state.step - stage.start
@@ -82,7 +90,7 @@ def make_step(
         trained, average, opt_state = if_taken(taken, take, trained, average, state.opt_state)
         metrics = {
             "loss": loss,
-            **parts,
+            **losses,
             "grad_norm": norm,
             "learning_rate": plan.schedule(steps_taken(state.opt_state)),
             "skipped": ~taken,

@@ -146,7 +146,13 @@ class Steps:
             f"{plan.total - plan.trained:,} frozen; compiling."
         )
         program = make_step(
-            self.system, plan, settings.ema, self.rows, settings.augment, settings.spike_sigmas
+            self.system,
+            plan,
+            settings.ema,
+            self.rows,
+            settings.augment,
+            settings.spike_sigmas,
+            settings.parts,
         )
         with self.goodput.of("compile"):
             train_step, flops, compiling = compiled(

@@ -65,8 +65,10 @@ class Case:
     def placed(self, mesh: Mesh) -> tuple[Plan, Any, tuple[Any, ...]]:
         """(the stage on a mesh, its jitted step, shapes of what the step takes)."""
         plan = plan_stage(self.stage, self.boxed, self.train, mesh)
-        rows = batch_sharding(mesh, self.rows)
-        step = make_step(self.system, plan, self.train.ema, rows, self.train.augment)
+        rows = batch_sharding(mesh, self.rows, self.train.parts)
+        step = make_step(
+            self.system, plan, self.train.ema, rows, self.train.augment, parts=self.train.parts
+        )
         key = jax.eval_shape(lambda: jax.random.key(0))
         whole = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=replicated(mesh))
         return plan, step, (plan.abstract, on(self.batch, rows), whole)
