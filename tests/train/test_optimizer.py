@@ -1,3 +1,6 @@
+import dataclasses
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,6 +15,7 @@ from wamjax.train.optimizer import (
     ema_update,
     learning_rate_schedule,
     make_optimizer,
+    steps_taken,
 )
 from wamjax.train.selection import join, part, trained_mask
 
@@ -96,3 +100,57 @@ def test_patterns_match_whole_paths_and_must_match_something():
         trained_mask(TREE, ("kernel",))
     with pytest.raises(UserError, match="not a regular expression"):
         trained_mask(TREE, ("(",))
+
+
+OPTIONS = [
+    TrainConfig(mu_dtype="bfloat16"),
+    TrainConfig(optimizer="adafactor"),
+    TrainConfig(optimizer="adafactor", mu_dtype="bfloat16"),
+]
+
+
+def named(config: TrainConfig) -> str:
+    return f"{config.optimizer or 'adamw'}-{config.mu_dtype}"
+
+
+@pytest.mark.parametrize("config", OPTIONS, ids=named)
+def test_every_optimizer_goes_down_and_decays_what_it_is_told_to(config: TrainConfig):
+    config = dataclasses.replace(config, weight_decay=0.5)
+    target = jnp.asarray(np.random.default_rng(0).normal(size=(130, 140)), jnp.float32)
+    weights = {"a": jnp.zeros((130, 140)), "b": jnp.ones(3)}
+    optimizer = make_optimizer(config, lambda _: 0.1, {"a": True, "b": False})
+    state = optimizer.init(weights)
+    assert int(steps_taken(state)) == 0
+    nothing = jax.tree.map(jnp.zeros_like, weights)
+    still, _ = optimizer.update(nothing, state, {**weights, "a": target})
+    np.testing.assert_allclose(still["a"], -0.1 * 0.5 * target, rtol=1e-5)
+    np.testing.assert_allclose(still["b"], 0.0, atol=1e-7)
+
+    def loss(weights: dict[str, jax.Array]) -> jax.Array:
+        return jnp.square(weights["a"] - target).mean() + jnp.square(weights["b"]).mean()
+
+    @jax.jit
+    def step(weights: dict[str, jax.Array], state: Any) -> Any:
+        updates, state = optimizer.update(jax.grad(loss)(weights), state, weights)
+        return optax.apply_updates(weights, updates), state
+
+    begun = float(loss(weights))
+    for _ in range(20):
+        weights, state = step(weights, state)
+    assert float(loss(weights)) < 0.5 * begun
+    assert int(steps_taken(state)) == 20
+
+
+def slot_bytes(config: TrainConfig, side: int) -> float:
+    """Bytes of the slots a weight of a square matrix."""
+    weights = {"w": jax.ShapeDtypeStruct((side, side), jnp.float32)}
+    slots = jax.eval_shape(make_optimizer(config, lambda _: 0.1, {"w": True}).init, weights)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(slots)) / side**2
+
+
+@pytest.mark.parametrize(
+    ("config", "size"), zip(OPTIONS, [6, 0, 2], strict=True), ids=[*map(named, OPTIONS)]
+)
+def test_slots_are_as_small_as_the_table_says(config: TrainConfig, size: float):
+    assert slot_bytes(config, 4096) == pytest.approx(size, abs=0.003)
+    assert slot_bytes(TrainConfig(), 4096) == pytest.approx(8, abs=0.003)

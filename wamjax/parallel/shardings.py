@@ -59,6 +59,28 @@ def param_shardings(boxed: PyTree, mesh: Mesh) -> PyTree:
     return jax.tree_util.tree_map_with_path(one, boxed, is_leaf=is_boxed)
 
 
+def slot_sharding(slot: Any, weight: Any) -> NamedSharding:
+    """Where an optimizer's slot for a weight lives: as the weight, dimension by dimension.
+
+    Factored slots lack one dimension of their weight. Where its length does not tell which, what
+    the answers disagree about stays whole. Any other shape is whole on every device.
+
+    Args:
+        slot: has a shape.
+        weight: has a shape and a NamedSharding.
+    """
+    spec = [*weight.sharding.spec, *[None] * (len(weight.shape) - len(weight.sharding.spec))]
+    pairs = list(zip(weight.shape, spec, strict=True))
+    answers = [pairs, *(pairs[:axis] + pairs[axis + 1 :] for axis in range(len(pairs)))]
+    found = [
+        [split for _, split in answer]
+        for answer in answers
+        if tuple(length for length, _ in answer) == tuple(slot.shape)
+    ]
+    agreed = [column[0] if len({*column}) == 1 else None for column in zip(*found, strict=True)]
+    return NamedSharding(weight.sharding.mesh, PartitionSpec(*agreed))
+
+
 def batch_sharding(mesh: Mesh, batch: int, parts: int = 1) -> NamedSharding:
     """Examples split over `data` and `fsdp`, in each of `parts` that come one after the other.
 

@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+from typing import Literal
 
 from wamjax.train.augment import AugmentConfig
 
 SPIKE_WINDOW, PATIENCE = 128, 8
+Optimizer = Literal["adamw", "adafactor"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class TrainConfig:
         end_fraction: learning rate at a stage's end as a share of the peak.
         clip: largest global norm of the gradient of the trained weights.
         weight_decay: decoupled (AdamW); for matrices only, see `optimizer.decay_mask`.
-        beta2: decay of AdamW's second moment.
+        beta2: decay of AdamW's second moment; Adafactor's follows from the count.
         ema: decay of the averaged weights, in [0, 1); 0 keeps the newest weights.
         seed: of the initial weights and of every draw in the loss.
         augment: how frames are changed while training; not at all by default.
@@ -55,6 +57,9 @@ class TrainConfig:
             good checkpoint and passes over their data; None means 8.
         hang_after: seconds without a step after which the run counts as hung, unless steps are
             usually slow; None means 300. See train.heartbeat.
+        optimizer: "adamw", or "adafactor", which keeps rows and columns of the second moment; None
+            means adamw. See train.optimizer.
+        mu_dtype: of the first moment; None is float32 for adamw, and no first moment for adafactor.
         accumulate: parts into which the batch is split, whose gradients are added up one after
             the other, so that the activations of one part are in memory; None for 1. See
             train.accumulate.
@@ -80,6 +85,8 @@ class TrainConfig:
     spike_window: int | None = None
     patience: int | None = None
     hang_after: float | None = None
+    optimizer: Optimizer | None = None
+    mu_dtype: Literal["float32", "bfloat16"] | None = None
     accumulate: int | None = None
 
     def __post_init__(self) -> None:

@@ -1,16 +1,23 @@
-"""AdamW with clipping, warm-up and cosine, and the average of the weights.
+"""AdamW or Adafactor with clipping, warm-up and cosine, and the average of the weights.
 
     learning rate at count n of N:   peak (n + 1) / W                        n < W = warmup N
                                      end + (peak - end) (1 + cos pi u) / 2   u = (n - W) / (N - W)
     ema  <-  ema + (1 - decay_n) (weights - ema)     decay_n = min(decay, (1 + n) / (10 + n))
 
-AdamW: arXiv 1711.05101. The ramp of the average's decay is that of tf.train's
+    bytes a weight of the optimizer's slots         float32   bfloat16
+    adamw: first and second moment                     8          6     (the second stays float32)
+    adafactor: a row and a column, and a first         0          -
+    moment if `mu_dtype` names a type                  4          2
+
+AdamW: arXiv 1711.05101. Adafactor: arXiv 1804.04235, without its scale by the size of a weight, so
+that learning rates and decay mean what they do for AdamW; with a first moment it is that of Scaling
+Vision Transformers (arXiv 2106.04560). The ramp of the average's decay is that of tf.train's
 ExponentialMovingAverage(num_updates); written as an increment, the average of a weight that does
 not move stays equal to it bit for bit.
 """
 
 import math
-from typing import Any
+from typing import Any, assert_never
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +28,7 @@ from wamjax.core.typing import Array, PyTree
 from wamjax.parallel.shardings import is_boxed
 from wamjax.train.config import TrainConfig
 
+BETA1 = 0.9
 NOT_DECAYED = ("bias", "scale", "embed", "norm", "position")
 
 
@@ -57,19 +65,40 @@ def decay_mask(boxed: PyTree) -> PyTree:
 def make_optimizer(
     config: TrainConfig, schedule: optax.Schedule, decays: PyTree
 ) -> optax.GradientTransformation:
-    """Clip by the global norm, AdamW, decay where `decays` is True.
+    """Clip by the global norm, AdamW or Adafactor, decay where `decays` is True.
 
     Args:
         config: the training config.
         schedule: learning rate by count.
         decays: bools in the structure of the trained weights.
     """
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip),
-        optax.adamw(
-            schedule, b1=0.9, b2=config.beta2, weight_decay=config.weight_decay, mask=decays
-        ),
-    )
+    clip = optax.clip_by_global_norm(config.clip)
+    match config.optimizer:
+        case None | "adamw":
+            return optax.chain(
+                clip,
+                optax.adamw(
+                    schedule,
+                    b1=BETA1,
+                    b2=config.beta2,
+                    mu_dtype=config.mu_dtype,
+                    weight_decay=config.weight_decay,
+                    mask=decays,
+                ),
+            )
+        case "adafactor":
+            return optax.chain(
+                clip,
+                optax.scale_by_factored_rms(),
+                optax.clip_by_block_rms(1.0),
+                optax.identity()
+                if config.mu_dtype is None
+                else optax.ema(BETA1, debias=False, accumulator_dtype=config.mu_dtype),
+                optax.add_decayed_weights(config.weight_decay, mask=decays),
+                optax.scale_by_learning_rate(schedule),
+            )
+        case _:
+            assert_never(config.optimizer)
 
 
 def ema_update(ema: PyTree, weights: PyTree, decay: float, count: Array) -> PyTree:

@@ -17,7 +17,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.runtime import once_jit
 from wamjax.core.tree import count_parameters, leaves_by_path
 from wamjax.core.typing import Array, Key, Params, PyTree
-from wamjax.parallel.shardings import param_shardings, replicated, unbox
+from wamjax.parallel.shardings import param_shardings, replicated, slot_sharding, unbox
 from wamjax.train.config import TrainConfig
 from wamjax.train.optimizer import decay_mask, learning_rate_schedule, make_optimizer
 from wamjax.train.protocols import System
@@ -95,14 +95,14 @@ def plan_stage(stage: Stage, boxed: Params, config: TrainConfig, mesh: Mesh) -> 
     places = param_shardings(boxed, mesh)
     whole = replicated(mesh)
     opt_state = jax.eval_shape(optimizer.init, part(shapes, mask, keep=True))
+    weights = _placed(shapes, places)
     opt_places = optax.tree_map_params(
         optimizer,
-        lambda _, place: place,
+        slot_sharding,
         opt_state,
-        part(places, mask, keep=True),
+        part(weights, mask, keep=True),
         transform_non_params=lambda _: whole,
     )
-    weights = _placed(shapes, places)
     window = jax.eval_shape(lambda: _window(config.window))
     count: Any = jax.ShapeDtypeStruct((), jnp.int32, sharding=whole)
     return Plan(
