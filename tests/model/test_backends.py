@@ -16,7 +16,8 @@ from wamjax.core.errors import UserError
 from wamjax.core.typing import Array
 from wamjax.model import backends
 from wamjax.model.attention import Seen, attention, seen
-from wamjax.model.backends import Call, Ways, attend, choose, fused, ways_in
+from wamjax.model.backends import Call, attend, choose, fused, ways_in
+from wamjax.model.config import Ways
 from wamjax.model.splash import block_for, splash
 from wamjax.parallel.activations import spread_over
 from wamjax.parallel.mesh import MeshConfig, make_mesh
@@ -87,6 +88,31 @@ def test_splash_reads_memories_too():
     same(graded(by_splash, arrays, own=False), graded(plain, arrays, own=False))
 
 
+def test_cudnn_is_asked_in_a_form_that_it_takes(monkeypatch: pytest.MonkeyPatch):
+    """Without a GPU: jax checks shapes and types, and lowers for CUDA."""
+    from jax._src.cudnn import fused_attention_stablehlo as checks
+
+    monkeypatch.setattr(checks, "check_cudnn_version", lambda: 91300)
+    monkeypatch.setattr(checks, "check_compute_capability", lambda _: True)
+    monkeypatch.setattr(checks, "is_cuda_compute_capability_equal", lambda _: False)
+    queries, keys, heads, width = 300, 340, 8, 64
+
+    def struct(*shape: int, dtype: Any = jnp.bfloat16) -> Any:
+        return jax.ShapeDtypeStruct((ROWS, *shape), dtype)
+
+    def total(query: Array, key: Array, value: Array, visible: Array) -> Array:
+        return fused(query, key, value, visible, implementation="cudnn").sum()
+
+    key = struct(keys, 2, width)
+    visible = struct(queries, keys, dtype=jnp.bool_)
+    traced = jax.jit(jax.grad(total, argnums=(0, 1, 2))).trace(
+        struct(queries, heads, width), key, key, visible
+    )
+    assert count_flops(traced.jaxpr) == 7 * 2 * ROWS * heads * queries * keys * width
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert "__cudnn$fmhaScaleBiasSoftmaxBackward" in text
+
+
 @pytest.mark.parametrize(
     ("length", "expected"), [(5, (128, 128)), (600, (128, 640)), (1000, (512, 1024))]
 )
@@ -153,9 +179,14 @@ def two_ways() -> Any:
     model, params, tokens, sigma = toy("layer_cross")
     other = model.clone(config=dataclasses.replace(model.config, attention="splash"))
     args = {"layout": LAYOUT, "tokens": tokens, "sigma": sigma, "method": "denoise"}
-    return [
-        jax.jit(lambda p, m=m: m.apply(p, **args)).trace(params) for m in (model, other)
-    ], params
+    with spread_over(make_mesh(MeshConfig(data=1), jax.devices()[:1])):
+        programs = [
+            jax.jit(lambda p, m=m: m.apply(p, **args)).trace(params) for m in (model, other)
+        ]
+    # A model that is sampled does not insist.
+    sampled = jax.jit(lambda p: other.apply(p, **args)).trace(params)
+    assert set(ways_in(sampled.jaxpr).values()) == {"xla"}
+    return programs, params
 
 
 @pytest.mark.usefixtures("_splash_anywhere")
@@ -194,6 +225,7 @@ LONG = Call(
         ({"platform": "gpu", "dtype": "float32"}, "xla"),
         ({"platform": "gpu", "head_dim": 256}, "xla"),
         ({"platform": "gpu", "queries": 2047}, "xla"),
+        ({"platform": "gpu", "capability": 7.5}, "xla"),
         ({"platform": "cpu"}, "xla"),
     ],
     ids=str,

@@ -149,7 +149,7 @@ def slot_bytes(config: TrainConfig, side: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("config", "size"), zip(OPTIONS, [6, 0, 2], strict=True), ids=[*map(named, OPTIONS)]
+    ("config", "size"), list(zip(OPTIONS, [6, 0, 2], strict=True)), ids=[*map(named, OPTIONS)]
 )
 def test_slots_are_as_small_as_the_table_says(config: TrainConfig, size: float):
     assert slot_bytes(config, 4096) == pytest.approx(size, abs=0.003)

@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import os
-from typing import Any
+from typing import Any, get_args
 
 import jax
 
@@ -17,6 +17,7 @@ from wamjax.core.runtime import device_name, keep_memory, versions, without_comp
 from wamjax.data import Loader
 from wamjax.eval.plan.case import Case, case_of_config, case_of_recipe
 from wamjax.eval.step_time import WARMUP, StepTime, peak_of, step_time
+from wamjax.model.config import Remat
 from wamjax.parallel.mesh import MeshConfig, make_mesh
 from wamjax.recipes.registry import RECIPES, find_recipe
 from wamjax.train.run_config import RunConfig
@@ -54,7 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--remat",
-        choices=["none", "dots", "full"],
+        choices=get_args(Remat),
         help="what a recipe's backward pass makes anew (default none for tiny, full for full)",
     )
     parser.add_argument("--random", action="store_true", help="random frames for a config")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from wamjax.cli.plan_text import GIB, MIB, PARTS, big
+from wamjax.model.backends import ways_text
 
 COMMAND = "wamjax bench train --recipe all --page docs/results/train_step.md"
 BOUNDS = {"products": "products", "memory": "reading and writing the state"}
@@ -51,6 +52,8 @@ def _lines(row: dict[str, Any]) -> list[str]:
         f"  at least    {least:.4g} ms, bound by {BOUNDS[row['bound']]}; a step takes "
         f"{row['p50_ms'] / least:.2f} times that",
     ]
+    if row["attention"]:
+        lines.append(f"  attention   {ways_text(row['attention'])}")
     if row["data_wait_share"] is not None:
         lines.append(f"  data        {100 * row['data_wait_share']:.1f} % of the time is waiting")
     told = [

@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import json
-from typing import Any
+from typing import Any, get_args
 
 from wamjax.cli import config_file
 from wamjax.cli.plan_text import as_text, choices_text
@@ -15,6 +15,7 @@ from wamjax.eval.plan.case import Case, case_of_config, case_of_recipe
 from wamjax.eval.plan.chips import Slice, slice_of
 from wamjax.eval.plan.report import Report, planned
 from wamjax.eval.plan.search import Choice, choices, searched
+from wamjax.model.config import Remat
 from wamjax.parallel.mesh import MeshConfig
 from wamjax.recipes.registry import find_recipe
 from wamjax.train.run_config import RunConfig
@@ -41,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequence", type=int, default=1, help="mesh axis `sequence` (default 1)")
     parser.add_argument(
         "--remat",
-        choices=["none", "dots", "full"],
+        choices=get_args(Remat),
         default="full",
         help="what a recipe's backward pass makes anew (default full)",
     )

@@ -23,6 +23,7 @@ from wamjax.core.typing import Key, PyTree
 from wamjax.eval.ceilings import DEVICES, Device, own_device
 from wamjax.eval.plan.case import Case
 from wamjax.eval.plan.report import standing
+from wamjax.model.backends import ways_in
 from wamjax.parallel.shardings import batch_sharding, replicated
 from wamjax.train.flops import compiled
 from wamjax.train.prefetch import Prefetch
@@ -45,6 +46,7 @@ class StepTime:
         repeats: steps that were timed.
         data_wait_share: of their time, spent waiting for batches; None for random ones.
         flops: of a step: "model" and "done"; equal where the model's own are not known apart.
+        attention: stack -> the way in which it is computed, see model.backends.
         peak_flops: FLOP/s of all devices together.
         mfu, hfu: shares of the peak.
         memory: bytes a device by part; "peak" where the device tells.
@@ -64,6 +66,7 @@ class StepTime:
     repeats: int
     data_wait_share: float | None
     flops: dict[str, float]
+    attention: dict[str, str]
     peak_flops: float
     mfu: float
     hfu: float
@@ -133,7 +136,10 @@ def step_time(
         UserError: the loss is not finite, or the batch does not fit the mesh.
     """
     plan, step, arguments = case.placed(mesh)
-    executable, done, compiling = compiled(step, *arguments)
+    ways: dict[str, str] = {}
+    executable, done, compiling = compiled(
+        step, *arguments, look=lambda jaxpr: ways.update(ways_in(jaxpr))
+    )
     keys = named_keys(jax.random.key(0), "init", "step")
     state = init_state(case.system, plan, keys["init"])
     key, rows = jax.device_put(keys["step"], replicated(mesh)), batch_sharding(mesh, case.rows)
@@ -164,6 +170,7 @@ def step_time(
         repeats=repeats,
         data_wait_share=None if loader is None else float(waits.sum() / spent.sum()),
         flops={"model": model, "done": done},
+        attention=ways,
         peak_flops=all_flops,
         mfu=model / (p50 * all_flops),
         hfu=done / (p50 * all_flops),

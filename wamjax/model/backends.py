@@ -9,12 +9,15 @@ and two ways over mesh axis `sequence`, along which the tokens of an example are
     gather   every device has its queries and all keys
     ulysses  all tokens and some heads: tokens are exchanged for heads, and back (arXiv 2309.14509)
 
-A kernel is one program for one device, so it runs where tokens stand together: without the axis, or
-between the two exchanges. What a way cannot compute exactly it refuses, and `auto` takes another.
+Sampling and evaluation may run on other devices and shapes than training: there a name other than
+xla means auto. A kernel is one program for one device, so it runs where tokens stand together:
+without the axis, or between the two exchanges. What a way cannot compute exactly it refuses, and
+`auto` takes another.
 """
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -26,22 +29,21 @@ import jax.numpy as jnp
 from wamjax.core.errors import UserError
 from wamjax.core.typing import Array, Float, typed
 from wamjax.model.attention import Seen, attention
-from wamjax.model.config import Attention, Spread
+from wamjax.model.config import Attention, Spread, Ways
 from wamjax.model.splash import splash
-from wamjax.parallel.activations import constrain, parts_of, platform, spec_of_activation
+from wamjax.parallel.activations import (
+    capability,
+    constrain,
+    is_spread,
+    parts_of,
+    platform,
+    spec_of_activation,
+)
 
 SCOPE = "attention_"
 """In the name of everything that a way does, so that a program tells which ones it takes."""
 LEAST: Mapping[str, int] = MappingProxyType({"splash": 1024**2, "cudnn": 256**2})
 """Queries x keys from which `auto` takes a kernel; below, dense scores are small."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Ways:
-    """The settings of a model, see `WamConfig`."""
-
-    attention: Attention = "auto"
-    sequence: Spread = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Call:
         dtype: of queries, keys and values.
         batch, queries, keys, heads, key_heads, head_dim: shapes.
         blind: some query sees no key of the table.
+        capability: compute capability of a GPU.
         memory: keys of a memory, which stand on every device.
         examples, tokens, shards: devices over which examples, tokens and heads are split.
     """
@@ -66,6 +69,7 @@ class Call:
     key_heads: int
     head_dim: int
     blind: bool = False
+    capability: float = math.inf
     memory: bool = False
     examples: int = 1
     tokens: int = 1
@@ -101,6 +105,8 @@ def _of_splash(call: Call) -> str | None:
 def _of_cudnn(call: Call) -> str | None:
     if call.platform != "gpu":
         return f"it is a kernel for GPUs, and this runs on {call.platform}"
+    if call.capability < 8:
+        return f"it needs compute capability 8.0, and this GPU has {call.capability}"
     if call.dtype not in ("bfloat16", "float16"):
         return f"it computes in half precision, and the model in {call.dtype}"
     if call.head_dim % 8 or call.head_dim > 128:
@@ -176,11 +182,15 @@ def attend(
         key_heads=key.shape[2],
         head_dim=query.shape[3],
         blind=sight.own is None and not sight.table.array.any(axis=1).all(),
+        capability=capability(),
         memory=sight.own is None,
         examples=parts_of("batch"),
         tokens=parts_of("token"),
         shards=parts_of("heads"),
     )
+    if ways.attention != "xla" and not is_spread():
+        # A policy may run elsewhere than where it was trained, on other shapes.
+        ways = dataclasses.replace(ways, attention="auto")
     backend, exchanged = choose(call, ways)
     over = "exchanged" if exchanged else "heads"
     with jax.named_scope(f"{SCOPE}{backend}{'_ulysses' if exchanged else ''}"):
@@ -254,6 +264,11 @@ def ways_in(jaxpr: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     _collect(jaxpr, "", found)
     return dict(sorted(found.items()))
+
+
+def ways_text(ways: Mapping[str, str]) -> str:
+    """What `ways_in` found, in words: "splash + ulysses in main, xla in main memory"."""
+    return ", ".join(f"{way} in {name}" for name, way in ways.items())
 
 
 STACK = re.compile(rf"stack_(\w+)/.*?(\w+_out/)?{SCOPE}([a-z_]+)")

@@ -9,6 +9,7 @@ out. Experts with shared attention: arXiv 2411.04996.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -18,8 +19,8 @@ import numpy as np
 
 from wamjax.core.typing import AnyArray, Array
 from wamjax.model.attention import Seen
-from wamjax.model.backends import Ways, attend
-from wamjax.model.config import Expert, Stack
+from wamjax.model.backends import attend
+from wamjax.model.config import Expert, Stack, Ways
 from wamjax.model.layers import Linear, Normed, standardised
 from wamjax.model.modulation import Modulation, spread
 from wamjax.model.rotary import rotate
@@ -71,6 +72,11 @@ def joined(parts: list[KeyValue]) -> KeyValue:
     return jax.tree.map(lambda *arrays: jnp.concatenate(arrays, axis=1), *parts)
 
 
+def linear(ways: Ways) -> dict[str, Any]:
+    """Options of every `Linear` of a layer."""
+    return {"dtype": jnp.dtype(ways.dtype)}
+
+
 class HeadNorm(nn.Module):
     """RMS norm of queries or keys [B, N, heads, head_dim], per head or over all heads at once."""
 
@@ -108,14 +114,14 @@ class FeedForward(nn.Module):
     """The feed-forward part; the gated ones have two maps up."""
 
     expert: Expert
-    dtype: jnp.dtype
+    ways: Ways
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         e = self.expert
         gates = {"geglu": jax.nn.gelu, "swiglu": jax.nn.silu}
         plain = {"gelu": jax.nn.gelu, "relu": jax.nn.relu, "silu": jax.nn.silu}
-        options = {"bias": e.bias, "dtype": self.dtype}
+        options = {"bias": e.bias, **linear(self.ways)}
         h = Linear((e.mlp,), ("embed", "mlp"), name="up", **options)(x)
         if e.activation in gates:
             gate = Linear((e.mlp,), ("embed", "mlp"), name="gate", **options)(x)
@@ -130,7 +136,7 @@ class ExpertIn(nn.Module):
 
     expert: Expert
     stack: Stack
-    dtype: jnp.dtype
+    ways: Ways
 
     @nn.compact
     def __call__(self, x: Array, noise: Noise) -> tuple[Array, Array, Array, list[Array]]:
@@ -142,7 +148,7 @@ class ExpertIn(nn.Module):
         if not s.heads:
             return x, x, x, vectors[2:]
         h = modulated(x, e, vectors[:2], "norm")
-        options = {"bias": e.bias, "dtype": self.dtype}
+        options = {"bias": e.bias, **linear(self.ways)}
         if s.key_heads == s.heads:
             axes = ("embed", "heads", None, "head_dim")
             qkv = Linear((s.heads, 3, s.head_dim), axes, name="qkv", **options)(h)
@@ -162,15 +168,14 @@ class MemoryKeys(nn.Module):
 
     expert: Expert
     stack: Stack
-    dtype: jnp.dtype
+    ways: Ways
 
     @nn.compact
     def __call__(self, memory: Array) -> KeyValue:
         e, s = self.expert, self.stack
         axes = ("embed", "heads", None, "head_dim")
-        kv = Linear((s.heads, 2, s.head_dim), axes, bias=e.bias, dtype=self.dtype, name="kv")(
-            memory
-        )
+        options = {"bias": e.bias, **linear(self.ways)}
+        kv = Linear((s.heads, 2, s.head_dim), axes, name="kv", **options)(memory)
         return KeyValue(HeadNorm(e, name="key_norm")(kv[:, :, :, 0]), kv[:, :, :, 1])
 
 
@@ -179,7 +184,6 @@ class ExpertOut(nn.Module):
 
     expert: Expert
     stack: Stack
-    dtype: jnp.dtype
     ways: Ways
 
     @nn.compact
@@ -192,7 +196,8 @@ class ExpertOut(nn.Module):
         sight: Seen | None,
     ) -> Array:
         e, s = self.expert, self.stack
-        back = {"inputs": 2, "bias": e.bias, "dtype": self.dtype}
+        options = {"bias": e.bias, **linear(self.ways)}
+        back = {"inputs": 2, **options}
         if attended is not None:
             out = Linear((e.width,), (*HEADS, "embed"), name="out", **back)(attended)
             x = added(x, out, vectors[:1])
@@ -201,20 +206,15 @@ class ExpertOut(nn.Module):
             assert sight is not None
             own = vectors[1:4] if len(vectors) > 4 else []
             h = modulated(x, e, own[:2], "memory_norm") if own or e.cross.norm else x
-            query = Linear(
-                (s.heads, s.head_dim),
-                ("embed", *HEADS),
-                bias=e.bias,
-                dtype=self.dtype,
-                name="memory_q",
-            )(h)
+            axes = ("embed", *HEADS)
+            query = Linear((s.heads, s.head_dim), axes, name="memory_q", **options)(h)
             query = HeadNorm(e, name="memory_query_norm")(query)
             read = attend(query, memory.key, memory.value, sight, self.ways)
             out = Linear((e.width,), (*HEADS, "embed"), name="memory_out", **back)(read)
             x = added(x, out, own[2:])
         last = vectors[-3:]
         h = modulated(x, e, last[:2], "mlp_norm")
-        return added(x, FeedForward(e, self.dtype, name="mlp")(h), last[2:])
+        return added(x, FeedForward(e, self.ways, name="mlp")(h), last[2:])
 
 
 class Block(nn.Module):
@@ -230,7 +230,6 @@ class Block(nn.Module):
     """
 
     stack: Stack
-    dtype: jnp.dtype
     ways: Ways = Ways()
 
     @nn.compact
@@ -247,7 +246,7 @@ class Block(nn.Module):
         # A dict that went through a scan comes back sorted by name; the sequence has its own order.
         experts = {expert.name: expert for expert in s.experts if expert.name in tokens}
         stored = {
-            name: MemoryKeys(experts[name], s, self.dtype, name=f"{name}_memory")(given)
+            name: MemoryKeys(experts[name], s, self.ways, name=f"{name}_memory")(given)
             for name, given in memory.items()
         }
         known = {
@@ -257,7 +256,7 @@ class Block(nn.Module):
         vectors: dict[str, list[Array]] = {}
         parts = []
         for name, expert in experts.items():
-            module = ExpertIn(expert, s, self.dtype, name=f"{name}_in")
+            module = ExpertIn(expert, s, self.ways, name=f"{name}_in")
             *projected, vectors[name] = module(tokens[name], noise[name])
             parts.append(projected)
         shares: list[Array | None] = [None] * len(experts)
@@ -280,7 +279,7 @@ class Block(nn.Module):
             ends = np.cumsum([tokens[name].shape[1] for name in experts])[:-1]
             shares = list(jnp.split(attended, ends.tolist(), axis=1))
         out = {
-            name: ExpertOut(expert, s, self.dtype, self.ways, name=f"{name}_out")(
+            name: ExpertOut(expert, s, self.ways, name=f"{name}_out")(
                 tokens[name], share, vectors[name], known.get(name), sight.memory.get(name)
             )
             for (name, expert), share in zip(experts.items(), shares, strict=True)

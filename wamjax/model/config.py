@@ -29,7 +29,7 @@ QkNorm = Literal["none", "head", "full"]
 Embed = Literal["linear", "mlp", "timed", "timed_linear", "words", "as_is"]
 Head = Literal["none", "modulated", "table", "plain", "residual"]
 Positions = Literal["grid", "line", "none"]
-Remat = Literal["none", "dots", "full"]
+Remat = Literal["none", "dots", "products", "full", "offload", "offload_products"]
 Attention = Literal["auto", "xla", "cudnn", "splash"]
 Spread = Literal["auto", "gather", "ulysses"]
 
@@ -218,6 +218,15 @@ class Port:
     film: Stream | Literal[""] = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Ways:
+    """How layers compute what they compute; settings of `WamConfig`."""
+
+    attention: Attention = "auto"
+    sequence: Spread = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WamConfig:
     """A whole model.
@@ -227,8 +236,8 @@ class WamConfig:
         ports: at least one per stream.
         patch: side of the square of latents that makes one video token.
         dtype: compute type of the matrix products; weights, norms and softmax stay float32.
-        remat: what the backward pass makes anew in each layer: nothing, all but the results of
-            contractions (norms, activations and softmax are cheaper to make than to keep), or all.
+        remat: what the backward pass makes anew in each layer, and what it finds kept, see
+            model.remat.
         scan_layers: a stack is one loop over stacked weights, or its layers stand one behind the
             other with weights of their own (see model.stacking). Small models on a CPU run faster
             so, for a loop copies each layer's weights; they compile longer.
@@ -279,6 +288,10 @@ class WamConfig:
                     f"stack {stack.name} reads {', '.join(sorted(missing))}, "
                     "which is neither a memory nor an earlier stack"
                 )
+
+    @property
+    def ways(self) -> Ways:
+        return Ways(self.attention, self.sequence, self.dtype)
 
     def port(self, stream: Stream) -> Port:
         """How `stream` enters its home.

@@ -11,18 +11,14 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from wamjax.core.typing import Array
-from wamjax.model.backends import Ways
 from wamjax.model.block import Block, KeyValue, Noise, Sight
-from wamjax.model.config import Remat, Stack
+from wamjax.model.config import Remat, Stack, Ways
+from wamjax.model.remat import ENTERS, policy
 from wamjax.model.stacking import LAYERS
 from wamjax.parallel.activations import constrain
-
-KEPT = {
-    "dots": jax.checkpoint_policies.dots_saveable,
-    "full": jax.checkpoint_policies.nothing_saveable,
-}
 
 
 @flax.struct.dataclass
@@ -42,10 +38,9 @@ class Transformer(nn.Module):
     """
 
     stack: Stack
-    dtype: jnp.dtype
+    ways: Ways = Ways()
     remat: Remat = "none"
     scan_layers: bool = True
-    ways: Ways = Ways()
 
     @nn.compact
     def __call__(
@@ -68,11 +63,12 @@ class Transformer(nn.Module):
         def layer(block: Block, x: dict[str, Array], xs: tuple):
             cached, own, had = xs
             x = {name: constrain(part, "batch", "token", None) for name, part in x.items()}
+            x = {name: checkpoint_name(part, ENTERS) for name, part in x.items()}
             x, new, stored = block(x, cached, fixed | own, had, noise, sight)
             return x, (new, stored, x if keep else {})
 
         if self.remat != "none":
-            layer = nn.remat(layer, prevent_cse=False, policy=KEPT[self.remat])
+            layer = nn.remat(layer, prevent_cse=False, policy=policy(self.remat))
         xs = (cache, layered, dict(held))
         if self.scan_layers:
             scanned = nn.scan(
@@ -82,12 +78,12 @@ class Transformer(nn.Module):
                 length=self.stack.depth,
                 metadata_params={nn.PARTITION_NAME: "layer"},
             )
-            block = Block(self.stack, self.dtype, self.ways, name=LAYERS)
+            block = Block(self.stack, self.ways, name=LAYERS)
             x, (new, stored, kept) = scanned(block, tokens, xs)
             return x, new, stored, kept
         x, made = tokens, []
         for place in range(self.stack.depth):
-            block = Block(self.stack, self.dtype, self.ways, name=f"{LAYERS}_{place}")
+            block = Block(self.stack, self.ways, name=f"{LAYERS}_{place}")
             x, out = layer(block, x, jax.tree.map(operator.itemgetter(place), xs))
             made.append(out)
         new, stored, kept = jax.tree.map(lambda *parts: jnp.stack(parts), *made)

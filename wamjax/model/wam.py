@@ -19,7 +19,6 @@ import numpy as np
 from einops import rearrange
 
 from wamjax.core.typing import Array, Float, Int, typed
-from wamjax.model.backends import Ways
 from wamjax.model.block import Noise
 from wamjax.model.cache import Cache, Group, Origin, appended, blank_cache
 from wamjax.model.config import Clock, Port, Stack, WamConfig
@@ -90,17 +89,11 @@ class Wam(nn.Module):
 
     def setup(self) -> None:
         c = self.config
-        dtype = jnp.dtype(c.dtype)
         segments = self.layout.segments
         features = dict(self.features)
         self.transformers = {
             stack.name: Transformer(
-                stack,
-                dtype,
-                c.remat,
-                c.scan_layers,
-                Ways(c.attention, c.sequence),
-                name=f"stack_{stack.name}",
+                stack, c.ways, c.remat, c.scan_layers, name=f"stack_{stack.name}"
             )
             for stack in c.stacks
         }

@@ -16,6 +16,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import jax
 from jax.sharding import Mesh, PartitionSpec
@@ -57,10 +58,23 @@ def spec_of_activation(names: Sequence[str | None]) -> PartitionSpec:
     return PartitionSpec(*(None if name is None else ACTIVATIONS[name] for name in names))
 
 
+def is_spread() -> bool:
+    """Whether this is traced inside of `spread_over`, as training is and sampling is not."""
+    return not jax.sharding.get_abstract_mesh().empty
+
+
 def parts_of(name: str) -> int:
     """Into how many parts a dimension of that name is split; 1 outside of `spread_over`."""
     mesh = jax.sharding.get_abstract_mesh()
     return 1 if mesh.empty else math.prod(mesh.shape[axis] for axis in ACTIVATIONS[name])
+
+
+def capability() -> float:
+    """Compute capability of the GPU that is here; that of the newest where another is meant."""
+    if platform() != "gpu" or jax.default_backend() != "gpu":
+        return math.inf
+    device: Any = jax.local_devices()[0]
+    return float(device.compute_capability)
 
 
 def platform() -> str:

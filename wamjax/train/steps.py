@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding
 
 from wamjax.core.progress import Progress, seconds
 from wamjax.core.typing import Key
-from wamjax.model.backends import ways_in
+from wamjax.model.backends import ways_in, ways_text
 from wamjax.train.agree import refuse_other_programs
 from wamjax.train.checkpoint import Checkpoints
 from wamjax.train.config import TrainConfig
@@ -169,7 +169,7 @@ class Steps:
 
     def _say_ways(self, ways: Mapping[str, str]) -> None:
         if ways:
-            self.say(f"attention: {', '.join(f'{way} in {name}' for name, way in ways.items())}.")
+            self.say(f"attention: {ways_text(ways)}.")
 
     def _stopping(self, step: int) -> bool:
         if self.checkpoints.preempted(step):

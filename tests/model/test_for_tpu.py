@@ -1,4 +1,7 @@
-"""The splash kernel as a TPU's compiler takes it, without a TPU; numbers are in test_backends."""
+"""Kernels and offloading as a TPU's compiler takes them, without a TPU.
+
+Their numbers are in test_backends and test_remat.
+"""
 
 import importlib.util
 from typing import Any
@@ -7,17 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import NamedSharding, PartitionSpec
 
+from wamjax.core.runtime import without_compile_cache
 from wamjax.core.typing import Array
 from wamjax.eval.plan.chips import GIB, slice_of
 from wamjax.eval.plan.compile import Compiled, compile_for, devices_of, mesh_of
 from wamjax.model.attention import seen
-from wamjax.model.backends import Ways, attend
-from wamjax.model.config import Attention
+from wamjax.model.backends import attend
+from wamjax.model.config import Attention, Remat, Ways
+from wamjax.model.remat import ENTERS, policy
 from wamjax.parallel.activations import spread_over
 from wamjax.parallel.mesh import MeshConfig
-from wamjax.parallel.shardings import BATCH_AXES
+from wamjax.parallel.shardings import BATCH_AXES, replicated
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,6 +32,15 @@ pytestmark = [
         reason="libtpu is not installed (the tpu-plan extra)",
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _compiled_anew():
+    """What was compiled for devices that are not here cannot be read from the cache."""
+    with without_compile_cache():
+        yield
+
+
 ROWS, TOKENS, HEADS, CALL = 4, 4100, 8, 'custom_call_target="tpu_custom_call"'
 
 
@@ -64,3 +79,32 @@ def test_over_the_sequence_axis_the_kernel_stands_between_exchanges():
     made = gradient_for(MeshConfig(data=1, tensor=2, sequence=2), "splash", 128)
     assert "all-to-all" in made.hlo
     assert made.hlo.count(CALL) == 3
+
+
+@pytest.mark.parametrize("remat", ["offload", "offload_products"])
+def test_activations_wait_on_the_host(remat: Remat):
+    mesh = mesh_of(MeshConfig(data=1, fsdp=4), devices_of(slice_of("v5e-4")), 1)
+    rows = NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+    def made(remat: Remat) -> Compiled:
+        def layer(x: Array, weight: Array) -> tuple[Array, None]:
+            x = checkpoint_name(x, ENTERS)
+            return jnp.tanh(jnp.sin(x @ weight)), None
+
+        def total(weights: Array, x: Array) -> Array:
+            with spread_over(mesh):
+                once = jax.checkpoint(layer, policy=policy(remat), prevent_cse=False)
+            return jax.lax.scan(once, x, weights)[0].sum()
+
+        weights: Any = jax.ShapeDtypeStruct((12, 512, 512), jnp.float32, sharding=replicated(mesh))
+        x: Any = jax.ShapeDtypeStruct((64 * 1024, 512), jnp.float32, sharding=rows)
+        step = jax.jit(jax.grad(total), out_shardings=replicated(mesh))
+        found = compile_for(step, (weights, x), 16 * GIB)
+        assert isinstance(found, Compiled)
+        return found
+
+    here, there = made("full"), made(remat)
+    # Memory space 5 is the host's.
+    assert "S(5)" not in here.hlo
+    assert "S(5)" in there.hlo
+    assert there.memory.temporary < 0.5 * here.memory.temporary
