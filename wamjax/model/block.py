@@ -74,7 +74,7 @@ def joined(parts: list[KeyValue]) -> KeyValue:
 
 def linear(ways: Ways) -> dict[str, Any]:
     """Options of every `Linear` of a layer."""
-    return {"dtype": jnp.dtype(ways.dtype)}
+    return {"dtype": jnp.dtype(ways.dtype), "quantize": ways.quantize}
 
 
 class HeadNorm(nn.Module):

@@ -32,6 +32,7 @@ Positions = Literal["grid", "line", "none"]
 Remat = Literal["none", "dots", "products", "full", "offload", "offload_products"]
 Attention = Literal["auto", "xla", "cudnn", "splash"]
 Spread = Literal["auto", "gather", "ulysses"]
+Quantize = Literal["none", "int8", "fp8"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -225,6 +226,7 @@ class Ways:
     attention: Attention = "auto"
     sequence: Spread = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
+    quantize: Quantize = "none"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -246,6 +248,7 @@ class WamConfig:
         sequence: what attention does over mesh axis `sequence`: every device gathers the keys of
             all tokens, or tokens are exchanged for heads and back (Ulysses, arXiv 2309.14509).
             auto exchanges wherever the heads divide.
+        quantize: products with the layers' weights in eight bits, see model.quantise.
 
     Raises:
         ValueError: names that are used twice, or that nothing has.
@@ -259,6 +262,7 @@ class WamConfig:
     scan_layers: bool = True
     attention: Attention = later("auto")
     sequence: Spread = later("auto")
+    quantize: Quantize = later("none")
 
     def __post_init__(self) -> None:
         names = [stack.name for stack in self.stacks]
@@ -291,7 +295,7 @@ class WamConfig:
 
     @property
     def ways(self) -> Ways:
-        return Ways(self.attention, self.sequence, self.dtype)
+        return Ways(self.attention, self.sequence, self.dtype, self.quantize)
 
     def port(self, stream: Stream) -> Port:
         """How `stream` enters its home.

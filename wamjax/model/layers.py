@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from wamjax.core.typing import Array, Float, typed
-from wamjax.model.config import Clock, Norm
+from wamjax.model.config import Clock, Norm, Quantize
+from wamjax.model.quantise import product
 
 
 class Linear(nn.Module):
@@ -21,6 +22,7 @@ class Linear(nn.Module):
         axes: logical names of the weight's axes, input first.
         inputs: how many trailing axes of x are contracted.
         zero: start from zero, so that the layer begins as the identity of its branch.
+        quantize: how the product is computed, see model.quantise.
     """
 
     features: tuple[int, ...]
@@ -29,6 +31,7 @@ class Linear(nn.Module):
     zero: bool = False
     bias: bool = True
     dtype: jnp.dtype = jnp.float32
+    quantize: Quantize = "none"
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -49,7 +52,12 @@ class Linear(nn.Module):
         wide = (math.prod(self.features),) if merged else self.features
         narrow = math.prod(shape[: self.inputs])
         rows = x.reshape(-1, narrow).astype(self.dtype)
-        y = jnp.tensordot(rows, kernel.reshape(narrow, *wide).astype(self.dtype), axes=1)
+        weight = kernel.reshape(narrow, *wide).astype(self.dtype)
+        if self.quantize == "none":
+            y = jnp.tensordot(rows, weight, axes=1)
+        else:
+            y = product(self.quantize)(rows, weight, (((1,), (0,)), ((), ())))
+            y = y.astype(self.dtype)
         y = y.reshape(*x.shape[: x.ndim - self.inputs], *self.features)
         if self.bias:
             bias: Any = self.param(
