@@ -52,8 +52,8 @@ def test_a_step_of_a_recipe_is_timed_and_counted(made):
 
 def test_text_and_page_tell_the_same(made):
     (row,), text, page = made[0]["rows"], made[1], made[2]
-    assert row["attention"] == {"images": "xla", "main": "xla"}
-    assert "attention   xla in images, xla in main" in text
+    assert row["attention"] == {"main": "xla", "vision": "xla"}
+    assert "attention   xla in main, xla in vision" in text
     for told in (f"{row['parameters']:,}", f"{row['rows']} "):
         assert told in text
         assert told in page

@@ -81,8 +81,10 @@ def test_over_the_sequence_axis_the_kernel_stands_between_exchanges():
     assert made.hlo.count(CALL) == 3
 
 
-@pytest.mark.parametrize("remat", ["offload", "offload_products"])
-def test_activations_wait_on_the_host(remat: Remat):
+@pytest.mark.parametrize(
+    ("remat", "plain"), [("offload", "full"), ("offload_products", "products")]
+)
+def test_activations_wait_on_the_host(remat: Remat, plain: Remat):
     mesh = mesh_of(MeshConfig(data=1, fsdp=4), devices_of(slice_of("v5e-4")), 1)
     rows = NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
@@ -103,8 +105,8 @@ def test_activations_wait_on_the_host(remat: Remat):
         assert isinstance(found, Compiled)
         return found
 
-    here, there = made("full"), made(remat)
+    here, there = made(plain), made(remat)
     # Memory space 5 is the host's.
     assert "S(5)" not in here.hlo
     assert "S(5)" in there.hlo
-    assert there.memory.temporary < 0.5 * here.memory.temporary
+    assert there.memory.temporary < 0.6 * here.memory.temporary
