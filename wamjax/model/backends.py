@@ -10,9 +10,9 @@ and two ways over mesh axis `sequence`, along which the tokens of an example are
     ulysses  all tokens and some heads: tokens are exchanged for heads, and back (arXiv 2309.14509)
 
 Sampling and evaluation may run on other devices and shapes than training: there a name other than
-xla means auto. A kernel is one program for one device, so it runs where tokens stand together:
-without the axis, or between the two exchanges. What a way cannot compute exactly it refuses, and
-`auto` takes another.
+xla means auto on one device, and xla on several. A kernel is one program for one device, so it runs
+where tokens stand together: without the axis, or between the two exchanges. What a way cannot
+compute exactly it refuses, and `auto` takes another.
 """
 
 import dataclasses
@@ -188,9 +188,11 @@ def attend(
         tokens=parts_of("token"),
         shards=parts_of("heads"),
     )
-    if ways.attention != "xla" and not is_spread():
-        # A policy may run elsewhere than where it was trained, on other shapes.
-        ways = dataclasses.replace(ways, attention="auto")
+    if not is_spread():
+        # A policy may run elsewhere than where it was trained; and over several devices a kernel
+        # runs only where it is told how its arrays are spread.
+        kernels = ways.attention != "xla" and jax.device_count() == 1
+        ways = dataclasses.replace(ways, attention="auto" if kernels else "xla")
     backend, exchanged = choose(call, ways)
     over = "exchanged" if exchanged else "heads"
     with jax.named_scope(f"{SCOPE}{backend}{'_ulysses' if exchanged else ''}"):

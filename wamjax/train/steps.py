@@ -17,6 +17,7 @@ from jax.sharding import NamedSharding
 from wamjax.core.progress import Progress, seconds
 from wamjax.core.typing import Key
 from wamjax.model.backends import ways_in, ways_text
+from wamjax.parallel.activations import spread_over
 from wamjax.train.agree import refuse_other_programs
 from wamjax.train.checkpoint import Checkpoints
 from wamjax.train.config import TrainConfig
@@ -140,7 +141,8 @@ class Steps:
     def _compiled(self, plan: Plan, at: Standing, batch: Any) -> tuple[Any, float]:
         stage, settings = plan.stage, self.settings
         if at.step == stage.start:
-            inspect_inputs(self.system, at.state.params, batch, stage, self.input_key, self.say)
+            with spread_over(plan.mesh):
+                inspect_inputs(self.system, at.state.params, batch, stage, self.input_key, self.say)
         self.say(
             f"stage {stage.name} ({stage.objective}): {plan.trained:,} weights trained, "
             f"{plan.total - plan.trained:,} frozen; compiling."
