@@ -68,6 +68,7 @@ def test_parts_make_the_loss_and_gradient_of_the_whole(parts: int, real: float):
     same(jax.jit(graded(loss, parts, lambda g: g))(weights, batch, key), whole)
 
 
+@pytest.mark.slow
 def test_a_recipe_in_parts_is_the_mean_of_its_parts_with_their_own_draws():
     system = OnValues(RECIPES["fast_wam"].build("tiny"))
     draws = np.random.default_rng(0)
