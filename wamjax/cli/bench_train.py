@@ -15,7 +15,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
 from wamjax.core.runtime import device_name, keep_memory, versions, without_compile_cache
 from wamjax.data import Loader
-from wamjax.eval.plan.case import Case, case_of_config, case_of_recipe
+from wamjax.eval.plan.case import Training, case_of_config, case_of_recipe
 from wamjax.eval.step_time import WARMUP, StepTime, peak_of, step_time
 from wamjax.model.config import Remat
 from wamjax.parallel.mesh import MeshConfig, make_mesh
@@ -93,7 +93,7 @@ def checked(args: argparse.Namespace) -> list[str]:
     return names
 
 
-def of_recipe(args: argparse.Namespace, name: str) -> Case:
+def of_recipe(args: argparse.Namespace, name: str) -> Training:
     """A recipe on values."""
     remat: Any = args.remat or {"tiny": "none", "full": "full"}[args.size]
     rows = args.batch or 4 * jax.device_count()

@@ -4,13 +4,21 @@ from wamjax.eval.plan.report import Report
 from wamjax.eval.plan.search import Choice
 
 MIB, GIB = 2**20, 2**30
+STANDING = ("weights", "average", "optimizer", "batch")
 PARTS = {
-    "weights": "weights, float32",
+    "weights": "weights",
     "average": "their average",
     "optimizer": "optimizer",
     "batch": "batch",
     "temporary": "activations and temporaries",
     "code": "program",
+}
+STEP = {"train": "step", "sample": "chunk"}
+ENTERS = {"train": "examples a step", "sample": "chunks at once"}
+FLOPS = {
+    "counted": "of the model, counted",
+    "walked": "of the model, in the program",
+    "done": "done, with what is made anew",
 }
 BOUNDS = {
     "products": "products",
@@ -18,6 +26,24 @@ BOUNDS = {
     "links": "links within a slice",
     "network": "network between slices",
 }
+# What bounds a program -> what would make it faster, and of which program that is true.
+ADVICE = {
+    "train": {
+        "products": "nothing but fewer FLOPs helps",
+        "memory": "more examples a device help: the state and the weights are read once a step",
+        "links": "more examples a device help, or fewer devices along fsdp: weights are gathered "
+        "once a pass, whatever the batch",
+        "network": "more examples a device help: gradients cross the network once a step",
+    },
+    "sample": {
+        "products": "fewer solver steps help, or more devices along tensor",
+        "memory": "more chunks at once help: the weights are read once a pass",
+        "links": "fewer devices along fsdp help: each pass gathers what is split there",
+        "network": "one slice for each copy of the weights helps",
+    },
+}
+"""They follow from the laws of `eval.plan.bounds`."""
+LITTLE = 0.02
 
 
 def big(number: float, unit: str) -> str:
@@ -28,28 +54,38 @@ def big(number: float, unit: str) -> str:
     return f"{number:.3g} {unit}"
 
 
-def _seconds(value: float) -> str:
+def seconds_text(value: float) -> str:
     return f"{value:.2f} s" if value >= 1 else f"{1e3 * value:.3g} ms"
 
 
 def verdict(report: Report) -> str:
-    """Whether it fits, in one sentence."""
+    """Whether it fits, in one sentence, and by what it does not."""
     total, limit = report.memory["total"], report.memory["limit"]
     sizes = f"{total / GIB:.1f} of {limit / GIB:.1f} GiB a device"
     if report.fits is None:
-        return f"not compiled: what stands between steps takes {sizes}"
+        return f"not compiled: what stands before and after takes {sizes}"
     if report.fits:
         return f"fits: {sizes}"
-    return f"does not fit: {sizes}, {(total - limit) / GIB:.1f} GiB too much"
+    standing = sum(report.memory[name] for name in STANDING if name in report.memory)
+    share = standing / total
+    most = (
+        "most of it stands between steps: split it over more devices"
+        if share > 0.5
+        else "most of it is activations: fewer examples a device, more of tensor, or remat full"
+    )
+    over = f"{(total - limit) / GIB:.1f} GiB too much"
+    return f"does not fit: {sizes}, {over}; {most}"
 
 
 def as_text(report: Report) -> str:
     """All of a report."""
     mesh = ", ".join(f"{axis} {length}" for axis, length in report.mesh.items())
+    step = STEP[report.what]
+    trained = f", {report.trained:,} trained" if report.what == "train" else ""
     lines = [
         f"{report.name} on {report.slice}: {report.chips} chips, {report.devices} devices "
         f"(mesh {mesh})",
-        f"{report.parameters:,} weights, {report.trained:,} trained; {report.rows} examples a step"
+        f"{report.parameters:,} weights{trained}; {report.rows} {ENTERS[report.what]}"
         + ("" if report.tokens is None else f" of {report.tokens:,} tokens"),
         "",
         verdict(report),
@@ -57,49 +93,67 @@ def as_text(report: Report) -> str:
     for name, text in PARTS.items():
         if name in report.memory:
             lines.append(f"  {text:<30}{report.memory[name] / MIB:>10,.1f} MiB")
-    lines += ["", "FLOPs a step"]
-    if report.flops["counted"] is not None:
-        lines.append(f"  {'of the model, counted':<30}{big(report.flops['counted'], 'FLOP'):>14}")
-    done = report.flops["done"] or 0.0
-    lines.append(f"  {'done, with what is made anew':<30}{big(done, 'FLOP'):>14}")
+    lines += ["", f"FLOPs a {step}"]
+    for name, text in FLOPS.items():
+        flops = report.flops[name]
+        if flops is not None:
+            lines.append(f"  {text:<30}{big(flops, 'FLOP'):>14}")
     if report.sent:
-        lines += ["", "sent by a device a step"]
+        lines += ["", f"sent by a device a {step}"]
         for one in sorted(report.sent, key=lambda one: -one["moved"]):
             over = " x ".join(one["axes"]) or "itself"
             times = f"{one['count']:,.0f} times"
             lines.append(
                 f"  {one['kind'] + ' over ' + over:<30}{big(one['moved'], 'B'):>14}  {times}"
             )
-    lines += ["", "least time of a step (peaks of data sheets; nothing was measured)"]
+    lines += ["", f"least time of a {step} (peaks of data sheets; nothing was measured)"]
     for name, text in BOUNDS.items():
         # What is sent is read off the compiled program.
-        counted = report.fits is not None or name in ("products", "memory")
-        told = _seconds(report.seconds[name]) if counted else "not counted"
+        counted = report.compiled or name in ("products", "memory")
+        told = seconds_text(report.seconds[name]) if counted else "not counted"
         lines.append(f"  {text:<30}{told:>14}")
     best, worst = report.seconds["best"], report.seconds["worst"]
     low, high = report.mfu
     lines += [
-        f"  a step takes {_seconds(best)} (all beside the {BOUNDS[report.bound]}) to "
-        f"{_seconds(worst)} (nothing beside anything, products at 70 % of peak)",
+        f"  a {step} takes {seconds_text(best)} (all beside the {BOUNDS[report.bound]}) to "
+        f"{seconds_text(worst)} (nothing beside anything, products at 70 % of peak)",
         f"  MFU {100 * low:.0f} to {100 * high:.0f} %",
     ]
     for name, (slow, fast) in report.rates.items():
         lines.append(f"  {slow:,.3g} to {fast:,.3g} {name} a second and chip")
+    lines += ["", limits(report)]
     if report.compile_seconds is not None:
-        lines.append(f"  compiled in {report.compile_seconds:.0f} s")
+        lines.append(f"compiled in {report.compile_seconds:.0f} s")
     return "\n".join(lines)
+
+
+def limits(report: Report) -> str:
+    """What bounds it, by how much, and what would help."""
+    name, parts = report.bound, [report.seconds[part] for part in BOUNDS]
+    second = sorted(parts)[-2]
+    ahead = f", {max(parts) / second:.1f} times the next" if second else ""
+    beside = "" if report.compiled else " (of what is counted without the compiler)"
+    told = f"limited by {BOUNDS[name]}{ahead}{beside}: {ADVICE[report.what][name]}"
+    anew = 1 - report.flops["walked"] / report.flops["done"]
+    if name == "products" and anew > LITTLE:
+        told += (
+            f"; {100 * anew:.0f} % of them are made anew, which a lighter remat saves if it fits"
+        )
+    return told
 
 
 def choices_text(found: list[tuple[Choice, Report]]) -> str:
     """Plans side by side, best first."""
-    lines = [f"{found[0][1].name} on {found[0][1].slice}: {len(found)} plans fit, best first", ""]
+    first = found[0][1]
+    unit = next(iter(first.rates))
+    lines = [f"{first.name} on {first.slice}: {len(found)} plans fit, best first", ""]
     lines.append(
-        f"{'fsdp':>5}{'tensor':>7}{'batch':>7}{'remat':>7}{'GiB':>8}{'step':>22}{'MFU %':>10}"
-        f"{'windows/s/chip':>18}"
+        f"{'fsdp':>5}{'tensor':>7}{'batch':>7}{'remat':>7}{'GiB':>8}{STEP[first.what]:>22}"
+        f"{'MFU %':>10}{unit + '/s/chip':>18}"
     )
     for choice, report in found:
-        span = f"{_seconds(report.seconds['best'])} to {_seconds(report.seconds['worst'])}"
-        slow, fast = report.rates["windows"]
+        span = " to ".join(seconds_text(report.seconds[end]) for end in ("best", "worst"))
+        slow, fast = report.rates[unit]
         lines.append(
             f"{choice.mesh.fsdp:>5}{choice.mesh.tensor:>7}{choice.rows:>7}{choice.remat:>7}"
             f"{report.memory['total'] / GIB:>8.1f}{span:>22}"

@@ -21,14 +21,13 @@ from wamjax.core.errors import UserError
 from wamjax.core.keys import named_keys
 from wamjax.core.typing import Key, PyTree
 from wamjax.eval.ceilings import DEVICES, Device, own_device
-from wamjax.eval.plan.case import Case
-from wamjax.eval.plan.report import standing
+from wamjax.eval.plan.case import Training
 from wamjax.model.backends import ways_in
 from wamjax.parallel.shardings import batch_sharding, replicated
 from wamjax.train.flops import compiled
 from wamjax.train.prefetch import Prefetch
 from wamjax.train.protocols import Loader
-from wamjax.train.state import Plan, TrainState, init_state
+from wamjax.train.state import TrainState, init_state
 
 WARMUP = 3
 
@@ -114,7 +113,7 @@ def peak_of(dtype: str) -> Device:
 
 
 def step_time(
-    case: Case,
+    case: Training,
     mesh: Mesh,
     peak: Device,
     *,
@@ -135,10 +134,10 @@ def step_time(
     Raises:
         UserError: the loss is not finite, or the batch does not fit the mesh.
     """
-    plan, step, arguments = case.placed(mesh)
+    plan, placed = case.planned(mesh), case.placed(mesh)
     ways: dict[str, str] = {}
     executable, done, compiling = compiled(
-        step, *arguments, look=lambda jaxpr: ways.update(ways_in(jaxpr))
+        placed.program, *placed.arguments, look=lambda jaxpr: ways.update(ways_in(jaxpr))
     )
     keys = named_keys(jax.random.key(0), "init", "step")
     state = init_state(case.system, plan, keys["init"])
@@ -153,8 +152,9 @@ def step_time(
     if not np.isfinite(loss):
         raise UserError(f"the loss of {case.name} became {loss}: these times mean nothing.")
     p50, p95 = (float(value) for value in np.quantile(spent, [0.5, 0.95]))
-    model = done if case.analytic is None else case.analytic
-    memory = _memory(plan, arguments[1], executable, mesh)
+    counted = case.counted
+    model = case.walked(placed, mesh) if counted is None else counted
+    memory = _memory(placed.parts, executable, mesh)
     # Devices of a CPU share its cores.
     all_flops = peak.flops * (1 if jax.default_backend() == "cpu" else mesh.size)
     moved = 2 * sum(memory[part] for part in ("weights", "average", "optimizer"))
@@ -207,9 +207,9 @@ def _taken(
     return whole, waits, float(metrics["loss"])
 
 
-def _memory(plan: Plan, batch: PyTree, executable: Any, mesh: Mesh) -> dict[str, float]:
+def _memory(standing: dict[str, float], executable: Any, mesh: Mesh) -> dict[str, float]:
     """Bytes of the first device by part."""
-    parts = standing(plan, batch)
+    parts = dict(standing)
     parts["temporary"] = float(executable.memory_analysis().temp_size_in_bytes)
     stats = mesh.devices.flat[0].memory_stats() or {}
     if "peak_bytes_in_use" in stats:

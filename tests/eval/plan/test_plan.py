@@ -21,11 +21,6 @@ from wamjax.recipes.registry import RECIPES
 HERE = importlib.util.find_spec("libtpu") is not None
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
 def test_what_stands_between_steps_is_sixteen_bytes_a_weight():
     case = case_of_recipe(RECIPES["fast_wam"], 32)
     report = planned(case, slice_of("v5p:2x2x2"), MeshConfig(data=1, fsdp=8), compiler=False)

@@ -1,23 +1,24 @@
 """The best of a small grid of meshes, batches and remat policies for a slice.
 
 A mesh splits the weights over fsdp first (as far as the batch divides), then tensor; a plan that
-does not fit by what stands in memory alone is not compiled. Best is most windows a second by the
-worst of the bounds, among those that fit.
+does not fit by what stands in memory alone is not compiled. Best is most windows (or chunks) a
+second by the worst of the bounds, among those that fit.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from wamjax.core.errors import UserError
 from wamjax.eval.plan.case import Case
 from wamjax.eval.plan.chips import Slice
 from wamjax.eval.plan.report import Report, planned
+from wamjax.model.config import Remat
 from wamjax.parallel.mesh import MeshConfig
 
 TENSORS = (1, 2, 4, 8)
 PER_DEVICE = (1, 2, 4, 8)
-REMATS = ("none", "dots", "full")
+REMATS: tuple[Remat, ...] = ("none", "dots", "full")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +33,13 @@ class Choice:
 
     mesh: MeshConfig
     rows: int
-    remat: str
+    remat: Remat
 
 
-def choices(part: Slice) -> Iterator[Choice]:
+def choices(part: Slice, remats: Sequence[Remat] = REMATS) -> Iterator[Choice]:
     """The grid, cheapest to compile first."""
     devices = part.devices // part.count
-    for tensor, per, remat in itertools.product(TENSORS, PER_DEVICE, REMATS):
+    for tensor, per, remat in itertools.product(TENSORS, PER_DEVICE, remats):
         if devices % tensor:
             continue
         mesh = MeshConfig(data=1, fsdp=devices // tensor, tensor=tensor, across_data=part.count)
@@ -46,9 +47,10 @@ def choices(part: Slice) -> Iterator[Choice]:
 
 
 def searched(
-    make: Callable[[int, str], Case],
+    make: Callable[[int, Remat], Case],
     part: Slice,
     *,
+    remats: Sequence[Remat] = REMATS,
     limit: int | None = None,
     told: Callable[[Choice, Report | None], None] = lambda choice, report: None,
 ) -> list[tuple[Choice, Report]]:
@@ -57,12 +59,13 @@ def searched(
     Args:
         make: (examples, remat) -> the case.
         part: where.
+        remats: the policies that are tried.
         limit: at most so many are compiled; None for all of the grid.
         told: called behind each, with None for one that cannot be.
     """
     found: list[tuple[Choice, Report]] = []
     compiled = 0
-    for choice in choices(part):
+    for choice in choices(part, remats):
         try:
             case = make(choice.rows, choice.remat)
             rough = planned(case, part, choice.mesh, compiler=False)
@@ -77,4 +80,4 @@ def searched(
         told(choice, report)
         if report.fits:
             found.append((choice, report))
-    return sorted(found, key=lambda pair: -pair[1].rates["windows"][0])
+    return sorted(found, key=lambda pair: -next(iter(pair[1].rates.values()))[0])

@@ -1,0 +1,144 @@
+"""The climb to the smallest slice, with a compiler of our own that says how much is needed."""
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from wamjax.cli import plan_table
+from wamjax.cli.main import main
+from wamjax.eval.plan.case import Training, case_of_recipe
+from wamjax.eval.plan.chips import CHIPS, GIB
+from wamjax.eval.plan.compile import nowhere
+from wamjax.eval.plan.report import Report, planned
+from wamjax.eval.plan.smallest import TOKENS, Spot, examples, smallest
+from wamjax.recipes.registry import RECIPES
+
+WEIGHTS = 6_020_684_999
+NOTHING = Report(
+    name="", what="train", slice="", mesh={}, devices=1, chips=1, rows=1, tokens=None,
+    parameters=1, trained=1, flops={}, memory={}, fits=None, sent=[], seconds={}, bound="",
+    mfu=(0.0, 0.0), compile_seconds=None, quick=True,
+)  # fmt: skip
+
+
+def fast_wam(rows: int) -> Training:
+    return case_of_recipe(RECIPES["fast_wam"], rows)
+
+
+@dataclasses.dataclass
+class Compiler:
+    """Says that a step needs the state and so many bytes of activations, split over tensor."""
+
+    activations: float
+    most: int = 100
+
+    def __post_init__(self) -> None:
+        self.spots: list[Spot] = []
+
+    def __call__(self, spot: Spot) -> Report | None:
+        if len(self.spots) == self.most:
+            return None
+        self.spots.append(spot)
+        there: Any = nowhere(spot.mesh, spot.part)
+        total = sum(fast_wam(spot.rows).placed(there).parts.values())
+        total += self.activations / spot.mesh.tensor
+        memory = {"total": total, "limit": spot.part.memory}
+        fits = total <= spot.part.memory
+        return dataclasses.replace(NOTHING, slice=spot.part.name, memory=memory, fits=fits)
+
+
+@pytest.mark.parametrize("tokens", [1, 293, 455, 2048, 2276, 4096, 15_572])
+def test_a_device_gets_at_most_so_many_tokens_and_at_least_one_example(tokens: int):
+    count = examples(tokens)
+    assert count == 1 or count * tokens <= TOKENS
+    assert 2 * count * tokens > TOKENS
+    assert math.log2(count).is_integer()
+
+
+def test_what_state_and_gradient_fill_is_not_compiled():
+    compiler = Compiler(0.0)
+    found = smallest(fast_wam, CHIPS["v6e"], compiler)
+    # 16 bytes a weight and 4 of its gradient: 112 GiB, of which four chips have 128.
+    assert [spot.part.name for spot in compiler.spots] == ["v6e:2x2"]
+    assert found.report is not None
+    assert found.report.slice == found.at_least == "v6e:2x2"
+    assert found.below is not None
+    assert (found.below.slice, found.below.compiled) == ("v6e:1x1", False)
+    assert found.below.needed == pytest.approx(20 * WEIGHTS, rel=1e-3)
+
+
+def test_activations_are_split_over_tensor_where_that_helps():
+    compiler = Compiler(14 * GIB)
+    found = smallest(fast_wam, CHIPS["v6e"], compiler)
+    tried = [(spot.part.name, spot.mesh.fsdp, spot.mesh.tensor) for spot in compiler.spots]
+    assert tried == [("v6e:2x2", 4, 1), ("v6e:2x2", 2, 2)]
+    assert found.report is not None
+    assert compiler.spots[-1].rows == 2 * examples(455)
+
+
+def test_activations_that_no_split_makes_fit_need_a_larger_slice():
+    compiler = Compiler(20 * GIB)
+    found = smallest(fast_wam, CHIPS["v6e"], compiler)
+    assert [spot.part.name for spot in compiler.spots] == ["v6e:2x2", "v6e:2x4"]
+    assert found.report is not None
+    assert found.below is not None
+    assert found.below.compiled
+    assert found.below.needed > CHIPS["v6e"].memory
+
+
+def test_a_climb_that_is_cut_short_says_where_it_stands():
+    found = smallest(fast_wam, CHIPS["v6e"], Compiler(20 * GIB, most=1))
+    assert found.report is None
+    assert found.at_least == "v6e:2x4"
+    assert found.below is not None
+    assert found.below.slice == "v6e:2x2"
+
+
+def test_a_table_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    """Compiled by counting; the second program is not reached at first."""
+    made: list[str] = []
+
+    def fake(case: Training, part, mesh, *, quick: bool) -> Report:
+        if len(made) == 1:
+            raise KeyboardInterrupt
+        made.append(case.name)
+        counted = planned(case, part, mesh, compiler=False)
+        return dataclasses.replace(counted, fits=True, quick=quick, compile_seconds=1.0)
+
+    monkeypatch.setattr(plan_table, "planned", fake)
+    monkeypatch.setattr(plan_table, "RECIPES", {name: RECIPES[name] for name in ("uwm", "octo")})
+    words = ["plan", "--table", "--families", "v6e", "--page", str(tmp_path / "plans.md")]
+    assert main(words) == 130
+    before = (tmp_path / "plans.md").read_text()
+    assert "1 of 8 rows" in before
+    assert main([*words, "--analytic"]) == 0
+    page = (tmp_path / "plans.md").read_text()
+    assert "| `uwm` | **v6e:1x1** (v6e-1) | one device |" in page
+    assert "| `octo` | v6e:1x1 or larger | not compiled |" in page
+    made.clear()
+    assert main(words) == 0
+    assert made == ["octo"]
+    assert "2 of 8 rows" in (tmp_path / "plans.md").read_text()
+    # What the table compiled is what the command line would.
+    words = ["plan", "--recipe", "uwm", "--topology", "v6e-1", "--batch", "8", "--quick", "--json"]
+    capsys.readouterr()
+    assert main(words) == 0
+    assert '"compile_seconds": 1.0' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--table", "--recipe", "uwm"], "--recipe has no meaning beside --table"),
+        (["--table", "--families", "v5p,v9"], "'v9' is not known"),
+        (["--table", "--page", "no/such/folder/x.md"], "does not exist"),
+        (["--recipe", "uwm"], "needs --topology SLICE"),
+    ],
+)
+def test_what_makes_no_table_is_one_sentence(words: list[str], text: str, capsys):
+    assert main(["plan", *words]) == 2
+    told = [line for line in capsys.readouterr().err.splitlines() if "wamjax plan: " in line]
+    assert len(told) == 1
+    assert text in told[0]

@@ -1,0 +1,221 @@
+"""`wamjax plan --table`: the smallest slice of each family for every full-size recipe, as a page.
+
+Every program that is compiled is kept, so a table that was cut short goes on where it was, and one
+that is only partly compiled says so.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from wamjax.cli import config_file
+from wamjax.cli.plan_text import GIB, big, seconds_text
+from wamjax.core.progress import Progress
+from wamjax.core.runtime import versions
+from wamjax.eval.plan.cache import keep, key_of, known
+from wamjax.eval.plan.case import Training, case_of_config, case_of_recipe
+from wamjax.eval.plan.chips import CHIPS
+from wamjax.eval.plan.report import Report, planned
+from wamjax.eval.plan.smallest import TOKENS, Missed, Smallest, Spot, examples, smallest
+from wamjax.eval.plan.store import libtpu
+from wamjax.recipes.registry import RECIPES
+
+FAMILIES = ("v5p", "v6e", "v5e", "tpu7x")
+CLOUD = {
+    "v5p": "v5p-{cores}",
+    "v6e": "v6e-{chips}",
+    "v5e": "v5litepod-{chips}",
+    "tpu7x": "v7x-{cores}",
+}
+"""What a slice is rented as; tpu7x by its cores."""
+COMMAND = "wamjax plan --table configs/oxe_*.py --page docs/results/plans.md"
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A row: what is trained, and what its reports follow from."""
+
+    name: str
+    make: Callable[[int], Training]
+    settings: dict[str, Any]
+
+
+def recipe_target(name: str) -> Target:
+    """A recipe at full size, everything made anew in the backward pass."""
+
+    def make(rows: int) -> Training:
+        return case_of_recipe(RECIPES[name], rows)
+
+    return Target(name, make, {"recipe": name, "form": None, "size": "full"})
+
+
+def config_target(path: str) -> Target:
+    """A file of configs/, with its own policy."""
+    config = config_file.load(path, [])
+
+    def make(rows: int) -> Training:
+        return case_of_config(config, rows)
+
+    return Target(config.name, make, {"config": dataclasses.asdict(config)})
+
+
+def key_at(target: Target, spot: Spot) -> str:
+    """The report's key: that of `wamjax plan --quick` with the flags that say the same."""
+    settings = {**target.settings, "what": "train", "remat": None, "slice": spot.part.name}
+    settings |= {"mesh": dataclasses.asdict(spot.mesh), "rows": spot.rows}
+    return key_of({**settings, "analytic": False, "quick": True})
+
+
+def asked(target: Target, spot: Spot, *, compiler: bool) -> Report | None:
+    """The report that is known, or made now."""
+    key = key_at(target, spot)
+    found = known(key)
+    if found is None and compiler:
+        found = planned(target.make(spot.rows), spot.part, spot.mesh, quick=True)
+        keep(key, found)
+    return found
+
+
+Table = dict[str, dict[str, Smallest]]
+
+
+def table_page(
+    configs: Sequence[str], families: Sequence[str], *, compiler: bool, page: pathlib.Path | None
+) -> str:
+    """The page, written behind every row where `page` says where."""
+    targets = [*map(config_target, configs), *map(recipe_target, RECIPES)]
+    table: Table = {}
+    with Progress("plan", len(families) * len(targets), "rows") as progress:
+        for family in families:
+            rows = table.setdefault(family, {})
+            for target in targets:
+
+                def ask(spot: Spot, target: Target = target) -> Report | None:
+                    return asked(target, spot, compiler=compiler)
+
+                rows[target.name] = smallest(target.make, CHIPS[family], ask)
+                progress.advance(note=f"{target.name} on {family}")
+                if page is not None:
+                    page.write_text(as_page(targets, table), encoding="utf-8")
+    return as_page(targets, table)
+
+
+def _cells(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e9:.2f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
+
+
+def _below(missed: Missed | None) -> str:
+    if missed is None:
+        return "none is smaller"
+    how = "" if missed.compiled else "at least "
+    told = f"{missed.slice.split(':')[1]}: {how}{missed.needed / GIB:.1f} GiB"
+    return told if missed.compiled else f"{told}, counted"
+
+
+def rented(report: Report) -> str:
+    """The name under which a slice is rented."""
+    family = report.slice.split(":")[0]
+    return CLOUD[family].format(cores=2 * report.chips, chips=report.chips)
+
+
+def row_text(target: Target, found: Smallest) -> str:
+    """A row of a family's table."""
+    report = found.report
+    if report is None:
+        lead = f"{found.at_least} or larger" if found.at_least else "none"
+        return _cells(f"`{target.name}`", lead, "not compiled", *[""] * 5, _below(found.below))
+    mesh = ", ".join(f"{axis} {n}" for axis, n in report.mesh.items() if n > 1) or "one device"
+    memory = f"{report.memory['total'] / GIB:.1f} of {report.memory['limit'] / GIB:.1f}"
+    low, high = report.mfu
+    slow, fast = report.rates["windows"]
+    return _cells(
+        f"`{target.name}`",
+        f"**{report.slice}** ({rented(report)})",
+        mesh,
+        f"{report.rows}",
+        memory,
+        " to ".join(seconds_text(report.seconds[end]) for end in ("best", "worst")),
+        f"{100 * low:.0f} to {100 * high:.0f}",
+        f"{slow:.3g} to {fast:.3g}, {report.bound}",
+        _below(found.below),
+    )
+
+
+HEAD = (
+    "| trained | smallest slice | mesh | examples a step | GiB a device | step, at least | MFU, % "
+    "| windows a second and chip, bound | the next smaller |",
+    "|---" * 9 + "|",
+)
+
+
+def sizes(targets: Sequence[Target]) -> list[str]:
+    """What is trained: weights, tokens, FLOPs."""
+    lines = [
+        "| trained | weights | tokens an example | examples a device | FLOP an example |",
+        "|---" * 5 + "|",
+    ]
+    for target in targets:
+        one = target.make(1)
+        count = sum(leaf.size for leaf in jax.tree.leaves(one.boxed))
+        flops = "" if one.counted is None else big(one.counted, "FLOP")
+        tokens = "" if one.tokens is None else f"{one.tokens:,}"
+        lines.append(
+            _cells(f"`{target.name}`", _count(count), tokens, str(examples(one.tokens)), flops)
+        )
+    return lines
+
+
+def as_page(targets: Sequence[Target], table: Table) -> str:
+    """All families, with what the figures mean."""
+    found = versions()
+    done = sum(row.report is not None for rows in table.values() for row in rows.values())
+    lines = [
+        "# The smallest slice that trains each recipe",
+        "",
+        f"<!-- Made by `{COMMAND}`; edit wamjax/cli/plan_table.py. -->",
+        "",
+        f"    {COMMAND}",
+        "",
+        f"Compiled on a CPU for slices that are not there (jax {found['jax']}, libtpu {libtpu()}): "
+        f"{done} of {len(FAMILIES) * len(targets)} rows so far, the rest is counted and says so; "
+        "the same command goes on. Nothing was run: memory is what the compiler reserves, and a "
+        "step takes at least the larger of what data sheets allow for products, memory and links "
+        "(left) and at most about their sum with products at 70 % of peak (right).",
+        "",
+        "A slice fits when the whole train step does: float32 weights, their average and AdamW's "
+        "two moments (16 bytes a weight, split over all devices of the mesh axes `fsdp` and "
+        "`tensor`), gradients, activations and program, with bfloat16 products and everything made "
+        "anew in the backward pass (configs: as they say). A device gets as many examples as make "
+        f"at most {TOKENS:,} tokens, at least one. Programs are compiled with little optimising "
+        "(`--quick`), which finds within a few percent the memory of the usual ones. The last "
+        "column says what the next smaller slice lacks: GiB a device that the compiler asks for, "
+        'or, "counted", the least that state and gradients take.',
+        "",
+        "MFU counts the model's FLOPs alone; the recipes are trained on values that their frozen "
+        "encoders have made.",
+        "",
+        "## What is trained",
+        "",
+        *sizes(targets),
+    ]
+    for family, rows in table.items():
+        chip = CHIPS[family]
+        lines += [
+            "",
+            f"## {family}",
+            "",
+            f"A chip: {chip.flops / 1e12:.0f} TFLOP/s, {chip.memory / GIB:.0f} GiB, "
+            f"{chip.bandwidth / 1e12:.3g} TB/s, links of {chip.link / 1e9:.0f} GB/s each way"
+            + (f"; {chip.devices} devices a chip." if chip.devices > 1 else "."),
+            "",
+            *HEAD,
+        ]
+        lines += [row_text(target, rows[target.name]) for target in targets if target.name in rows]
+    return "\n".join(lines) + "\n"

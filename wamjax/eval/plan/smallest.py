@@ -1,0 +1,136 @@
+"""The smallest slice of a family on which a case trains.
+
+From one chip upwards. A slice on which the state and a float32 gradient of what is trained do not
+fit by counting is passed over; on the others the step is compiled, with the weights split over all
+devices (fsdp), and over tensor as well where that may halve what is too much. A device gets as many
+examples as make at most `TOKENS` tokens, at least one: with fewer, gathering the weights takes
+longer than using them.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from wamjax.core.errors import UserError
+from wamjax.eval.plan.case import Placed, Training
+from wamjax.eval.plan.chips import Chip, Slice, shapes_of
+from wamjax.eval.plan.compile import nowhere
+from wamjax.eval.plan.report import Report
+from wamjax.parallel.mesh import MeshConfig
+
+TOKENS = 4096
+TENSORS = (1, 2, 4, 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spot:
+    """Where, split how, with how many examples a step."""
+
+    part: Slice
+    mesh: MeshConfig
+    rows: int
+
+
+class Ask(Protocol):
+    """The report of a spot; None where nobody has compiled it and nobody may."""
+
+    def __call__(self, spot: Spot, /) -> Report | None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Missed:
+    """A smaller slice.
+
+    Attributes:
+        slice: which.
+        needed: bytes a device, at least where it was counted.
+        compiled: or counted.
+    """
+
+    slice: str
+    needed: float
+    compiled: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Smallest:
+    """What was found in a family.
+
+    Attributes:
+        report: of the smallest slice that trains it; None where it was not compiled (or there is
+            none).
+        at_least: the smallest slice that counting does not exclude; None where it excludes all.
+        below: the next smaller slice; None where there is none.
+    """
+
+    report: Report | None
+    at_least: str | None
+    below: Missed | None
+
+
+def examples(tokens: int | None) -> int:
+    """Examples a device, a power of two."""
+    return 1 if tokens is None else 2 ** max(0, int(math.log2(TOKENS / tokens)))
+
+
+def spots(make: Callable[[int], Training], part: Slice) -> Iterator[tuple[Spot, Placed]]:
+    """The meshes of a slice that are tried, and the step there.
+
+    The weights are split over as many devices as divide them.
+    """
+    for tensor in TENSORS:
+        if part.devices % tensor:
+            return
+        for data in (1, 2, 4, 8):
+            share = part.devices // tensor
+            if share % data:
+                break
+            rows = share * examples(make(1).tokens)
+            mesh = MeshConfig(data=data, fsdp=share // data, tensor=tensor)
+            there: Any = nowhere(mesh, part)
+            try:
+                placed = make(rows).placed(there)
+            except UserError:
+                continue
+            yield Spot(part, mesh, rows), placed
+            break
+
+
+def least(placed: Placed) -> float:
+    """Bytes a device of the state and a gradient, which every step holds at once."""
+    parts = placed.parts
+    return sum(parts.values()) + parts["weights"] * placed.trained / placed.parameters
+
+
+def smallest(make: Callable[[int], Training], chip: Chip, ask: Ask) -> Smallest:
+    """The climb, see the module.
+
+    Args:
+        make: examples -> the case.
+        chip: of the family.
+        ask: what is compiled, or known.
+    """
+    below: Missed | None = None
+    for shape in shapes_of(chip).values():
+        part = Slice(chip, shape)
+        missed: Missed | None = None
+        for spot, placed in spots(make, part):
+            needed = least(placed)
+            if needed > part.memory:
+                missed = missed or Missed(part.name, needed, False)
+                continue
+            report = ask(spot)
+            if report is None:
+                return Smallest(None, part.name, below)
+            if report.fits:
+                return Smallest(report, part.name, below)
+            total = report.memory["total"]
+            if missed is None or not missed.compiled or total < missed.needed:
+                missed = Missed(part.name, total, True)
+            # Twice tensor halves at best what is not state.
+            standing = sum(placed.parts.values())
+            if standing + (total - standing) / 2 > part.memory:
+                break
+        below = missed or below
+    return Smallest(None, None, below)
