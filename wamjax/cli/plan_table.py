@@ -125,49 +125,63 @@ def rented(report: Report) -> str:
     return CLOUD[family].format(cores=2 * report.chips, chips=report.chips)
 
 
-def row_text(target: Target, found: Smallest) -> str:
+def slice_text(found: Smallest | None) -> str:
+    """A cell of the first table."""
+    if found is None:
+        return ""
+    if found.report is not None:
+        return f"**{rented(found.report)}**, {found.report.chips}"
+    return "none" if found.at_least is None else f"{found.at_least.split(':')[1]} or larger"
+
+
+def row_text(target: Target, report: Report, below: Missed | None) -> str:
     """A row of a family's table."""
-    report = found.report
-    if report is None:
-        lead = f"{found.at_least} or larger" if found.at_least else "none"
-        return _cells(f"`{target.name}`", lead, "not compiled", *[""] * 5, _below(found.below))
     mesh = ", ".join(f"{axis} {n}" for axis, n in report.mesh.items() if n > 1) or "one device"
     memory = f"{report.memory['total'] / GIB:.1f} of {report.memory['limit'] / GIB:.1f}"
     low, high = report.mfu
     slow, fast = report.rates["windows"]
     return _cells(
         f"`{target.name}`",
-        f"**{report.slice}** ({rented(report)})",
+        f"{report.slice.split(':')[1]} ({rented(report)})",
         mesh,
-        f"{report.rows}",
+        f"{report.rows:,}",
         memory,
         " to ".join(seconds_text(report.seconds[end]) for end in ("best", "worst")),
         f"{100 * low:.0f} to {100 * high:.0f}",
-        f"{slow:.3g} to {fast:.3g}, {report.bound}",
-        _below(found.below),
+        report.bound,
+        f"{slow:.3g} to {fast:.3g}",
+        _below(below),
     )
 
 
 HEAD = (
     "| trained | smallest slice | mesh | examples a step | GiB a device | step, at least | MFU, % "
-    "| windows a second and chip, bound | the next smaller |",
-    "|---" * 9 + "|",
+    "| bound by | windows a second and chip | the next smaller |",
+    "|---" * 10 + "|",
 )
 
 
-def sizes(targets: Sequence[Target]) -> list[str]:
-    """What is trained: weights, tokens, FLOPs."""
+def sizes(targets: Sequence[Target], table: Table) -> list[str]:
+    """What is trained, and the smallest slice of each family."""
     lines = [
-        "| trained | weights | tokens an example | examples a device | FLOP an example |",
-        "|---" * 5 + "|",
+        "| trained | weights | tokens an example | examples a device | FLOP an example | "
+        + " | ".join(FAMILIES)
+        + " |",
+        "|---" * (5 + len(FAMILIES)) + "|",
     ]
     for target in targets:
         one = target.make(1)
         count = sum(leaf.size for leaf in jax.tree.leaves(one.boxed))
-        flops = "" if one.counted is None else big(one.counted, "FLOP")
-        tokens = "" if one.tokens is None else f"{one.tokens:,}"
+        slices = [slice_text(table.get(family, {}).get(target.name)) for family in FAMILIES]
         lines.append(
-            _cells(f"`{target.name}`", _count(count), tokens, str(examples(one.tokens)), flops)
+            _cells(
+                f"`{target.name}`",
+                _count(count),
+                "" if one.tokens is None else f"{one.tokens:,}",
+                str(examples(one.tokens)),
+                "" if one.counted is None else big(one.counted, "FLOP"),
+                *slices,
+            )
         )
     return lines
 
@@ -184,38 +198,43 @@ def as_page(targets: Sequence[Target], table: Table) -> str:
         f"    {COMMAND}",
         "",
         f"Compiled on a CPU for slices that are not there (jax {found['jax']}, libtpu {libtpu()}): "
-        f"{done} of {len(FAMILIES) * len(targets)} rows so far, the rest is counted and says so; "
-        "the same command goes on. Nothing was run: memory is what the compiler reserves, and a "
-        "step takes at least the larger of what data sheets allow for products, memory and links "
-        "(left) and at most about their sum with products at 70 % of peak (right).",
+        f"{done} of {len(FAMILIES) * len(targets)} rows so far. A cell in bold names the slice and "
+        'its chips. "Or larger" was not compiled yet: smaller slices are excluded by counting the '
+        "state and a gradient, or by the compiler. The same command goes on.",
+        "",
+        *sizes(targets, table),
         "",
         "A slice fits when the whole train step does: float32 weights, their average and AdamW's "
-        "two moments (16 bytes a weight, split over all devices of the mesh axes `fsdp` and "
-        "`tensor`), gradients, activations and program, with bfloat16 products and everything made "
-        "anew in the backward pass (configs: as they say). A device gets as many examples as make "
-        f"at most {TOKENS:,} tokens, at least one. Programs are compiled with little optimising "
-        "(`--quick`), which finds within a few percent the memory of the usual ones. The last "
-        "column says what the next smaller slice lacks: GiB a device that the compiler asks for, "
-        'or, "counted", the least that state and gradients take.',
+        "two moments (16 bytes a weight, split over mesh axes `fsdp` and `tensor`), gradients, "
+        "activations and program, with bfloat16 products and everything made anew in the backward "
+        "pass (configs: as they say). Recipes are trained on values that their frozen encoders "
+        f"have made. A device gets as many examples as make at most {TOKENS:,} tokens, at least "
+        "one. Programs are compiled with little optimising (`--quick`), which finds the memory of "
+        "the usual ones within a few percent.",
         "",
-        "MFU counts the model's FLOPs alone; the recipes are trained on values that their frozen "
-        "encoders have made.",
-        "",
-        "## What is trained",
-        "",
-        *sizes(targets),
+        "Nothing was run. A step takes at least the largest of what data sheets allow for "
+        "products, memory and links (left), and their sum with products at 70 % of peak where "
+        "nothing goes on beside anything (right). MFU counts the model's FLOPs alone. The last "
+        "column says what the next smaller slice would need a device, as the compiler says or, "
+        '"counted", for state and gradient alone.',
     ]
     for family, rows in table.items():
         chip = CHIPS[family]
-        lines += [
-            "",
-            f"## {family}",
-            "",
-            f"A chip: {chip.flops / 1e12:.0f} TFLOP/s, {chip.memory / GIB:.0f} GiB, "
-            f"{chip.bandwidth / 1e12:.3g} TB/s, links of {chip.link / 1e9:.0f} GB/s each way"
-            + (f"; {chip.devices} devices a chip." if chip.devices > 1 else "."),
-            "",
-            *HEAD,
+        told = [
+            row_text(target, report, rows[target.name].below)
+            for target in targets
+            if target.name in rows and (report := rows[target.name].report) is not None
         ]
-        lines += [row_text(target, rows[target.name]) for target in targets if target.name in rows]
+        if told:
+            lines += [
+                "",
+                f"## {family}",
+                "",
+                f"A chip: {chip.flops / 1e12:.0f} TFLOP/s, {chip.memory / GIB:.0f} GiB, "
+                f"{chip.bandwidth / 1e12:.3g} TB/s, links of {chip.link / 1e9:.0f} GB/s each way"
+                + (f"; {chip.devices} devices a chip." if chip.devices > 1 else "."),
+                "",
+                *HEAD,
+                *told,
+            ]
     return "\n".join(lines) + "\n"

@@ -14,8 +14,9 @@ import wamjax
 from wamjax.core.files import read_json, write_json
 
 FORMAT = 3
+"""Grows when `eval.plan` itself says something else."""
 # What programs are made of; the rest of the package only asks for them.
-CODE = ("codec", "core", "eval", "flow", "model", "parallel", "recipes", "train")
+CODE = ("codec", "core", "flow", "model", "parallel", "recipes", "train")
 
 
 def folder() -> pathlib.Path:
