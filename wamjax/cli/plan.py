@@ -82,6 +82,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of --table (default {','.join(FAMILIES)})",
     )
     parser.add_argument(
+        "--confirm",
+        action="store_true",
+        help="of --table: also compile for slices that only an estimate excludes",
+    )
+    parser.add_argument(
         "--page", type=pathlib.Path, metavar="FILE", help="write the table there, row by row"
     )
     parser.add_argument("--fresh", action="store_true", help="compile again what is known")
@@ -235,7 +240,13 @@ def table(args: argparse.Namespace) -> None:
             raise UserError(f"--families {family!r} is not known: choose from {known}.")
     if args.page is not None and not args.page.absolute().parent.is_dir():
         raise UserError(f"--page: the directory of {args.page} does not exist.")
-    text = table_page(args.table, families, compiler=not args.analytic, page=args.page)
+    text = table_page(
+        args.table,
+        families,
+        compiler=not args.analytic,
+        page=args.page,
+        estimate=not args.confirm,
+    )
     if args.page is None:
         print(text)
 

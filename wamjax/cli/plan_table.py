@@ -19,7 +19,7 @@ from wamjax.eval.plan.cache import keep, key_of, known
 from wamjax.eval.plan.case import Training, case_of_config, case_of_recipe
 from wamjax.eval.plan.chips import CHIPS
 from wamjax.eval.plan.report import Report, planned
-from wamjax.eval.plan.smallest import TOKENS, Missed, Smallest, Spot, examples, smallest
+from wamjax.eval.plan.smallest import BESIDE, TOKENS, Missed, Smallest, Spot, examples, smallest
 from wamjax.eval.plan.store import libtpu
 from wamjax.recipes.registry import RECIPES
 
@@ -83,7 +83,12 @@ Table = dict[str, dict[str, Smallest]]
 
 
 def table_page(
-    configs: Sequence[str], families: Sequence[str], *, compiler: bool, page: pathlib.Path | None
+    configs: Sequence[str],
+    families: Sequence[str],
+    *,
+    compiler: bool,
+    page: pathlib.Path | None,
+    estimate: bool = True,
 ) -> str:
     """The page, written behind every row where `page` says where."""
     targets = [*map(config_target, configs), *map(recipe_target, RECIPES)]
@@ -96,7 +101,7 @@ def table_page(
                 def ask(spot: Spot, target: Target = target) -> Report | None:
                     return asked(target, spot, compiler=compiler)
 
-                rows[target.name] = smallest(target.make, CHIPS[family], ask)
+                rows[target.name] = smallest(target.make, CHIPS[family], ask, estimate=estimate)
                 progress.advance(note=f"{target.name} on {family}")
                 if page is not None:
                     page.write_text(as_page(targets, table), encoding="utf-8")
@@ -114,9 +119,9 @@ def _count(number: int) -> str:
 def _below(missed: Missed | None) -> str:
     if missed is None:
         return "none is smaller"
-    how = "" if missed.compiled else "at least "
-    told = f"{missed.slice.split(':')[1]}: {how}{missed.needed / GIB:.1f} GiB"
-    return told if missed.compiled else f"{told}, counted"
+    least = "at least " if missed.how == "counted" else ""
+    how = "" if missed.how == "compiled" else f", {missed.how}"
+    return f"{missed.slice.split(':')[1]}: {least}{missed.needed / GIB:.1f} GiB{how}"
 
 
 def rented(report: Report) -> str:
@@ -215,8 +220,10 @@ def as_page(targets: Sequence[Target], table: Table) -> str:
         "Nothing was run. A step takes at least the largest of what data sheets allow for "
         "products, memory and links (left), and their sum with products at 70 % of peak where "
         "nothing goes on beside anything (right). MFU counts the model's FLOPs alone. The last "
-        "column says what the next smaller slice would need a device, as the compiler says or, "
-        '"counted", for state and gradient alone.',
+        "column says what the next smaller slice would need a device: as the compiler says, "
+        '"counted" for state and gradient alone, or "estimated" for the state and '
+        f"{BESIDE} bytes a weight, the least that a compiled program was seen to need (`--confirm` "
+        "compiles those, too).",
     ]
     for family, rows in table.items():
         chip = CHIPS[family]

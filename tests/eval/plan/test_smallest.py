@@ -12,7 +12,7 @@ from wamjax.eval.plan.case import Training, case_of_recipe
 from wamjax.eval.plan.chips import CHIPS, GIB
 from wamjax.eval.plan.compile import nowhere
 from wamjax.eval.plan.report import Report, planned
-from wamjax.eval.plan.smallest import TOKENS, Spot, examples, smallest
+from wamjax.eval.plan.smallest import BESIDE, TOKENS, Spot, examples, smallest
 from wamjax.recipes.registry import RECIPES
 
 WEIGHTS = 6_020_684_999
@@ -59,19 +59,28 @@ def test_a_device_gets_at_most_so_many_tokens_and_at_least_one_example(tokens: i
 
 def test_what_state_and_gradient_fill_is_not_compiled():
     compiler = Compiler(0.0)
-    found = smallest(fast_wam, CHIPS["v6e"], compiler)
+    found = smallest(fast_wam, CHIPS["v6e"], compiler, estimate=False)
     # 16 bytes a weight and 4 of its gradient: 112 GiB, of which four chips have 128.
     assert [spot.part.name for spot in compiler.spots] == ["v6e:2x2"]
     assert found.report is not None
     assert found.report.slice == found.at_least == "v6e:2x2"
     assert found.below is not None
-    assert (found.below.slice, found.below.compiled) == ("v6e:1x1", False)
+    assert (found.below.slice, found.below.how) == ("v6e:1x1", "counted")
     assert found.below.needed == pytest.approx(20 * WEIGHTS, rel=1e-3)
+
+
+def test_an_estimate_excludes_a_slice_unless_it_is_to_be_confirmed():
+    compiler = Compiler(0.0)
+    found = smallest(fast_wam, CHIPS["v6e"], compiler)
+    assert [spot.part.name for spot in compiler.spots] == ["v6e:2x4"]
+    assert found.below is not None
+    assert (found.below.slice, found.below.how) == ("v6e:2x2", "estimated")
+    assert found.below.needed == pytest.approx((16 + BESIDE) * WEIGHTS / 4, rel=1e-2)
 
 
 def test_activations_are_split_over_tensor_where_that_helps():
     compiler = Compiler(14 * GIB)
-    found = smallest(fast_wam, CHIPS["v6e"], compiler)
+    found = smallest(fast_wam, CHIPS["v6e"], compiler, estimate=False)
     tried = [(spot.part.name, spot.mesh.fsdp, spot.mesh.tensor) for spot in compiler.spots]
     assert tried == [("v6e:2x2", 4, 1), ("v6e:2x2", 2, 2)]
     assert found.report is not None
@@ -80,16 +89,16 @@ def test_activations_are_split_over_tensor_where_that_helps():
 
 def test_activations_that_no_split_makes_fit_need_a_larger_slice():
     compiler = Compiler(20 * GIB)
-    found = smallest(fast_wam, CHIPS["v6e"], compiler)
+    found = smallest(fast_wam, CHIPS["v6e"], compiler, estimate=False)
     assert [spot.part.name for spot in compiler.spots] == ["v6e:2x2", "v6e:2x4"]
     assert found.report is not None
     assert found.below is not None
-    assert found.below.compiled
+    assert found.below.how == "compiled"
     assert found.below.needed > CHIPS["v6e"].memory
 
 
 def test_a_climb_that_is_cut_short_says_where_it_stands():
-    found = smallest(fast_wam, CHIPS["v6e"], Compiler(20 * GIB, most=1))
+    found = smallest(fast_wam, CHIPS["v6e"], Compiler(20 * GIB, most=1), estimate=False)
     assert found.report is None
     assert found.at_least == "v6e:2x4"
     assert found.below is not None

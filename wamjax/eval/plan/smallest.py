@@ -1,16 +1,19 @@
 """The smallest slice of a family on which a case trains.
 
-From one chip upwards. A slice on which the state and a float32 gradient of what is trained do not
-fit by counting is passed over; on the others the step is compiled, with the weights split over all
-devices (fsdp), and over tensor as well where that may halve what is too much. A device gets as many
-examples as make at most `TOKENS` tokens, at least one: with fewer, gathering the weights takes
-longer than using them.
+From one chip upwards. A slice is passed over where it does not fit
+
+    counted      the state and a float32 gradient of what is trained
+    estimated    the state and `BESIDE` bytes for each weight that is trained
+
+and on the others the step is compiled, with the weights split over all devices (fsdp), and over
+tensor as well where that may halve what is too much. A device gets as many examples as make at most
+`TOKENS` tokens, at least one: with fewer, gathering the weights takes longer than using them.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from wamjax.core.errors import UserError
 from wamjax.eval.plan.case import Placed, Training
@@ -21,6 +24,9 @@ from wamjax.parallel.mesh import MeshConfig
 
 TOKENS = 4096
 TENSORS = (1, 2, 4, 8)
+BESIDE = 9
+"""Gradient, casts and updates: no full-size recipe on v5p was compiled to less (9 to 13)."""
+How = Literal["counted", "estimated", "compiled"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +50,13 @@ class Missed:
 
     Attributes:
         slice: which.
-        needed: bytes a device, at least where it was counted.
-        compiled: or counted.
+        needed: bytes a device; where it was counted, at least.
+        how: that is known.
     """
 
     slice: str
     needed: float
-    compiled: bool
+    how: How
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Smallest:
     Attributes:
         report: of the smallest slice that trains it; None where it was not compiled (or there is
             none).
-        at_least: the smallest slice that counting does not exclude; None where it excludes all.
+        at_least: the smallest slice that is not excluded; None where all are.
         below: the next smaller slice; None where there is none.
     """
 
@@ -97,28 +103,36 @@ def spots(make: Callable[[int], Training], part: Slice) -> Iterator[tuple[Spot, 
             break
 
 
-def least(placed: Placed) -> float:
-    """Bytes a device of the state and a gradient, which every step holds at once."""
+def without_compiling(placed: Placed) -> dict[How, float]:
+    """Bytes a device that a step needs, at least and about."""
     parts = placed.parts
-    return sum(parts.values()) + parts["weights"] * placed.trained / placed.parameters
+    state, trained = sum(parts.values()), parts["weights"] * placed.trained / placed.parameters
+    return {"counted": state + trained, "estimated": state + BESIDE / 4 * trained}
 
 
-def smallest(make: Callable[[int], Training], chip: Chip, ask: Ask) -> Smallest:
+def smallest(
+    make: Callable[[int], Training], chip: Chip, ask: Ask, *, estimate: bool = True
+) -> Smallest:
     """The climb, see the module.
 
     Args:
         make: examples -> the case.
         chip: of the family.
         ask: what is compiled, or known.
+        estimate: trust the estimate; else only what is counted is passed over.
     """
     below: Missed | None = None
     for shape in shapes_of(chip).values():
         part = Slice(chip, shape)
         missed: Missed | None = None
         for spot, placed in spots(make, part):
-            needed = least(placed)
-            if needed > part.memory:
-                missed = missed or Missed(part.name, needed, False)
+            over: list[Missed] = [
+                Missed(part.name, needed, how)
+                for how, needed in without_compiling(placed).items()
+                if needed > part.memory and (how == "counted" or estimate)
+            ]
+            if over:
+                missed = missed or over[0]
                 continue
             report = ask(spot)
             if report is None:
@@ -126,8 +140,8 @@ def smallest(make: Callable[[int], Training], chip: Chip, ask: Ask) -> Smallest:
             if report.fits:
                 return Smallest(report, part.name, below)
             total = report.memory["total"]
-            if missed is None or not missed.compiled or total < missed.needed:
-                missed = Missed(part.name, total, True)
+            if missed is None or missed.how != "compiled" or total < missed.needed:
+                missed = Missed(part.name, total, "compiled")
             # Twice tensor halves at best what is not state.
             standing = sum(placed.parts.values())
             if standing + (total - standing) / 2 > part.memory:
