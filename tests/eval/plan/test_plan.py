@@ -89,7 +89,7 @@ def test_a_report_is_kept_and_read_again(capsys):
 @pytest.mark.skipif(not HERE, reason="libtpu is not installed (the tpu-plan extra)")
 def test_a_step_is_compiled_for_a_slice_that_is_not_here():
     case = case_of_recipe(RECIPES["fast_wam"], 8, size="tiny")
-    report = planned(case, slice_of("v5e-4"), MeshConfig(data=1, fsdp=4))
+    report = planned(case, slice_of("v5e-4"), MeshConfig(data=1, fsdp=4), quick=True)
     assert report.fits
     assert {one["axes"] for one in report.sent} == {("fsdp",)}
     assert report.memory["total"] < GIB
@@ -101,7 +101,7 @@ def test_a_step_is_compiled_for_a_slice_that_is_not_here():
 def test_two_slices_speak_over_the_network():
     case = case_of_recipe(RECIPES["uwm"], 16, size="tiny")
     mesh = MeshConfig(data=1, fsdp=4, across_data=2)
-    report = planned(case, slice_of("v5e-4", 2), mesh)
+    report = planned(case, slice_of("v5e-4", 2), mesh, quick=True)
     assert report.seconds["network"] > 0
     assert any("data" in one["axes"] for one in report.sent)
 

@@ -1,6 +1,7 @@
 """Plans of action chunks: FLOPs counted by pass and walked as a whole, bytes, what is refused."""
 
 import dataclasses
+import importlib.util
 
 import pytest
 
@@ -15,6 +16,7 @@ from wamjax.recipes.config import ContextConfig
 from wamjax.recipes.network import parameters
 from wamjax.recipes.registry import RECIPES
 
+HERE = importlib.util.find_spec("libtpu") is not None
 PART, MESH = slice_of("v6e-4"), MeshConfig(data=1, fsdp=4)
 # A prefill and a solver, words one after another, two phases with guidance and reuse.
 SOME = ("fast_wam", "univla", "lingbot_va")
@@ -63,6 +65,19 @@ def test_more_chunks_do_more_products_and_read_the_same_weights():
     batch = many.memory["batch"] - few.memory["batch"]
     moved = (many.seconds["memory"] - few.seconds["memory"]) * PART.chip.bandwidth
     assert moved == pytest.approx(batch, rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HERE, reason="libtpu is not installed (the tpu-plan extra)")
+def test_every_layer_of_every_step_adds_up_over_tensor():
+    blueprint = RECIPES["fast_wam"].build("tiny")
+    case = sampling_of_recipe(RECIPES["fast_wam"], 4, size="tiny")
+    report = planned(case, PART, MeshConfig(data=1, fsdp=2, tensor=2), quick=True)
+    assert report.fits
+    layers = blueprint.program[0].steps * blueprint.model.stacks[0].depth
+    sums = [one["count"] for one in report.sent if one["axes"] == ("tensor",)]
+    # Attention, text and feed-forward part of the actions' expert; the compiler may join two.
+    assert sum(sums) >= 2 * layers
 
 
 @pytest.mark.parametrize("which", ["lingbot_va", "octo/goal"])
