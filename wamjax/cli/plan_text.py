@@ -102,9 +102,10 @@ def as_text(report: Report) -> str:
         lines += ["", f"sent by a device a {step}"]
         for one in sorted(report.sent, key=lambda one: -one["moved"]):
             over = " x ".join(one["axes"]) or "itself"
+            over += " of slices" if one["network"] else ""
             times = f"{one['count']:,.0f} times"
             lines.append(
-                f"  {one['kind'] + ' over ' + over:<30}{big(one['moved'], 'B'):>14}  {times}"
+                f"  {one['kind'] + ' over ' + over:<34}{big(one['moved'], 'B'):>14}  {times}"
             )
     lines += ["", f"least time of a {step} (peaks of data sheets; nothing was measured)"]
     for name, text in BOUNDS.items():

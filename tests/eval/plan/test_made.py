@@ -34,9 +34,11 @@ def compiled(monkeypatch) -> list[bool]:
 
 
 def ask(factor: float, part: Slice = PART, quick: bool = True) -> Made:
-    mesh = make_mesh(MeshConfig(data=1), jax.devices()[:1])
+    config = MeshConfig(data=1)
+    mesh = make_mesh(config, jax.devices()[:1])
     shape = jax.ShapeDtypeStruct((4,), jnp.float32)
-    return made_for(jax.jit(lambda x: factor * x).trace(shape), mesh, part, quick=quick)
+    traced = jax.jit(lambda x: factor * x).trace(shape)
+    return made_for(traced, mesh, part, config, quick=quick)
 
 
 def test_a_program_is_compiled_once(compiled: list[bool]):

@@ -103,7 +103,8 @@ def test_two_slices_speak_over_the_network():
     mesh = MeshConfig(data=1, fsdp=4, across_data=2)
     report = planned(case, slice_of("v5e-4", 2), mesh, quick=True)
     assert report.seconds["network"] > 0
-    assert any("data" in one["axes"] for one in report.sent)
+    assert {one["axes"] for one in report.sent if one["network"]} == {("data",)}
+    assert "of slices" in as_text(report)
 
 
 @pytest.mark.skipif(HERE, reason="libtpu is installed")

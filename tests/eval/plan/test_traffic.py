@@ -57,6 +57,41 @@ def test_what_is_sent_is_told_by_kind_axis_and_turns():
     ]
 
 
+SLICES = """\
+HloModule jit_step
+
+%condition (p: (s32[], f32[64])) -> pred[] {
+  %limit = s32[]{:T(128)} constant(30)
+  ROOT %lt = pred[] compare(%i, %limit), direction=LT
+}
+
+%body (p: (s32[], f32[64])) -> (s32[], f32[64]) {
+  %send.1 = (bf16[96,4]{1,0}, u32[], token[]) send(%x, %t), channel_id=7, is_host_transfer=true, \
+frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime",\
+_xla_megascale_reduce_operation="SUM",_xla_megascale_target="{1,3}x{0:3}",\
+_xla_megascale_transfer_type="ALL_REDUCE"}
+  ROOT %t = (s32[], f32[64]) tuple(%i, %done)
+}
+
+ENTRY %main (p: f32[64]) -> f32[] {
+  %loop = (s32[], f32[64]) while(%init), condition=%condition, body=%body
+  %send.2 = (f32[10]{0}, u32[], token[]) send(%y, %t), channel_id=9, is_host_transfer=true, \
+frontend_attributes={_xla_megascale_target={{100000,200000},{100001,200001}},\
+_xla_megascale_transfer_type="ALL_GATHER"}
+  ROOT %out = f32[] constant(0)
+}
+"""
+
+
+def test_what_is_sent_between_slices_is_told_by_their_axes():
+    # Four slices, two along data and two along fsdp: {1,3} differ in data, {1,2} in fsdp.
+    shape = {"data": 2, "fsdp": 8, "tensor": 1, "sequence": 1}
+    assert traffic(SLICES, shape, (2, 2)) == [
+        Sent("all-gather", ("fsdp",), 1.0, 40.0, network=True),
+        Sent("all-reduce", ("data",), 30.0, 30 * 2 * 96 * 4 * 2 / 2, network=True),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "groups"),
     [

@@ -77,19 +77,14 @@ def _slice(device: Any) -> int:
     return device.slice_index if hasattr(device, "slice_index") else 0
 
 
-def seconds_of(
-    sent: list[Sent], mesh: Mesh, part: Slice, across: tuple[str, ...]
-) -> tuple[float, float]:
-    """Seconds (on the links, on the network) for what a device sends.
-
-    Args:
-        across: mesh axes that run over several slices.
-    """
+def seconds_of(sent: list[Sent], mesh: Mesh, part: Slice) -> tuple[float, float]:
+    """Seconds (on the links, on the network) for what a device sends."""
     links = links_of(mesh, part)
     within = between = 0.0
     for one in sent:
-        if any(axis in across for axis in one.axes):
+        if one.network:
             between += one.moved / (part.chip.dcn / part.chip.devices)
+            continue
         ways = sum(links[axis] for axis in one.axes)
         if ways:
             within += one.moved / (ways * part.chip.link)

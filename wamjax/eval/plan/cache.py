@@ -7,10 +7,14 @@ from wamjax.core.runtime import versions
 from wamjax.eval.plan.report import Report
 from wamjax.eval.plan.store import code, name_of, read, write
 
+FORMAT = 2
+"""Grows with the fields of a report."""
+
 
 def key_of(settings: dict[str, Any]) -> str:
     """The name of a report that follows from `settings`."""
-    return name_of({"settings": settings, "versions": versions(), "code": code()})
+    whole = {"report": FORMAT, "settings": settings, "versions": versions(), "code": code()}
+    return name_of(whole)
 
 
 def known(key: str) -> Report | None:

@@ -19,6 +19,7 @@ from jax.experimental import mesh_utils, topologies
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
 from wamjax.core.errors import UserError
+from wamjax.core.runtime import without_compile_cache
 from wamjax.eval.plan.chips import Slice
 from wamjax.parallel.mesh import MESH_AXES, MeshConfig, mesh_lengths
 
@@ -176,7 +177,8 @@ def compile_for(lowered: Any, limit: float, *, quick: bool = False) -> Compiled 
     """
     begun = time.perf_counter()
     try:
-        with quiet():
+        # What is kept for a TPU that is not here cannot be read again.
+        with quiet(), without_compile_cache():
             made = lowered.compile(compiler_options=QUICK if quick else None)
     except jax.errors.JaxRuntimeError as error:
         sizes = _sizes(str(error))

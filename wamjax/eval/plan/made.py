@@ -13,6 +13,7 @@ from wamjax.eval.plan.chips import Slice
 from wamjax.eval.plan.compile import TooLarge, compile_for
 from wamjax.eval.plan.store import name_of, read, write
 from wamjax.eval.plan.traffic import Sent, traffic
+from wamjax.parallel.mesh import MeshConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +35,14 @@ class Made:
         return self.seconds is not None and self.memory["total"] <= self.memory["limit"]
 
 
-def made_for(traced: Any, mesh: Mesh, part: Slice, *, quick: bool) -> Made:
+def made_for(traced: Any, mesh: Mesh, part: Slice, config: MeshConfig, *, quick: bool) -> Made:
     """Compile a traced program for a slice, unless it is known.
 
     Args:
         traced: `jax.jit(...).trace(...)`.
         mesh: of its shardings.
         part: the slice.
+        config: of the mesh, for which axes run over slices.
         quick: see `compile.QUICK`.
     """
     lowered = traced.lower()
@@ -50,12 +52,13 @@ def made_for(traced: Any, mesh: Mesh, part: Slice, *, quick: bool) -> Made:
     if found is not None:
         sent = [Sent(**{**one, "axes": tuple(one["axes"])}) for one in found["sent"]]
         return Made(found["memory"], tuple(sent), found["seconds"])
-    made = compiled(lowered, mesh, part, quick)
+    across = (config.across_data, config.across_fsdp)
+    made = compiled(lowered, mesh, part, across, quick)
     write(name, dataclasses.asdict(made))
     return made
 
 
-def compiled(lowered: Any, mesh: Mesh, part: Slice, quick: bool) -> Made:
+def compiled(lowered: Any, mesh: Mesh, part: Slice, across: tuple[int, int], quick: bool) -> Made:
     """Compile it."""
     match compile_for(lowered, part.memory, quick=quick):
         case TooLarge(needed, limit):
@@ -64,5 +67,5 @@ def compiled(lowered: Any, mesh: Mesh, part: Slice, quick: bool) -> Made:
             memory = executable.memory
             told = {"temporary": memory.temporary, "code": memory.code}
             told |= {"total": memory.total, "limit": memory.limit}
-            sent = traffic(executable.hlo, dict(mesh.shape))
+            sent = traffic(executable.hlo, dict(mesh.shape), across)
             return Made(told, tuple(sent), executable.seconds)

@@ -87,14 +87,13 @@ def planned(
     """
     mesh: Any = mesh_of(config, devices_of(part), part.count) if compiler else nowhere(config, part)
     placed = case.placed(mesh)
-    made = made_for(placed.traced, mesh, part, quick=quick) if compiler else None
-    return assembled(case, part, config, mesh, placed, made, quick)
+    made = made_for(placed.traced, mesh, part, config, quick=quick) if compiler else None
+    return assembled(case, part, mesh, placed, made, quick)
 
 
 def assembled(
     case: Case,
     part: Slice,
-    config: MeshConfig,
     mesh: Mesh,
     placed: Placed,
     made: Made | None,
@@ -107,7 +106,7 @@ def assembled(
     sent = [] if made is None else list(made.sent)
     counted, walked = case.counted, case.walked(placed, mesh)
     model = walked if counted is None else counted
-    links, network = seconds_of(sent, mesh, part, _across(config)) if sent else (0.0, 0.0)
+    links, network = seconds_of(sent, mesh, part) if sent else (0.0, 0.0)
     found = bounds(
         part,
         flops=done,
@@ -136,8 +135,3 @@ def assembled(
         compile_seconds=None if made is None else made.seconds,
         quick=quick and made is not None,
     )
-
-
-def _across(config: MeshConfig) -> tuple[str, ...]:
-    degrees = {"data": config.across_data, "fsdp": config.across_fsdp}
-    return tuple(axis for axis, degree in degrees.items() if degree > 1)

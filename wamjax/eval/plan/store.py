@@ -14,7 +14,7 @@ import wamjax
 from wamjax.core.files import read_json, write_json
 
 FORMAT = 3
-"""Grows when `eval.plan` itself says something else."""
+"""Grows when `eval.plan` reads something else off the same program."""
 # What programs are made of; the rest of the package only asks for them.
 CODE = ("codec", "core", "flow", "model", "parallel", "recipes", "train")
 

@@ -6,6 +6,10 @@
 
 for a group of g devices. What stands in a loop counts as often as the loop turns. A group belongs
 to the mesh axes along which its devices differ.
+
+Between TPU slices XLA writes none of these, but a `send` to the host, which carries the kind of the
+collective and its slices, counted from 1: {1,2}x{0:3}, or {{100000,200000},...} by device. Its
+operand is what a device gives.
 """
 
 import dataclasses
@@ -16,6 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
+ACROSS = ("data", "fsdp")  # mesh axes that may run over slices
 WHOLE = ("all-reduce", "collective-permute")  # of which more than a share is sent
 BYTES = {
     "pred": 1, "s8": 1, "u8": 1, "f8e4m3fn": 1, "f8e5m2": 1, "s16": 2, "u16": 2, "bf16": 2,
@@ -26,6 +31,10 @@ HEAD = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\) -> .*\{$")
 OP = re.compile(rf"= (.*?) ({'|'.join(KINDS)})(-start)?\((.*)$")
 LOOP = re.compile(r" while\(.*condition=%?([\w.\-]+), body=%?([\w.\-]+)")
 LIMIT = re.compile(r"= s32\[\]\S* constant\((\d+)\)")
+SEND = re.compile(
+    r" = \((\w+\[[0-9,]*\]).* send\(.*channel_id=(\d+).*megascale_target=\"?(.*?)\"?,"
+    r"_xla_megascale_transfer_type=\"(\w+)\""
+)
 CHANNEL = re.compile(r"channel_id=(\d+)")
 TURNS = re.compile(r"known_trip_count[^0-9]*(\d+)")
 CALL = re.compile(
@@ -43,12 +52,14 @@ class Sent:
         axes: the mesh axes over which it runs.
         count: times a step.
         moved: bytes that a device sends, all times together.
+        network: between slices, over the network of the data centre.
     """
 
     kind: str
     axes: tuple[str, ...]
     count: float
     moved: float
+    network: bool = False
 
 
 def _bytes(text: str) -> float:
@@ -90,6 +101,15 @@ def axes_of(groups: np.ndarray, shape: dict[str, int]) -> tuple[str, ...]:
     return tuple(axis for axis, moved in zip(shape, moves, strict=True) if moved)
 
 
+def slices_of(target: str) -> list[int]:
+    """The slices of the first group of a send, from 0."""
+    device = re.match(r"\{\{([0-9,]+)\}", target)
+    if device:
+        return sorted({int(one) // 100_000 - 1 for one in device.group(1).split(",")})
+    listed = re.match(r"\{([0-9,]+)\}", target)
+    return sorted({int(one) - 1 for one in listed.group(1).split(",")}) if listed else []
+
+
 def _parts(hlo: str) -> Iterator[tuple[str, bool, list[str]]]:
     """(name, whether it is the entry, lines) of each computation."""
     name, entry, lines = "", False, []
@@ -107,23 +127,25 @@ def _parts(hlo: str) -> Iterator[tuple[str, bool, list[str]]]:
 class _Program:
     """The computations of an HLO text, walked from its entry."""
 
-    def __init__(self, hlo: str, shape: dict[str, int]):
+    def __init__(self, hlo: str, shape: dict[str, int], across: tuple[int, int]):
         parts = {name: (entry, lines) for name, entry, lines in _parts(hlo)}
         self.lines = {name: lines for name, (_, lines) in parts.items()}
         self.entries = [name for name, (entry, _) in parts.items() if entry]
-        self.shape, self.devices = shape, math.prod(shape.values())
+        self.shape, self.devices, self.across = shape, math.prod(shape.values()), across
         # A collective that runs beside others stands in several fusions, with one channel.
-        self.found: dict[str, tuple[str, tuple[str, ...], float, float]] = {}
+        self.found: dict[str, tuple[str, tuple[str, ...], bool, float, float]] = {}
 
     def visit(self, name: str, times: float) -> None:
         """Add what a computation sends, that runs so many times."""
         for line in self.lines[name]:
-            loop, op = LOOP.search(line), OP.search(line)
+            loop, op, send = LOOP.search(line), OP.search(line), SEND.search(line)
             if loop:
                 condition, body = loop.groups()
                 self.visit(body, times * self._turns(line, condition))
             elif op:
                 self._add(name, op, times)
+            elif send:
+                self._send(send, times)
             else:
                 for call in CALL.findall(line):
                     for inner in re.findall(r"[\w.\-]+", call):
@@ -155,22 +177,50 @@ class _Program:
         sent = whole * (times_sent[kind] if kind in WHOLE else share)
         channel = CHANNEL.search(options)
         key = channel.group(1) if channel else f"{name} {op.start()} {len(self.found)}"
+        self._keep(key, kind, axes_of(groups, self.shape), False, times, times * sent)
+
+    def _send(self, send: re.Match[str], times: float) -> None:
+        given, channel, target, transfer = (str(part) for part in send.groups())
+        slices = np.array(slices_of(target))
+        size, whole = len(slices), _bytes(given)
+        places = np.array(np.unravel_index(slices, self.across))
+        moves = (places != places[:, :1]).any(axis=1)
+        axes = tuple(axis for axis, moved in zip(ACROSS, moves, strict=True) if moved)
+        kind = transfer.lower().replace("_", "-")
+        share = {"all-reduce": 2 * (size - 1) / size, "all-gather": size - 1.0}
+        sent = whole * share.get(kind, (size - 1) / size)
+        self._keep(f"send {channel}", kind, axes, True, times, times * sent)
+
+    def _keep(
+        self,
+        key: str,
+        kind: str,
+        axes: tuple[str, ...],
+        network: bool,
+        times: float,
+        moved: float,
+    ) -> None:
         known = self.found.get(key)
-        if known is None or times > known[2]:
-            self.found[key] = (kind, axes_of(groups, self.shape), times, times * sent)
+        if known is None or times > known[3]:
+            self.found[key] = (kind, axes, network, times, moved)
 
 
-def traffic(hlo: str, shape: dict[str, int]) -> list[Sent]:
+def traffic(hlo: str, shape: dict[str, int], across: tuple[int, int] = (1, 1)) -> list[Sent]:
     """The collectives of a program for a mesh of `shape`, those alike put together.
 
     Args:
         hlo: `compiled.as_text()`; devices are numbered as they stand in the mesh.
+        shape: of the whole mesh.
+        across: slices along `ACROSS`, in whose order they are numbered.
     """
-    program = _Program(hlo, shape)
+    program = _Program(hlo, shape, across)
     for name in program.entries:
         program.visit(name, 1.0)
-    rows: dict[tuple[str, tuple[str, ...]], tuple[float, float]] = {}
-    for kind, axes, count, moved in program.found.values():
-        counts, bytes_ = rows.setdefault((kind, axes), (0.0, 0.0))
-        rows[(kind, axes)] = (counts + count, bytes_ + moved)
-    return [Sent(kind, axes, *found) for (kind, axes), found in sorted(rows.items())]
+    rows: dict[tuple[str, tuple[str, ...], bool], tuple[float, float]] = {}
+    for kind, axes, network, count, moved in program.found.values():
+        counts, bytes_ = rows.setdefault((kind, axes, network), (0.0, 0.0))
+        rows[(kind, axes, network)] = (counts + count, bytes_ + moved)
+    return [
+        Sent(kind, axes, *found, network=network)
+        for (kind, axes, network), found in sorted(rows.items())
+    ]
