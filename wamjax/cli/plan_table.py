@@ -5,6 +5,7 @@ that is only partly compiled says so.
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,6 +42,19 @@ class Target:
     name: str
     make: Callable[[int], Training]
     settings: dict[str, Any]
+
+    @functools.cached_property
+    def told(self) -> tuple[str, ...]:
+        """Name, weights, tokens and FLOP of an example, examples a device."""
+        one = self.make(1)
+        count = sum(leaf.size for leaf in jax.tree.leaves(one.boxed))
+        return (
+            f"`{self.name}`",
+            _count(count),
+            "" if one.tokens is None else f"{one.tokens:,}",
+            str(examples(one.tokens)),
+            "" if one.counted is None else big(one.counted, "FLOP"),
+        )
 
 
 def recipe_target(name: str) -> Target:
@@ -175,19 +189,8 @@ def sizes(targets: Sequence[Target], table: Table) -> list[str]:
         "|---" * (5 + len(FAMILIES)) + "|",
     ]
     for target in targets:
-        one = target.make(1)
-        count = sum(leaf.size for leaf in jax.tree.leaves(one.boxed))
         slices = [slice_text(table.get(family, {}).get(target.name)) for family in FAMILIES]
-        lines.append(
-            _cells(
-                f"`{target.name}`",
-                _count(count),
-                "" if one.tokens is None else f"{one.tokens:,}",
-                str(examples(one.tokens)),
-                "" if one.counted is None else big(one.counted, "FLOP"),
-                *slices,
-            )
-        )
+        lines.append(_cells(*target.told, *slices))
     return lines
 
 

@@ -86,6 +86,7 @@ def spots(make: Callable[[int], Training], part: Slice) -> Iterator[tuple[Spot, 
 
     The weights are split over as many devices as divide them.
     """
+    each = examples(make(1).tokens)
     for tensor in TENSORS:
         if part.devices % tensor:
             return
@@ -93,7 +94,7 @@ def spots(make: Callable[[int], Training], part: Slice) -> Iterator[tuple[Spot, 
             share = part.devices // tensor
             if share % data:
                 break
-            rows = share * examples(make(1).tokens)
+            rows = share * each
             mesh = MeshConfig(data=data, fsdp=share // data, tensor=tensor)
             there: Any = nowhere(mesh, part)
             try:
