@@ -68,7 +68,7 @@ def table(comparison: Comparison) -> list[str]:
             f"| {first:.1f} | {' | ' if name == OURS else told} |"
         )
     low, high = min(comparison.loads), max(comparison.loads)
-    return [*lines, "", f"Load average {low:.1f} to {high:.1f}.", ""]
+    return [*lines, "", f"Load average before and behind the turns: {low:.1f} to {high:.1f}.", ""]
 
 
 def summary(comparisons: list[Comparison]) -> list[str]:
@@ -115,7 +115,8 @@ def page(comparisons: list[Comparison], about: dict[str, Any]) -> str:
         f"{about['parameters']:,} parameters (256 wide, 4 heads of 64, 6 layers, feed-forward part "
         "1024), 4 samples of 192 video and 32 text tokens, float32, the same weights and inputs. "
         "Forward: the prediction without gradients. Train step: mean squared error, gradients of "
-        "all weights, AdamW. The first call traces, compiles and runs, nothing cached.",
+        "all weights, AdamW. The first call traces, compiles and runs, nothing cached; it is not "
+        "taken in turns, so whatever else the machine does is in it.",
         "",
         "`wamjax` runs as `wamjax train` does on CPUs (`program_jit`, `keep_memory`), with "
         "`scan_layers=False`; PyTorch has the fused AdamW; MaxDiffusion has attention by plain "
