@@ -17,7 +17,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.typing import Array
 from wamjax.model.config import Quantize
 
-RULES: Mapping[Quantize, Mapping[str, str]] = MappingProxyType(
+RULES: Mapping[Quantize, Mapping[str, Any]] = MappingProxyType(
     {
         "int8": {"weight_qtype": "int8", "act_qtype": "int8", "bwd_qtype": "int8"},
         "fp8": {
