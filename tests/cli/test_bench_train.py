@@ -62,7 +62,8 @@ def test_text_and_page_tell_the_same(made):
     assert "--recipe all --page docs/results/train_step.md" in page
 
 
-@pytest.mark.parametrize("random", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("random", [True, False])
 def test_a_config_is_timed_on_its_data_or_without(random, tmp_path):
     directory, config = make(tmp_path)
     words = [f"--config={config}", "--repeats=4", "--batch=8", "--json", *(["--random"] * random)]
