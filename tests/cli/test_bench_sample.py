@@ -50,6 +50,7 @@ def test_text_and_page_say_what_is_a_bound(made):
     assert "Full sizes: a bound, not a measurement" in page
 
 
+@pytest.mark.slow
 def test_steps_and_json_on_the_screen(capsys):
     assert main([*WORDS, "--steps=2", "--dtype=bfloat16", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["rows"]

@@ -30,6 +30,7 @@ def made(tmp_path_factory):
     return json.loads(file.read_text()), text, page.read_text()
 
 
+@pytest.mark.slow
 def test_a_step_of_a_recipe_is_timed_and_counted(made):
     (row,) = made[0]["rows"]
     assert 0 < row["p50_ms"] <= row["p95_ms"]
@@ -50,6 +51,7 @@ def test_a_step_of_a_recipe_is_timed_and_counted(made):
     assert row["memory"]["temporary"] > 0
 
 
+@pytest.mark.slow
 def test_text_and_page_tell_the_same(made):
     (row,), text, page = made[0]["rows"], made[1], made[2]
     assert row["attention"] == {"main": "xla", "vision": "xla"}
