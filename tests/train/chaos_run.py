@@ -5,6 +5,9 @@ python -m tests.train.chaos_run WORKDIR STEPS SECONDS_PER_BATCH SAVE_EVERY [KIND
     full        the disk is full for a while: no file may grow (EFBIG), or where WORKDIR is a file
                 system of its own, it is filled up (ENOSPC)
     readonly    nobody may write to the checkpoints for a while
+
+A while is `WHILE` batches, and until a save has failed: batches are made ahead of the steps, so
+that on a slow machine no save might have been tried.
 """
 
 import dataclasses
@@ -12,7 +15,7 @@ import os
 import pathlib
 import resource
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from absl import logging
 
@@ -31,22 +34,41 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
 
+class Heard:
+    """Standard error, counting the saves that were said to have failed."""
+
+    def __init__(self, stream: TextIO):
+        self.stream, self.failures = stream, 0
+
+    def write(self, text: str) -> int:
+        self.failures += text.count("could not be saved")
+        return self.stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
 class Harmful(ToyLoader):
-    """Does harm when it has made so many batches, and undoes it `WHILE` batches later."""
+    """Does harm when it has made so many batches, and undoes it a while later."""
 
     def __init__(self, batch: int, delay: float, workdir: pathlib.Path, harm: dict[int, str]):
         super().__init__(batch, delay=delay)
         self.workdir, self.harm, self.made = workdir, harm, 0
-        self.now, self.until = "", 0
+        self.now, self.until, self.failures = "", 0, 0
+
+    @staticmethod
+    def failed() -> int:
+        return sys.stderr.failures if isinstance(sys.stderr, Heard) else 0
 
     def make(self, start: int) -> Any:
         self.made += 1
-        if self.now and self.made >= self.until:
+        if self.now and self.made >= self.until and self.failed() > self.failures:
             getattr(self, self.now)(False)
             print(f"harm: {self.now} ends", file=sys.stderr, flush=True)
             self.now = ""
         if self.made in self.harm and not self.now:
             self.now, self.until = self.harm[self.made], self.made + WHILE
+            self.failures = self.failed()
             getattr(self, self.now)(True)
             print(f"harm: {self.now} begins", file=sys.stderr, flush=True)
         return super().make(start)
@@ -79,6 +101,7 @@ def quiet() -> None:
 def main(workdir: str, steps: str, delay: str, every: str, *harm: str) -> int:
     quiet()
     enable_compile_cache()
+    sys.stderr = Heard(sys.stderr)
     run, folder = ToyRun(), pathlib.Path(workdir)
     # A kill may have come while nobody could write.
     if (folder / "checkpoints").is_dir():
