@@ -41,12 +41,14 @@ def _compiled_anew():
         yield
 
 
-ROWS, TOKENS, HEADS, CALL = 4, 4100, 8, 'custom_call_target="tpu_custom_call"'
+TOKENS, HEADS, CALL = 4100, 8, 'custom_call_target="tpu_custom_call"'
 
 
-def gradient_for(config: MeshConfig, attention: Attention, head_dim: int) -> Compiled:
-    """The gradient of attention over blocks of 100 tokens, compiled for four chips of v5e."""
-    mesh = mesh_of(config, devices_of(slice_of("v5e-4")), 1)
+def gradient_for(
+    config: MeshConfig, attention: Attention, head_dim: int, chips: str = "v5e-4"
+) -> Compiled:
+    """The gradient of attention over blocks of 100 tokens, compiled for four or eight devices."""
+    mesh = mesh_of(config, devices_of(slice_of(chips)), 1)
     rows = NamedSharding(mesh, PartitionSpec(BATCH_AXES))
     block = np.arange(TOKENS) // 100
     table, own = block[:, None] >= block[None, :], np.eye(TOKENS, dtype=bool)
@@ -56,11 +58,11 @@ def gradient_for(config: MeshConfig, attention: Attention, head_dim: int) -> Com
             out = attend(query, key, value, seen(table, real, own), Ways(attention))
         return jnp.square(out.astype(jnp.float32)).sum()
 
-    shape = (ROWS, TOKENS, HEADS, head_dim)
+    shape = (mesh.size, TOKENS, HEADS, head_dim)
     array: Any = jax.ShapeDtypeStruct(shape, jnp.bfloat16, sharding=rows)
     real = jax.ShapeDtypeStruct(shape[:2], jnp.bool_, sharding=rows)
     step = jax.jit(jax.grad(total, argnums=(0, 1, 2)), out_shardings=rows)
-    made = compile_for(step, (array, array, array, real), 16 * GIB)
+    made = compile_for(step.lower(array, array, array, real), 16 * GIB)
     assert isinstance(made, Compiled)
     return made
 
@@ -73,6 +75,13 @@ def test_auto_takes_the_kernel_and_less_memory(head_dim: int):
     # Forward, and the gradients of queries and of keys.
     assert kernel.hlo.count(CALL) == 3
     assert kernel.memory.temporary < 0.5 * plain.memory.temporary
+
+
+@pytest.mark.parametrize("chips", ["v5p:2x2x1", "v6e-4", "tpu7x:2x2x1"])
+def test_other_chips_take_the_kernel(chips: str):
+    devices = slice_of(chips).devices
+    made = gradient_for(MeshConfig(data=1, fsdp=devices), "auto", 128, chips)
+    assert made.hlo.count(CALL) == 3
 
 
 def test_over_the_sequence_axis_the_kernel_stands_between_exchanges():
@@ -101,7 +110,7 @@ def test_activations_wait_on_the_host(remat: Remat, plain: Remat):
         weights: Any = jax.ShapeDtypeStruct((12, 512, 512), jnp.float32, sharding=replicated(mesh))
         x: Any = jax.ShapeDtypeStruct((64 * 1024, 512), jnp.float32, sharding=rows)
         step = jax.jit(jax.grad(total), out_shardings=replicated(mesh))
-        found = compile_for(step, (weights, x), 16 * GIB)
+        found = compile_for(step.lower(weights, x), 16 * GIB)
         assert isinstance(found, Compiled)
         return found
 

@@ -6,9 +6,10 @@ that is only partly compiled says so.
 
 import dataclasses
 import functools
+import itertools
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import jax
 
@@ -16,6 +17,7 @@ from wamjax.cli import config_file
 from wamjax.cli.plan_text import GIB, big, seconds_text
 from wamjax.core.progress import Progress
 from wamjax.core.runtime import versions
+from wamjax.eval.plan.apart import apart
 from wamjax.eval.plan.cache import keep, key_of, known
 from wamjax.eval.plan.case import Training, case_of_config, case_of_recipe
 from wamjax.eval.plan.chips import CHIPS
@@ -23,6 +25,7 @@ from wamjax.eval.plan.report import Report, planned
 from wamjax.eval.plan.smallest import BESIDE, TOKENS, Missed, Smallest, Spot, examples, smallest
 from wamjax.eval.plan.store import libtpu
 from wamjax.recipes.registry import RECIPES
+from wamjax.train.run_config import RunConfig
 
 FAMILIES = ("v5p", "v6e", "v5e", "tpu7x")
 CLOUD = {
@@ -37,11 +40,38 @@ COMMAND = "wamjax plan --table configs/oxe_*.py --page docs/results/plans.md"
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A row: what is trained, and what its reports follow from."""
+    """A row: what is trained, and what its reports follow from.
 
-    name: str
-    make: Callable[[int], Training]
-    settings: dict[str, Any]
+    Attributes:
+        kind: a recipe at full size, everything made anew in the backward pass; or a file of
+            configs/, with its own policy.
+        source: the recipe's name, or the file.
+    """
+
+    kind: Literal["recipe", "config"]
+    source: str
+
+    @functools.cached_property
+    def config(self) -> RunConfig:
+        """Of a file."""
+        return config_file.load(self.source, [])
+
+    @property
+    def name(self) -> str:
+        return self.source if self.kind == "recipe" else self.config.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As those of `wamjax plan`."""
+        if self.kind == "recipe":
+            return {"recipe": self.source, "form": None, "size": "full"}
+        return {"config": dataclasses.asdict(self.config)}
+
+    def make(self, rows: int) -> Training:
+        """The case of so many examples a step."""
+        if self.kind == "recipe":
+            return case_of_recipe(RECIPES[self.source], rows)
+        return case_of_config(self.config, rows)
 
     @functools.cached_property
     def told(self) -> tuple[str, ...]:
@@ -57,25 +87,6 @@ class Target:
         )
 
 
-def recipe_target(name: str) -> Target:
-    """A recipe at full size, everything made anew in the backward pass."""
-
-    def make(rows: int) -> Training:
-        return case_of_recipe(RECIPES[name], rows)
-
-    return Target(name, make, {"recipe": name, "form": None, "size": "full"})
-
-
-def config_target(path: str) -> Target:
-    """A file of configs/, with its own policy."""
-    config = config_file.load(path, [])
-
-    def make(rows: int) -> Training:
-        return case_of_config(config, rows)
-
-    return Target(config.name, make, {"config": dataclasses.asdict(config)})
-
-
 def key_at(target: Target, spot: Spot) -> str:
     """The report's key: that of `wamjax plan --quick` with the flags that say the same."""
     settings = {**target.settings, "what": "train", "remat": None, "slice": spot.part.name}
@@ -83,14 +94,21 @@ def key_at(target: Target, spot: Spot) -> str:
     return key_of({**settings, "analytic": False, "quick": True})
 
 
+def make(target: Target, spot: Spot) -> None:
+    """Compile it, and keep the report."""
+    found = planned(target.make(spot.rows), spot.part, spot.mesh, quick=True)
+    keep(key_at(target, spot), found)
+
+
 def asked(target: Target, spot: Spot, *, compiler: bool) -> Report | None:
-    """The report that is known, or made now."""
-    key = key_at(target, spot)
-    found = known(key)
-    if found is None and compiler:
-        found = planned(target.make(spot.rows), spot.part, spot.mesh, quick=True)
-        keep(key, found)
-    return found
+    """The report that is known, or made now.
+
+    Raises:
+        CompilerError: the compiler aborts on it.
+    """
+    if compiler and known(key_at(target, spot)) is None:
+        apart(make, target, spot)
+    return known(key_at(target, spot))
 
 
 Table = dict[str, dict[str, Smallest]]
@@ -104,21 +122,27 @@ def table_page(
     page: pathlib.Path | None,
     estimate: bool = True,
 ) -> str:
-    """The page, written behind every row where `page` says where."""
-    targets = [*map(config_target, configs), *map(recipe_target, RECIPES)]
-    table: Table = {}
+    """The page, written behind every row where `page` says where.
+
+    Rows are made by the length of their sequences: a program of many tokens compiles for minutes,
+    and whoever cuts the table short has the others.
+    """
+    targets = [Target("config", path) for path in configs]
+    targets += [Target("recipe", name) for name in RECIPES]
+    table: Table = {family: {} for family in families}
+    order = sorted(targets, key=lambda target: target.make(1).tokens or 0)
     with Progress("plan", len(families) * len(targets), "rows") as progress:
-        for family in families:
-            rows = table.setdefault(family, {})
-            for target in targets:
+        for target, family in itertools.product(order, families):
 
-                def ask(spot: Spot, target: Target = target) -> Report | None:
-                    return asked(target, spot, compiler=compiler)
+            def ask(spot: Spot, target: Target = target) -> Report | None:
+                return asked(target, spot, compiler=compiler)
 
-                rows[target.name] = smallest(target.make, CHIPS[family], ask, estimate=estimate)
-                progress.advance(note=f"{target.name} on {family}")
-                if page is not None:
-                    page.write_text(as_page(targets, table), encoding="utf-8")
+            table[family][target.name] = smallest(
+                target.make, CHIPS[family], ask, estimate=estimate
+            )
+            progress.advance(note=f"{target.name} on {family}")
+            if page is not None:
+                page.write_text(as_page(targets, table), encoding="utf-8")
     return as_page(targets, table)
 
 
@@ -150,7 +174,10 @@ def slice_text(found: Smallest | None) -> str:
         return ""
     if found.report is not None:
         return f"**{rented(found.report)}**, {found.report.chips}"
-    return "none" if found.at_least is None else f"{found.at_least.split(':')[1]} or larger"
+    if found.at_least is None:
+        return "none"
+    fault = " (libtpu aborts)" if found.fault else ""
+    return f"{found.at_least.split(':')[1]} or larger{fault}"
 
 
 def row_text(target: Target, report: Report, below: Missed | None) -> str:
@@ -207,8 +234,9 @@ def as_page(targets: Sequence[Target], table: Table) -> str:
         "",
         f"Compiled on a CPU for slices that are not there (jax {found['jax']}, libtpu {libtpu()}): "
         f"{done} of {len(FAMILIES) * len(targets)} rows so far. A cell in bold names the slice and "
-        'its chips. "Or larger" was not compiled yet: smaller slices are excluded by counting the '
-        "state and a gradient, or by the compiler. The same command goes on.",
+        'its chips. "Or larger" was not compiled yet, or the compiler aborts there: smaller slices '
+        "are excluded by counting the state and a gradient, or by the compiler. The same command "
+        "goes on.",
         "",
         *sizes(targets, table),
         "",
@@ -218,7 +246,8 @@ def as_page(targets: Sequence[Target], table: Table) -> str:
         "pass (configs: as they say). Recipes are trained on values that their frozen encoders "
         f"have made. A device gets as many examples as make at most {TOKENS:,} tokens, at least "
         "one. Programs are compiled with little optimising (`--quick`), which finds the memory of "
-        "the usual ones within a few percent.",
+        "the usual ones within a few percent; for tpu7x, whose compiler does not take kernels so, "
+        "those with splash attention are compiled as usual.",
         "",
         "Nothing was run. A step takes at least the largest of what data sheets allow for "
         "products, memory and links (left), and their sum with products at 70 % of peak where "

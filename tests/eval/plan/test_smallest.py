@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import os
 from typing import Any
 
 import pytest
 
 from wamjax.cli import plan_table
 from wamjax.cli.main import main
+from wamjax.eval.plan.apart import CompilerError, apart
 from wamjax.eval.plan.case import Training, case_of_recipe
 from wamjax.eval.plan.chips import CHIPS, GIB
 from wamjax.eval.plan.compile import nowhere
@@ -105,6 +107,36 @@ def test_a_climb_that_is_cut_short_says_where_it_stands():
     assert found.below.slice == "v6e:2x2"
 
 
+def test_where_the_compiler_aborts_another_mesh_is_tried():
+    compiler = Compiler(0.0)
+
+    def ask(spot: Spot) -> Report | None:
+        if spot.mesh.tensor == 1:
+            raise CompilerError
+        return compiler(spot)
+
+    found = smallest(fast_wam, CHIPS["v6e"], ask, estimate=False)
+    assert found.report is not None
+    assert [spot.mesh.tensor for spot in compiler.spots] == [2]
+
+
+def test_a_slice_on_which_the_compiler_aborts_is_told_and_not_passed_over():
+    def ask(spot: Spot) -> Report | None:
+        raise CompilerError
+
+    found = smallest(fast_wam, CHIPS["v6e"], ask, estimate=False)
+    assert found.report is None
+    assert (found.at_least, found.fault) == ("v6e:2x2", True)
+    assert plan_table.slice_text(found) == "2x2 or larger (libtpu aborts)"
+
+
+def test_a_process_that_dies_is_a_fault_of_the_compiler():
+    with pytest.raises(CompilerError):
+        apart(os.abort)
+    with pytest.raises(ValueError, match="invalid literal"):
+        apart(int, "no number")
+
+
 def test_a_table_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     """Compiled by counting; the second program is not reached at first."""
     made: list[str] = []
@@ -117,6 +149,7 @@ def test_a_table_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch, 
         return dataclasses.replace(counted, fits=True, quick=quick, compile_seconds=1.0)
 
     monkeypatch.setattr(plan_table, "planned", fake)
+    monkeypatch.setattr(plan_table, "apart", lambda function, *given: function(*given))
     monkeypatch.setattr(plan_table, "RECIPES", {name: RECIPES[name] for name in ("uwm", "octo")})
     words = ["plan", "--table", "--families", "v6e", "--page", str(tmp_path / "plans.md")]
     assert main(words) == 130

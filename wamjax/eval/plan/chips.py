@@ -32,6 +32,8 @@ class Chip:
         dcn: bytes/s between slices (or nodes), a chip's share.
         devices: jax devices a chip.
         wraps: chips along an axis from which its links wrap around.
+        quick_kernels: whether programs with Pallas kernels compile with little optimising; on the
+            others libtpu 0.0.37 aborts.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Chip:
     dcn: float
     devices: int = 1
     wraps: int = 4
+    quick_kernels: bool = True
 
 
 CHIPS: dict[str, Chip] = {
@@ -52,7 +55,7 @@ CHIPS: dict[str, Chip] = {
         Chip("v5e", 197e12, 0.81e12, 16 * GIB, 4.5e10, 2, 3.125e9, wraps=16),
         Chip("v5p", 459e12, 2.765e12, 95 * GIB, 9e10, 3, 6.25e9),
         Chip("v6e", 918e12, 1.64e12, 32 * GIB, 9e10, 2, 12.5e9, wraps=16),
-        Chip("tpu7x", 2307e12, 7.37e12, 192 * GIB, 9e10, 3, 12.5e9, devices=2),
+        Chip("tpu7x", 2307e12, 7.37e12, 192 * GIB, 9e10, 3, 12.5e9, devices=2, quick_kernels=False),
         Chip("H100", 989e12, 3.35e12, 80e9, 450e9, 0, 50e9),
         Chip("H200", 989e12, 4.8e12, 141e9, 450e9, 0, 50e9),
     )

@@ -10,6 +10,7 @@ from wamjax.eval.plan.case import Case, Placed
 from wamjax.eval.plan.chips import Slice
 from wamjax.eval.plan.compile import devices_of, mesh_of, nowhere
 from wamjax.eval.plan.made import Made, made_for
+from wamjax.model.backends import ways_in
 from wamjax.parallel.mesh import MESH_AXES, MeshConfig
 
 
@@ -80,15 +81,21 @@ def planned(
         part: on which devices.
         config: the mesh.
         compiler: compile it; without, memory is that of the state alone, and traffic not counted.
-        quick: without much optimising, see `compile.QUICK`.
+        quick: without much optimising, see `compile.QUICK`, where the chip's compiler can do that.
 
     Raises:
         UserError: the mesh or the batch does not fit the devices, or libtpu is missing.
     """
     mesh: Any = mesh_of(config, devices_of(part), part.count) if compiler else nowhere(config, part)
     placed = case.placed(mesh)
+    quick = quick and (part.chip.quick_kernels or not has_kernels(placed.traced.jaxpr))
     made = made_for(placed.traced, mesh, part, config, quick=quick) if compiler else None
     return assembled(case, part, mesh, placed, made, quick)
+
+
+def has_kernels(jaxpr: Any) -> bool:
+    """Whether a program takes Pallas kernels."""
+    return any(way.startswith("splash") for way in ways_in(jaxpr).values())
 
 
 def assembled(

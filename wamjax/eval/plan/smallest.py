@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, Protocol
 
 from wamjax.core.errors import UserError
+from wamjax.eval.plan.apart import CompilerError
 from wamjax.eval.plan.case import Placed, Training
 from wamjax.eval.plan.chips import Chip, Slice, shapes_of
 from wamjax.eval.plan.compile import nowhere
@@ -40,7 +41,10 @@ class Spot:
 
 
 class Ask(Protocol):
-    """The report of a spot; None where nobody has compiled it and nobody may."""
+    """The report of a spot; None where nobody has compiled it and nobody may.
+
+    It raises CompilerError where the compiler aborts: another mesh of the slice is tried then.
+    """
 
     def __call__(self, spot: Spot, /) -> Report | None: ...
 
@@ -69,11 +73,13 @@ class Smallest:
             none).
         at_least: the smallest slice that is not excluded; None where all are.
         below: the next smaller slice; None where there is none.
+        fault: whether the compiler aborts on `at_least`.
     """
 
     report: Report | None
     at_least: str | None
     below: Missed | None
+    fault: bool = False
 
 
 def examples(tokens: int | None) -> int:
@@ -127,6 +133,7 @@ def smallest(
     for shape in shapes_of(chip).values():
         part = Slice(chip, shape)
         missed: Missed | None = None
+        fault = False
         for spot, placed in spots(make, part):
             over: list[Missed] = [
                 Missed(part.name, needed, how)
@@ -136,7 +143,11 @@ def smallest(
             if over:
                 missed = missed or over[0]
                 continue
-            report = ask(spot)
+            try:
+                report = ask(spot)
+            except CompilerError:
+                fault = True
+                continue
             if report is None:
                 return Smallest(None, part.name, below)
             if report.fits:
@@ -148,5 +159,7 @@ def smallest(
             standing = sum(placed.parts.values())
             if standing + (total - standing) / 2 > part.memory:
                 break
+        if fault:
+            return Smallest(None, part.name, below, fault=True)
         below = missed or below
     return Smallest(None, None, below)
