@@ -124,7 +124,7 @@ def test_a_chunk_takes_as_many_passes_as_jumps(training, steps, monkeypatch):
     assert lengths == [(1 / steps, 1 - place / steps) for place in range(steps)]
 
 
-@pytest.mark.parametrize("training", ["direct", "cotrain", "joint", "two_stage"])
+@pytest.mark.parametrize("training", ["direct", "cotrain", "joint", "inverse", "two_stage"])
 def test_the_actions_of_jumps_do_not_ask_whether_frames_are_wanted(training):
     told = jumping(training, 2)
 

@@ -30,8 +30,17 @@ def losses(system, data, objective):
 
 
 def test_all_objectives_share_one_tree_of_weights():
-    trees = [jax.tree.map(jnp.shape, jax.eval_shape(small(name).init, KEY)) for name in STAGES]
-    assert all(jax.tree.leaves(tree) == jax.tree.leaves(trees[0]) for tree in trees)
+    shapes = {
+        name: {path: leaf.shape for path, leaf in leaves_by_path(weights(small(name))).items()}
+        for name in STAGES
+    }
+    latent = shapes.pop("latent")
+    assert all(tree == shapes["joint"] for tree in shapes.values())
+    # Queries have a head and a vector for each frame.
+    added = {path for path in latent if latent[path] != shapes["joint"].get(path)}
+    assert {path for path in added if "head_feature" not in path} == {"model/kind_trunk"}
+    assert set(shapes["joint"]) < set(latent)
+    assert latent["model/kind_trunk"][0] == shapes["joint"]["model/kind_trunk"][0] + SMALL.future
 
 
 @pytest.mark.parametrize("objective", list(PLANS))
@@ -54,10 +63,11 @@ def test_masked_entries_change_nothing(objective):
     assert np.isfinite(total)
     np.testing.assert_allclose(total, again, rtol=2e-6)
     guessed = {"loss/guess"} if "action" in PLANS[objective].losses else set()
-    assert set(parts) == guessed | {f"loss/{name}" for name in PLANS[objective].losses}
+    figures = {"feature_std"} if PLANS[objective].queries else set()
+    assert set(parts) == guessed | figures | {f"loss/{name}" for name in PLANS[objective].losses}
 
 
-@pytest.mark.parametrize("objective", ["direct", "joint"])
+@pytest.mark.parametrize("objective", ["direct", "joint", "inverse", "latent"])
 def test_every_input_changes_the_loss(objective):
     system, data = small(objective), batch()
     before, _ = losses(system, data, objective)

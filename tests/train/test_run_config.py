@@ -11,6 +11,7 @@ from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.train.augment import OCTO
 from wamjax.train.config import StageConfig, TrainConfig
 from wamjax.train.run_config import SAME, RunConfig, stages_for
+from wamjax.train.workdir import refuse_other_config
 
 RUN = RunConfig(name="run", system=SystemConfig(), data=DataConfig(dir="somewhere"))
 
@@ -43,6 +44,14 @@ def test_a_run_from_before_embodiments_and_sparse_memories_still_opens():
     assert from_json(RunConfig, old) == run
 
 
+def test_a_run_from_before_programs_and_temperatures_still_opens_and_goes_on():
+    old, now = to_json(RUN), to_json(RUN)
+    for name in ("sampled", "temperature", "feature_weight"):
+        assert old["system"].pop(name) is None
+    assert from_json(RunConfig, old) == RUN
+    refuse_other_config("it belongs", old, now)
+
+
 def test_there_is_a_view_for_every_camera():
     flags = to_flags(RUN)
     flags.data.cameras = ("image",)
@@ -64,6 +73,10 @@ def test_an_objective_that_the_system_does_not_have_is_refused():
     value = to_json(dataclasses.replace(RUN, train=TrainConfig(stages=(StageConfig(),))))
     value["train"]["stages"][0]["objective"] = "dream"
     with pytest.raises(UserError, match=r"stage main asks for 'dream'; .* joint"):
+        from_json(RunConfig, value)
+    # It has weights that the others lack.
+    value["train"]["stages"][0]["objective"] = "latent"
+    with pytest.raises(UserError, match="stage main asks for 'latent'"):
         from_json(RunConfig, value)
 
 

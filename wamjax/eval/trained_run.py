@@ -24,10 +24,11 @@ from wamjax.data.windows.members import member_of
 from wamjax.data.windows.pipeline import Windows
 from wamjax.data.windows.seated import SeatedWindows
 from wamjax.data.windows.seats import Seat, cards_in, seating
+from wamjax.flow.sampler import Program
 from wamjax.policy.base import Needs, Policy
 from wamjax.policy.relative import FromState
 from wamjax.policy.trained import Views, trained_policy
-from wamjax.recipes.assembly import AnySystem, assembled
+from wamjax.recipes.assembly import AnyConfig, AnySystem, assembled
 from wamjax.recipes.chance import Chance, chance
 from wamjax.recipes.forms import conditions
 from wamjax.recipes.learner import Learner
@@ -37,6 +38,8 @@ from wamjax.train.run_config import RunConfig
 
 # Why a data set of a mixture is not what is asked for; empty where it is.
 Misfit = Callable[[Seat, Statistics], str]
+# Setting of a system -> what `TrainedRun.sampling` calls it.
+SAMPLING = {"sampled": "program", "solver_steps": "steps", "temperature": "temperature"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,6 +154,38 @@ class TrainedRun:
             raise UserError(f"--candidates {candidates}: {error}.") from error
         return dataclasses.replace(self, config=dataclasses.replace(self.config, system=system))
 
+    def sampling(
+        self,
+        program: Program | None = None,
+        steps: int | None = None,
+        temperature: float | None = None,
+    ) -> "TrainedRun":
+        """The same weights, sampled otherwise; what is None stays as the run's config has it.
+
+        Args:
+            program: which stream is denoised when: "joint", "action_only" (the video stays pure
+                noise) or "video_then_action" (inverse mode); see wamjax.recipes.modes.
+            steps: solver steps (jumps, where those were learned).
+            temperature: factor of the noise that actions start from.
+
+        Raises:
+            UserError: its objective was not trained for that, or it is a recipe, which has forms.
+        """
+        given = {"sampled": program, "solver_steps": steps, "temperature": temperature}
+        changes: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+        c = self.config.system
+        known = {field.name for field in dataclasses.fields(c)}
+        if missing := {*changes} - known:
+            raise UserError(
+                f"{self.config.name} is a recipe, whose sampler has no "
+                f"{' or '.join(sorted(SAMPLING[name] for name in missing))}; see its forms."
+            )
+        try:
+            system = dataclasses.replace(c, **changes)
+        except ValueError as error:
+            raise UserError(f"{self.config.name}: {error}.") from error
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, system=system))
+
     def policy(
         self,
         cameras: tuple[str, ...],
@@ -206,6 +241,7 @@ class TrainedRun:
             relative=self.from_state,
             frame_stride=c.frame_stride,
             settings=f"{c.solver} {c.solver_steps}"
+            + unusual(c)
             + (f", best of {c.candidates}" if c.candidates > 1 else "")
             + ("" if self.seat is None else f", as {self.seat.name}"),
         )
@@ -215,6 +251,16 @@ class TrainedRun:
             return chance(self.system, strength)
         except ValueError as error:
             raise UserError(f"{error}.") from error
+
+
+def unusual(config: AnyConfig) -> str:
+    """What an evaluation must be told of the sampler where it is not the objective's own."""
+    if isinstance(config, RecipeConfig):
+        return ""
+    program, temperature = config.program, config.temperature
+    return (f", {program}" if program != config.plan.program else "") + (
+        f", temperature {temperature}" if temperature not in (None, 1.0) else ""
+    )
 
 
 def shown(seat: Seat, cameras: tuple[str, ...]) -> Views:

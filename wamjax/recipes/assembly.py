@@ -38,5 +38,6 @@ def usual_stages(config: AnyConfig, *, encoded: bool = False) -> tuple[Stage, ..
 def objectives(config: AnyConfig) -> tuple[str, ...]:
     """What such a system's loss can be asked for."""
     if isinstance(config, SystemConfig):
-        return (*PLANS, "codec")
+        own = {*config.plan.queries}
+        return (*(name for name, plan in PLANS.items() if own >= {*plan.queries}), "codec")
     return tuple(lesson.name for lesson in config.learning.lessons)

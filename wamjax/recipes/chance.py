@@ -28,7 +28,6 @@ from wamjax.flow.losses import laplace_draw, laplace_log_prob
 from wamjax.flow.sampler import Velocity, grid_of, phases
 from wamjax.recipes.assembly import AnySystem
 from wamjax.recipes.learner import Learner
-from wamjax.recipes.objectives import FINAL, PLANS
 from wamjax.recipes.system import System
 
 # frames uint8 [B, V, T, H, W, 3], camera_mask bool [B, V], proprio [B, P], text uint8 [B, X]
@@ -49,7 +48,7 @@ class Chance(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class FlowChance:
-    """The walk of a system's flow; all its objectives but `two_stage`, which walks twice."""
+    """The walk of a system's flow, of all programs but those that walk twice."""
 
     system: System
     strength: float
@@ -75,12 +74,12 @@ class FlowChance:
         return counts
 
     def _grids(self) -> dict[str, Array]:
-        plan = PLANS[FINAL[self.system.config.training]]
-        sampler = self.system.config.sampler(plan.program)
-        (phase,) = phases(plan.program, sampler.video_end)
+        c = self.system.config
+        sampler = c.sampler(c.program)
+        (phase,) = phases(c.program, sampler.video_end)
         return {
             name: grid_of(sampler, sampler.leaders[name], sampler.steps, *phase[name])
-            for name in plan.action_targets
+            for name in c.plan.action_targets
         }
 
     def _ready(self, params: Params, seen: Seen, key: Key) -> tuple[dict[str, Array], Velocity]:
@@ -126,7 +125,7 @@ def chance(system: AnySystem, strength: float) -> Chance:
         ValueError: its actions have no log-probability here.
     """
     if isinstance(system, System):
-        if len(phases(PLANS[FINAL[system.config.training]].program)) > 1:
+        if len(phases(system.config.program)) > 1:
             raise ValueError("a system that walks in two phases has no log-probability here")
         if system.config.jump is not None or system.config.evaluated is not None:
             raise ValueError(

@@ -5,17 +5,20 @@ from typing import Literal
 
 from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.flow.path import Prediction
-from wamjax.flow.sampler import SamplerConfig
+from wamjax.flow.sampler import Program, SamplerConfig
 from wamjax.flow.solvers import Solver
 from wamjax.model.config import WamConfig
 from wamjax.model.couplings import Size, coupled
 from wamjax.model.ports import needs_level
-from wamjax.recipes.objectives import Training
+from wamjax.recipes.modes import refusal
+from wamjax.recipes.objectives import FINAL, PLANS, Plan, Training
 
 Jump = Literal["shortcut"]
 HALVINGS = 5
 """Lengths of the jumps in training: 1, 1/2, ... The halves of the shortest are flow matching."""
 JUMPS = tuple(2**power for power in range(HALVINGS))
+FEATURE_WEIGHT = 0.2
+"""Of the loss of predicted features; published 0.1 (2602.10098). That of the video is the same."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,9 +101,14 @@ class SystemConfig:
         delay: longest delay, in control ticks, that training simulates, so that a chunk can go on
             from actions under way (arXiv 2512.05964, see flow.prefix). None for no delay, as here:
             the published figures of the quick start were measured without.
+        sampled: the program by which the weights are sampled, see recipes.modes; None for the
+            objective's own. Training is the same.
+        temperature: factor of the noise that actions start from; None for 1.
+        feature_weight: weight of the loss of predicted features, under the objective latent; None
+            for FEATURE_WEIGHT.
 
     Raises:
-        ValueError: a size, a step or a delay that the system cannot have.
+        ValueError: a size, a step, a delay or a program that the system cannot have.
     """
 
     views: int = 2
@@ -133,6 +141,9 @@ class SystemConfig:
     video_end: float | None = None
     jump: Jump | None = None
     delay: int | None = None
+    sampled: Program | None = None
+    temperature: float | None = None
+    feature_weight: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.predicted_views <= self.views:
@@ -149,6 +160,17 @@ class SystemConfig:
             raise ValueError(
                 f"delay must lie between 1 and chunk - 1 ({self.chunk - 1}), got {self.delay}"
             )
+        if self.temperature is not None and self.temperature < 0:
+            raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        if self.plan.queries and self.context.kind == "none":
+            raise ValueError(
+                f"the objective {self.training} predicts features of the context encoder: choose a "
+                'context.kind other than "none"'
+            )
+        # Without a program of one's own, `jump` goes its own way.
+        jump = self.jump is not None and self.sampled is not None
+        if reason := refusal(self.training, self.program, self.levels.coupling, jump=jump):
+            raise ValueError(reason)
         if self.jump is not None:
             self._check_jumps()
         # Refuses what no sampler can do.
@@ -176,6 +198,16 @@ class SystemConfig:
                 "a world model that is trained first cannot be told jumps: choose a coupling with "
                 "an expert for the actions, or no jump"
             )
+
+    @property
+    def plan(self) -> Plan:
+        """What is sampled after all stages."""
+        return PLANS[FINAL[self.training]]
+
+    @property
+    def program(self) -> Program:
+        """The program by which it is."""
+        return self.sampled or self.plan.program
 
     @property
     def past_actions(self) -> None:

@@ -72,10 +72,17 @@ def _of_system(system: System) -> Encoding:
             c.predicted_views,
             *parts.codec.latent_shape(c.history + c.future, c.image_size, c.image_size),
         ),
-        # The keypoints are found in the newest frame of the history.
-        pixels=() if parts.context is None else (c.history - 1,),
+        pixels=_pixels(system),
         encode=encode,
     )
+
+
+def _pixels(system: System) -> tuple[int, ...]:
+    """Keypoints are found in the newest frame of the history, and in those that are foreseen."""
+    c = system.config
+    if system.parts.context is None:
+        return ()
+    return tuple(range(c.history - 1, c.history + (c.future if c.plan.queries else 0)))
 
 
 def _of_learner(learner: Learner) -> Encoding:

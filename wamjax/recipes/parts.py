@@ -27,8 +27,9 @@ from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens, Wam, latents_from_tokens, tokens_from_latents
+from wamjax.recipes.additions import read_out, told_jumps
 from wamjax.recipes.config import SystemConfig
-from wamjax.recipes.objectives import PLANS, Plan
+from wamjax.recipes.objectives import PLANS, WHOLE, Plan
 
 
 def pixels(frames: UInt8[Array, "*b"]) -> Float[Array, "*b"]:
@@ -119,7 +120,7 @@ class Parts:
         return 1 + (c.history - 1) // c.codec.temporal, c.future // c.codec.temporal
 
     def layout(self, plan: Plan, targets: tuple[str, ...]) -> Layout:
-        """The segments when `targets` are denoised, under the plan's visibility."""
+        """The segments when `targets` are predicted, under the plan's visibility."""
         c = self.config
         rows, columns, _ = self.grid
         past, ahead = self.latent_frames
@@ -155,30 +156,29 @@ class Parts:
                         block=1,
                     )
                 )
+        if "feature" in targets:
+            for frame in range(1, c.future + 1):
+                segments.append(
+                    Segment(
+                        stream="feature",
+                        copy="query",
+                        frames=c.context.tokens,
+                        start=frame * float(c.frame_stride),
+                        stride=0.0,
+                        # Each frame has a learned query: that of its time block.
+                        block=frame,
+                    )
+                )
         if "action" in targets:
             segments.append(Segment(stream="action", copy="noisy", frames=c.chunk, block=1))
         return Layout(tuple(segments), plan.table)
 
     @functools.cached_property
-    def told_jumps(self) -> WamConfig:
-        """The transformer's config; under `jump` the actions' expert is told their length."""
-        model = self.config.model
-        if self.config.jump is None:
-            return model
-        into = model.port("action").into
-        stacks = tuple(
-            dataclasses.replace(
-                stack,
-                experts=tuple(
-                    dataclasses.replace(expert, jump=expert.clock)
-                    if expert.name == into
-                    else expert
-                    for expert in stack.experts
-                ),
-            )
-            for stack in model.stacks
-        )
-        return dataclasses.replace(model, stacks=stacks)
+    def whole(self) -> WamConfig:
+        """The transformer's config, with what the objective or `jump` adds to it."""
+        c = self.config
+        model = c.model if c.jump is None else told_jumps(c.model)
+        return read_out(model, c.plan.queries)
 
     @functools.cached_property
     def model(self) -> Wam:
@@ -189,9 +189,11 @@ class Parts:
         features.append(("proprio", c.proprio_dim))
         features.append(("video", self.grid[2]))
         features.append(("action", c.action_dim))
-        # Every objective gets the same weights, so that stages and arms can hand them on.
-        whole = self.layout(PLANS["joint"], ("video", "action"))
-        return Wam(self.told_jumps, whole, tuple(features))
+        # Every objective gets the same weights, so that stages and arms can hand them on; only
+        # queries have some of their own.
+        targets = (*c.plan.queries, *PLANS["joint"].targets)
+        largest = dataclasses.replace(self.layout(PLANS["joint"], targets), table=WHOLE)
+        return Wam(self.whole, largest, tuple(features))
 
     def init(self, key: Key) -> Params:
         """Fresh weights, boxed with their logical axes."""
@@ -309,17 +311,23 @@ class Parts:
     ) -> Velocity:
         """The velocity function of the flow, with everything but x and sigma bound.
 
+        Of a stream that is predicted by queries it gives the prediction.
+
         Args:
             cache: of the context.
             real: which target tokens of each stream are not padding; all, by default.
             step: how far the velocity of a stream will be followed; 0 by default.
         """
         layout = self.layout(plan, targets)
-        batch = context.real.shape[0]
+        batch, widths = context.real.shape[0], dict(self.model.features)
 
         def slopes(x: dict[str, Array], sigma: dict[str, Array]) -> dict[str, Array]:
             values, present = [], []
             for segment in layout.segments[layout.context_count() :]:
+                if segment.copy == "query":
+                    values.append(jnp.zeros((batch, segment.count, widths[segment.stream])))
+                    present.append(jnp.ones((batch, segment.count), bool))
+                    continue
                 start = segment.view * segment.count
                 values.append(x[segment.stream][:, start : start + segment.count])
                 if real is None:
@@ -338,12 +346,14 @@ class Parts:
                 step=step,
                 method="denoise",
             )
-            return {
-                name: velocity_from_prediction(
-                    self._prediction(name), out[name], x[name], sigma[name]
-                )
-                for name in targets
-            }
+
+            def answer(name: str) -> Array:
+                if name in plan.queries:
+                    return out[name]
+                kind = self._prediction(name)
+                return velocity_from_prediction(kind, out[name], x[name], sigma[name])
+
+            return {name: answer(name) for name in targets}
 
         return slopes
 

@@ -25,11 +25,12 @@ from wamjax.flow.loss import masked_mean, velocity_loss
 from wamjax.flow.path import corrupt, velocity
 from wamjax.flow.prefix import continued, draw_delays, hold
 from wamjax.flow.prefix import under_way as under_way_of
-from wamjax.flow.sampler import SamplerConfig, Velocity, sample
+from wamjax.flow.sampler import SamplerConfig, Velocity, phases, sample
 from wamjax.flow.shortcut import draw_jumps, shortcut_target
 from wamjax.model.wam import Tokens, tokens_from_latents
-from wamjax.recipes.config import HALVINGS, SystemConfig
-from wamjax.recipes.objectives import FINAL, PLANS, Objective, Plan
+from wamjax.recipes.config import FEATURE_WEIGHT, HALVINGS, SystemConfig
+from wamjax.recipes.foresight import foresee
+from wamjax.recipes.objectives import PLANS, Objective, Plan
 from wamjax.recipes.parts import Parts, call, pixels
 from wamjax.recipes.program import UnderWay
 
@@ -118,13 +119,17 @@ class System:
             """Of the first samples, as many as there are in x."""
             first = functools.partial(jax.tree.map, lambda leaf: leaf[: len(level["action"])])
             slopes = self.parts.velocity(
-                params, plan, plan.targets, first(context), real=first(real), step=step
+                params, plan, plan.trained, first(context), real=first(real), step=step
             )
             if delay is not None:
                 slopes = continued(slopes, first(clean["action"]), first(delay))
             return slopes(x, level)
 
-        target = {name: velocity(clean[name], noise[name]) for name in plan.losses}
+        target = {name: velocity(clean[name], noise[name]) for name in plan.targets}
+        figures: dict[str, Array] = {}
+        if "feature" in plan.queries:
+            foreseen = foresee(self.parts, params, frames[:, :, c.history :], batch)
+            target["feature"], scored["feature"], figures["feature_std"] = foreseen
         if step is not None:
             frozen = jax.lax.stop_gradient(params)
 
@@ -145,7 +150,11 @@ class System:
                 smallest=2.0**-HALVINGS,
             )
         slopes = slopes_of(params, noisy, sigma, step)
-        weight = {"video": c.video_weight, "action": c.action_weight}
+        weight = {
+            "video": c.video_weight,
+            "action": c.action_weight,
+            "feature": FEATURE_WEIGHT if c.feature_weight is None else c.feature_weight,
+        }
         parts = {
             f"loss/{name}": velocity_loss(slopes[name], target[name], scored[name])
             for name in plan.losses
@@ -157,7 +166,7 @@ class System:
             (weight[name] * parts[f"loss/{name}"] for name in weight if f"loss/{name}" in parts),
             jnp.zeros(()),
         )
-        return total, parts
+        return total, parts | figures
 
     def _latents(self, params: Params, frames: Array, batch: Batch) -> list[Array]:
         """Latents [B, L, h, w, c] of each predicted view, without gradients."""
@@ -232,7 +241,8 @@ class System:
         rows = context.real.shape[0]
         out = {name: noise[name] for name in targets if name != "action"}
         level = {name: jnp.ones(rows) for name in out}
-        if plan.imagined:
+        first = len(phases(self.config.program)) > 1
+        if first:
             walked = sample(self._video_sampler(), slopes(None), noise, keys["solver"])
             out["video"] = walked["video"]
             level["video"] = jnp.full(rows, self.config.video_end or 0.0)
@@ -242,7 +252,7 @@ class System:
             return velocity(out | {"action": x}, level | {"action": sigma})["action"]
 
         actions = sample_jumps(mean, noise["action"], self.config.solver_steps)
-        if video and "video" in out and not plan.imagined:
+        if video and "video" in out and not first:
 
             def given_actions(x: dict[str, Array], sigma: dict[str, Array]) -> dict[str, Array]:
                 known = {"action": jnp.zeros(rows)}
@@ -276,6 +286,8 @@ class System:
             "action": (batch, self.config.chunk, self.config.action_dim),
         }
         noise = {name: jax.random.normal(keys[name], shapes[name]) for name in targets}
+        if self.config.temperature is not None and "action" in noise:
+            noise["action"] *= self.config.temperature
 
         def slopes(step: Lengths | None) -> Velocity:
             free = self.parts.velocity(params, plan, targets, context, cache, step=step)
@@ -329,13 +341,13 @@ class System:
             raise ValueError(
                 "a system that was trained without delay cannot go on from actions under way"
             )
-        plan = PLANS[FINAL[self.config.training]]
+        plan, video = self.config.plan, video and self.predicts_video
         values = pixels(frames)
         past = self.parts.encode(params, values)
         context, _ = self.parts.context_tokens(params, values, camera_mask, proprio, text, past)
         targets = plan.targets if video else plan.action_targets
         if self.config.jump is None:
-            sampler = self.config.sampler(plan.program)
+            sampler = self.config.sampler(self.config.program)
             out = self._sample(params, plan, targets, context, key, sampler, cached, under_way)
         else:
             out = self._jump(
@@ -365,7 +377,7 @@ class System:
         key: Key,
     ) -> tuple[dict[str, Array], Velocity]:
         """What is sampled from when actions alone are wanted: (noise per stream, velocity)."""
-        plan = PLANS[FINAL[self.config.training]]
+        plan = self.config.plan
         values = pixels(frames)
         past = self.parts.encode(params, values)
         context, _ = self.parts.context_tokens(params, values, camera_mask, proprio, text, past)
@@ -408,5 +420,7 @@ class System:
 
     @property
     def predicts_video(self) -> bool:
-        """Whether sampling can show a predicted future."""
-        return "video" in PLANS[FINAL[self.config.training]].targets
+        """Whether sampling can show a predicted future; a video that is held shows none."""
+        c = self.config
+        moved = any(start != end for start, end in (p["video"] for p in phases(c.program)))
+        return moved and "video" in c.plan.targets

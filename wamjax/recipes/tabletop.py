@@ -44,6 +44,17 @@ def tabletop(training: Training = "joint", *, keypoints: bool = True) -> SystemC
     )
 
 
+def sharing_levels(system: SystemConfig) -> SystemConfig:
+    """The same system with one noise level for both streams, in training and while sampling.
+
+    One draw is one level only under one law, and the sampler walks the video on a grid of its own
+    unless its shift is that of the actions, 1. The law is that which the actions have anyway.
+    """
+    law = system.levels.action
+    levels = dataclasses.replace(system.levels, coupling="shared", video=law)
+    return dataclasses.replace(system, levels=levels, video_shift=1.0)
+
+
 def small_data(views: int, image_size: int, *, training: Training = "joint") -> SystemConfig:
     """The same system for small data sets of other cameras and rates, such as the Bridge sample.
 

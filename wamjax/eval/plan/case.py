@@ -27,7 +27,7 @@ from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.learner import Learner
 from wamjax.recipes.objectives import PLANS
 from wamjax.recipes.on_values import OnValues
-from wamjax.train.config import TrainConfig
+from wamjax.train.config import StageConfig, TrainConfig
 from wamjax.train.flops import count_flops
 from wamjax.train.run_config import RunConfig
 from wamjax.train.stages import Stage
@@ -192,7 +192,7 @@ def tokens_of(system: Any, objective: str) -> int | None:
     if isinstance(system, Learner):
         segments = system.blueprint.training.segments
     elif objective in PLANS:
-        segments = system.parts.layout(PLANS[objective], PLANS[objective].targets).segments
+        segments = system.parts.layout(PLANS[objective], PLANS[objective].trained).segments
     else:
         return None
     return sum(segment.count for segment in segments)
@@ -264,10 +264,20 @@ def with_remat(system: AnyConfig, remat: Remat) -> AnyConfig:
 
 
 def case_of_config(
-    config: RunConfig, rows: int | None = None, remat: Remat | None = None
+    config: RunConfig,
+    rows: int | None = None,
+    remat: Remat | None = None,
+    stage: StageConfig | None = None,
 ) -> Training:
-    """The last stage of a run; `rows` instead of its batch, `remat` instead of its policy."""
-    stage = config.stages[-1]
+    """A stage of a run, by default its last.
+
+    Args:
+        config: of the run.
+        rows: instead of its batch.
+        remat: instead of its policy.
+        stage: one of its stages.
+    """
+    stage = config.stages[-1] if stage is None else stage
     count = config.train.batch if rows is None else rows
     chosen = config.system if remat is None else with_remat(config.system, remat)
     bare = with_remat(chosen, "none")
