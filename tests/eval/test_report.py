@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.eval.page_laws import loads_nothing, unique_ids
 from tests.eval.point_world import HORIZON, POLICY, WEIGHTS, worlds
 from wamjax.eval import figures, wording
 from wamjax.eval.gallery import comparable, film, spread_failures
@@ -99,15 +100,6 @@ def report(tmp_path_factory, gallery):
     return results, path.read_text(encoding="utf-8")
 
 
-def loads_nothing(text):
-    assert "://" not in text
-    assert not re.search(r"<(script|link|iframe)\b", text)
-    for source in re.findall(r'(?:src|href)="([^"]*)"', text):
-        assert source.startswith(("data:image/png;base64,", "#")), source[:80]
-    assert "@import" not in text
-    assert "url(http" not in text
-
-
 def test_the_report_shows_every_axis_at_every_severity(report):
     results, text = report
     for table in results["policies"]["trained"].values():
@@ -155,12 +147,7 @@ def test_the_pages_load_nothing_and_escape_what_they_are_told(report):
 
 def test_ids_of_the_drawings_are_unique(report):
     _, text = report
-    ids = re.findall(r'\bid="([^"]*)"', text)
-    assert ids
-    assert len(ids) == len(set(ids))
-    assert set(re.findall(r'href="#([^"]*)"', text)) | set(
-        re.findall(r"url\(#(.*?)\)", text)
-    ) == set(ids)
+    unique_ids(text)
 
 
 def test_curves_are_one_per_loss_stream_and_follow_the_page():

@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import inspect
 import pathlib
+import types
 
 from absl import flags
 from ml_collections import config_flags  # noqa: TID251  (the command line is the other door)
@@ -23,6 +24,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def module_of(file: str) -> types.ModuleType:
+    """A file of configs/, run.
+
+    Raises:
+        UserError: it is missing, no Python file, or does not run.
+    """
+    path = pathlib.Path(file)
+    if not path.is_file():
+        raise UserError(f"{file} does not exist; give a file of configs/.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{file} is not a Python file; give a file of configs/.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError) as error:
+        raise UserError(f"{file} does not run: {error}; correct it.") from error
+    return module
+
+
 def load(file: str, overrides: list[str]) -> RunConfig:
     """The run that a config file describes, with overrides.
 
@@ -30,17 +51,7 @@ def load(file: str, overrides: list[str]) -> RunConfig:
         UserError: the file is missing or has no get_config, a key is unknown, a type is wrong.
     """
     name, colon, which = file.partition(":")
-    path = pathlib.Path(name)
-    if not path.is_file():
-        raise UserError(f"{name} does not exist; give --config a file of configs/.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{file} is not a Python file; give --config a file of configs/.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError) as error:
-        raise UserError(f"{file} does not run: {error}; correct it.") from error
+    module = module_of(name)
     if not hasattr(module, "get_config"):
         raise UserError(f"{file} has no get_config(); give --config a file of configs/.")
     if colon and not inspect.signature(module.get_config).parameters:

@@ -21,6 +21,7 @@ VERBS = {
     "data": "what is in a data set: inspect, prepare, encode, stats, look",
     "train": "train a config on an RLDS data set; resumes by default",
     "eval": "success in vectorised worlds, clean and along seven perturbation axes",
+    "study": "arms x seeds x tasks x axes, matched and compared: one report",
     "sample": "predicted video beside the truth, predicted actions beside the log",
     "recipes": "the published systems: sizes, couplings, who sees whom, passes per chunk",
     "bench": "how fast a part is on this machine, with its ceiling: render, sample, rollout",

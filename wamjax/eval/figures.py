@@ -1,75 +1,21 @@
 """Curves as inline SVG that takes its colours and its type from the page.
 
-Matplotlib draws with sentinel colours, which are then replaced by the page's CSS variables, so
-that one picture serves light, dark and print. Figures are as narrow as a phone's column: a desk
-shows several in a row, and neither has to shrink the lettering.
+Figures are as narrow as a phone's column: a desk shows several in a row, and neither has to shrink
+the lettering.
 """
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-INK, FAINT = "#010203", "#040506"
-SERIES = ("#070809", "#0a0b0c")
+from wamjax.eval.svg import SERIES, STYLE, inline, log_axis, small_axes, to_svg
+
 SPAN = 0.02
-VARIABLES = {
-    INK: "var(--soft)",
-    FAINT: "var(--line)",
-    SERIES[0]: "var(--series-0)",
-    SERIES[1]: "var(--series-1)",
-}
-STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 11.0,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": FAINT,
-    "axes.grid": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 12.0,
-    "lines.linewidth": 1.8,
-}
-
-
-def _svg(figure: Figure, salt: str) -> str:
-    """The figure as an SVG element that brings neither colours, fonts nor names of its own."""
-    buffer = io.StringIO()
-    # Without a date and with fixed ids the same numbers give the same file.
-    options: dict[str, Any] = {"format": "svg", "transparent": True, "metadata": {"Date": None}}
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
-        figure.savefig(buffer, **options)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
-    text = text.replace("xlink:href", "href")
-    text = re.sub(r"font-family: [^;\"]*;?", "", text)
-    used = set(re.findall(r"#([\w.]+)[\")]", text))
-    text = re.sub(r'\sid="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
-    for colour, variable in VARIABLES.items():
-        text = text.replace(colour, variable)
-    return text.replace("<svg ", '<svg class="figure" role="img" ', 1)
-
-
-def _axes(title: str, width: int, height: int) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(title)
-    return figure, axes
+POLICIES = 2
+"""At most so many are drawn in one picture."""
 
 
 def smooth(values: np.ndarray, width: int) -> np.ndarray:
@@ -96,18 +42,16 @@ def learning_curves(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if len(losses) == 0:
             continue
         with matplotlib.rc_context(STYLE):
-            figure, axes = _axes(name.replace("/", ": "), 340, 160)
+            figure, axes = small_axes(name.replace("/", ": "), 340, 160)
             axes.plot(steps, losses, color=SERIES[0], alpha=0.3, linewidth=1)
             axes.plot(steps, smooth(losses, max(1, len(losses) // 25)), color=SERIES[0])
             axes.set_xlabel("training step")
             if (losses > 0).all() and losses.max() > 5 * losses.min():
                 axes.set_yscale("log")
-                axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-                axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-                axes.yaxis.set_minor_formatter(NullFormatter())
+                log_axis(axes.yaxis, "{:g}".format)
             axes.xaxis.set_major_locator(MaxNLocator(5))
             axes.margins(x=0.02)
-            out.append(_svg(figure, f"curve {name}"))
+            out.append(inline(to_svg(figure, f"curve {name}")))
     return out
 
 
@@ -119,13 +63,13 @@ def severity_curve(policies: Mapping[str, Mapping[str, Any]], salt: str) -> str:
         salt: distinguishes this drawing from others on the page.
     """
     drawn: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
-    for name, table in list(policies.items())[: len(SERIES)]:
+    for name, table in list(policies.items())[:POLICIES]:
         points = [] if table["clean"] is None else [(0, table["clean"])]
         drawn[name] = points + [(int(level), cell) for level, cell in table["by_severity"].items()]
     if min(len(points) for points in drawn.values()) < 3:
         return ""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _axes("success against severity, all seven axes", 340, 190)
+        figure, axes = small_axes("success against severity, all seven axes", 340, 190)
         for (name, points), colour in zip(drawn.items(), SERIES):
             levels = np.array([level for level, _ in points])
             rates = np.array([100 * cell["rate"] for _, cell in points])
@@ -138,7 +82,7 @@ def severity_curve(policies: Mapping[str, Mapping[str, Any]], salt: str) -> str:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if len(drawn) > 1:
             axes.legend(frameon=False)
-        return _svg(figure, f"severity {salt}")
+        return inline(to_svg(figure, f"severity {salt}"))
 
 
 def action_panels(
@@ -164,7 +108,7 @@ def action_panels(
         if not real.any():
             continue
         with matplotlib.rc_context({**STYLE, "font.size": 9.0, "axes.titlesize": 9.5}):
-            figure, axes = _axes(name, 150, 105)
+            figure, axes = small_axes(name, 150, 105)
             for values, colour, line in (
                 (logged, SERIES[0], "-"),
                 (predicted, SERIES[1], "--"),
@@ -177,5 +121,5 @@ def action_panels(
                 axes.set_ylim(middle - SPAN / 2, middle + SPAN / 2)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(3))
-            out.append(_svg(figure, f"{salt} {name}"))
+            out.append(inline(to_svg(figure, f"{salt} {name}")))
     return out

@@ -65,9 +65,11 @@ def write_report(
         "policies": policies,
         "tasks": [_task(task, results, policies) for task in tasks],
         "curves": figures.learning_curves(metrics),
-        "foresight": [_foresight(item) for gallery in galleries for item in gallery.foresight],
-        "strips": [_strip(strip) for gallery in galleries for strip in gallery.axes],
-        "failures": [_strip(s, last=True) for gallery in galleries for s in gallery.failures],
+        "foresight": [
+            foresight_values(item) for gallery in galleries for item in gallery.foresight
+        ],
+        "strips": [strip_values(strip) for gallery in galleries for strip in gallery.axes],
+        "failures": [strip_values(s, last=True) for g in galleries for s in g.failures],
         "costs": _costs(results, phases),
         "command": command,
         "manifest": results["manifest_sha256"],
@@ -155,10 +157,11 @@ def _row(axis: str, tables: list[Mapping[str, Any]], policies: list[str]) -> dic
     return {"axis": axis, "cells": drawn, "spoken": f"{axis}: {spoken}"}
 
 
-def _strip(strip: Strip, *, last: bool = False) -> dict[str, Any]:
-    """`last` keeps the last picture only."""
+def strip_values(strip: Strip, whose: str = "", *, last: bool = False) -> dict[str, Any]:
+    """What templates/pictures.html.j2 shows of a strip; `last` keeps the last picture only."""
     shown = strip.pictures[-1:] if last else strip.pictures
     return {
+        "whose": whose,
         "task": strip.task,
         "axis": strip.axis,
         "instruction": strip.instruction,
@@ -182,8 +185,10 @@ def where(row: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _foresight(item: Foresight) -> dict[str, Any]:
+def foresight_values(item: Foresight, whose: str = "") -> dict[str, Any]:
+    """What templates/pictures.html.j2 shows of a foresight."""
     return {
+        "whose": whose,
         "task": item.task,
         "axis": item.axis,
         "instruction": item.instruction,

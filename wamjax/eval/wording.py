@@ -36,6 +36,14 @@ def big(number: float) -> str:
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
+def size(number: float) -> str:
+    """Bytes: "21 MiB", "1.4 GiB"."""
+    for limit, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if number >= limit:
+            return f"{number / limit:.3g} {unit}"
+    return f"{number:.3g} B"
+
+
 def duration(value: float) -> str:
     """ "7 s", "3 min 20 s" or "2 h 05 min"; tenths below ten seconds."""
     return f"{value:.1f} s" if value < 10 else spell_seconds(value)

@@ -1,0 +1,276 @@
+"""`wamjax study`: arms that differ in one thing, trained alike and tried in the same worlds."""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import pathlib
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from wamjax.cli.config_file import module_of
+from wamjax.cli.study_jobs import EMITTERS, in_parallel
+from wamjax.cli.study_plan import plan_text
+from wamjax.cli.study_run import Place, work
+from wamjax.cli.study_sizes import SIZES, StudySize
+from wamjax.cli.worlds import add_physics, names
+from wamjax.core.config import difference
+from wamjax.core.errors import UserError
+from wamjax.core.files import read_json, write_json
+from wamjax.eval.statistics import planned
+from wamjax.eval.study.matching import Budget, budget, unmatched, with_equal_flops
+from wamjax.eval.study.page import write_page
+from wamjax.eval.study.records import read_episodes, write_episodes
+from wamjax.eval.study.study import Aspect, Study
+from wamjax.eval.study.tables import results
+from wamjax.sim.manifest import save_manifest
+
+STAGES = ("all", "prepare", "arms", "report")
+ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
+EPISODES, COSTS, RESULTS = "episodes.csv.gz", "costs.json", "study.json"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    parser.epilog = (
+        "Writes demos/ and runs/, which studies share, and STUDY/ with trials/, episodes.csv.gz,\n"
+        "costs.json, study.json, study.html and figures/ under the workdir; started again, it\n"
+        "goes on where it was, inside a training, too.\n"
+        "Arms must be matched: the same windows in the same order, parameters within 5 %, the\n"
+        "same steps (or FLOPs); what a study lets differ its page says.\n\nExamples:\n"
+        "  wamjax study configs/studies/joint_vs_two_stage.py --workdir runs/joint\n"
+        "  wamjax study configs/studies/joint_vs_two_stage.py --size base --dry-run \\\n"
+        "    --topology v5p:2x2x2\n"
+        "  wamjax study configs/studies/joint_vs_two_stage.py --workdir DIR --emit slurm\n"
+        "  wamjax study configs/studies/joint_vs_two_stage.py --check --workdir "
+        "docs/studies"
+    )
+    parser.add_argument("file", help="of configs/studies/")
+    parser.add_argument("--workdir", type=pathlib.Path, help="all outputs")
+    parser.add_argument("--size", choices=SIZES, default="tiny", help="default tiny")
+    parser.add_argument("--arms", help="only these, with commas between (default: all)")
+    parser.add_argument("--seeds", type=int, help="seeds 0 to N - 1 (default: the study's)")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be run, FLOPs, time and memory, and whether the arms are matched",
+    )
+    parser.add_argument(
+        "--topology",
+        metavar="SLICE",
+        help="of --dry-run: plan every arm for a TPU slice, as `wamjax plan` does",
+    )
+    parser.add_argument(
+        "--detect",
+        type=float,
+        metavar="POINTS",
+        help="of --dry-run: how many episodes find a difference of so many percentage points",
+    )
+    parser.add_argument(
+        "--power", type=float, default=0.8, help="of --detect: how surely (default 0.8)"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=0.5, help="of --detect: from which success (default 0.5)"
+    )
+    parser.add_argument(
+        "--stage",
+        choices=STAGES,
+        default="all",
+        help="prepare (demonstrations), arms (training and trials) or report (default all)",
+    )
+    parser.add_argument(
+        "--parallel", type=int, default=1, help="arms at once, each a process (default 1)"
+    )
+    parser.add_argument(
+        "--emit", choices=EMITTERS, help="write jobs that run the arms on a cluster, and stop"
+    )
+    parser.add_argument(
+        "--equal-flops",
+        action="store_true",
+        help="give every arm the steps that take the FLOPs of the arm compared with",
+    )
+    parser.add_argument(
+        "--unmatched",
+        default="none",
+        help=f"what may differ beside what the study allows, of: {', '.join(ASPECTS)}, all",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compute study.json again from the episodes in the workdir, and compare",
+    )
+    add_physics(parser)
+    parser.add_argument("--json", action="store_true", help="print study.json at the end")
+
+
+@contextlib.contextmanager
+def told_as_errors(file: str) -> Iterator[None]:
+    """What a study refuses, as one sentence."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{file}: {error}.") from error
+
+
+def load(file: str, size: StudySize) -> Study:
+    """The study of a file at a size.
+
+    Raises:
+        UserError: the file is missing, has no get_study, or describes no study.
+    """
+    module = module_of(file)
+    if not hasattr(module, "get_study"):
+        raise UserError(f"{file} has no get_study(size); give a file of configs/studies/.")
+    with told_as_errors(file):
+        found = module.get_study(size)
+    if not isinstance(found, Study):
+        raise UserError(f"get_study() of {file} gives no Study; see configs/studies/.")
+    return found
+
+
+def chosen(args: argparse.Namespace) -> Study:
+    """The study that the flags ask for.
+
+    Raises:
+        UserError: an unknown arm, the arm compared with left out, or no seed.
+    """
+    study = load(args.file, args.size)
+    if args.seeds is not None:
+        if args.seeds < 1:
+            raise UserError(f"--seeds must be at least 1, got {args.seeds}.")
+        study = dataclasses.replace(study, seeds=tuple(range(args.seeds)))
+    return study
+
+
+def chosen_arms(args: argparse.Namespace, study: Study) -> tuple[str, ...]:
+    """The names of --arms.
+
+    Raises:
+        UserError: an unknown one.
+    """
+    known = [arm.name for arm in study.arms]
+    return tuple(known) if args.arms is None else names(args.arms, known, "--arms")
+
+
+def budgets_of(study: Study) -> dict[str, Budget]:
+    """What training each arm takes."""
+    return {arm.name: budget(arm.config) for arm in study.arms}
+
+
+def checked(
+    study: Study, budgets: Mapping[str, Budget], allowed: tuple[str, ...]
+) -> dict[Aspect, list[str]]:
+    """In what the arms differ.
+
+    Raises:
+        UserError: in something that neither the study nor the flags allow.
+    """
+    found = unmatched(study, budgets)
+    for aspect, sentences in found.items():
+        if aspect not in {*study.differs, *allowed}:
+            raise UserError(
+                f"the arms are not matched in {aspect}: {'; '.join(sentences)}. Change them, or "
+                f"say --unmatched {aspect}."
+            )
+    return found
+
+
+def report(place: Place, budgets: Mapping[str, Budget], differs: Any, command: str) -> Any:
+    """Gather all records, compute and write the results and the page."""
+    folder = place.folder
+    write_episodes(folder / EPISODES, place.episodes())
+    write_json(folder / COSTS, place.costs(budgets, differs))
+    found = computed(place.study, folder)
+    write_json(folder / RESULTS, found)
+    write_page(folder, found, command=command)
+    return found
+
+
+def computed(study: Study, folder: pathlib.Path) -> dict[str, Any]:
+    """The content of study.json, from the stored records."""
+    found = results(study, read_episodes(folder / EPISODES), read_json(folder / COSTS))
+    # As it is read again: tuples are lists there.
+    return json.loads(json.dumps(found, allow_nan=False))
+
+
+def check(study: Study, folder: pathlib.Path) -> str:
+    """Compute the results again and compare them with those that are stored.
+
+    Raises:
+        UserError: they differ, or a file is missing.
+    """
+    stored = read_json(folder / RESULTS)
+    rows = difference(computed(study, folder), stored)
+    if rows:
+        path, now, then = rows[0]
+        raise UserError(
+            f"{folder / RESULTS} does not follow from its episodes: {len(rows)} values differ, "
+            f"first {path}, which is {now} now and {then} there."
+        )
+    return f"{folder / RESULTS} follows from its episodes, every value."
+
+
+def lines_of(found: Mapping[str, Any]) -> str:
+    """The results for a terminal."""
+    lines = []
+    for row in found["conditions"].values():
+        for name, cell in row["cells"].items():
+            low, high = cell["wilson95"]
+            lines.append(
+                f"{row['label']:<28} {name:<11} {100 * cell['rate']:5.1f} % "
+                f"({cell['successes']}/{cell['episodes']}, 95 % interval {100 * low:.1f} to "
+                f"{100 * high:.1f})"
+            )
+    return "\n".join(lines)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the verb.
+
+    Raises:
+        UserError: flags that do not go together, arms that are not matched, or see `chosen`.
+    """
+    study, allowed = chosen(args), names(args.unmatched, ASPECTS, "--unmatched")
+    arms = chosen_arms(args, study)
+    workdir: pathlib.Path | None = args.workdir
+    if workdir is None and not args.dry_run:
+        raise UserError("wamjax study needs --workdir DIR, or --dry-run.")
+    for flag in ("topology", "detect"):
+        if getattr(args, flag) is not None and not args.dry_run:
+            raise UserError(f"--{flag} needs --dry-run.")
+    if args.parallel < 1:
+        raise UserError(f"--parallel must be at least 1, got {args.parallel}.")
+    budgets = budgets_of(study)
+    if args.equal_flops:
+        study = with_equal_flops(study, budgets)
+        budgets = budgets_of(study)
+    differs = checked(study, budgets, allowed)
+    if workdir is None or args.dry_run:
+        print(plan_text(study, budgets, differs, args.topology))
+        if args.detect is not None:
+            print(planned(power=args.power, detect=args.detect, rate=args.rate))
+        return
+    if args.check:
+        print(check(study, workdir / study.name))
+        return
+    place = Place(study=study, workdir=workdir, physics=args.physics)
+    if args.emit is not None:
+        print(EMITTERS[args.emit](args, study))
+        return
+    command = shlex.join(["wamjax", *sys.argv[1:]])
+    if args.stage in ("all", "prepare"):
+        save_manifest(place.folder / "manifest.json", place.manifest)
+        for data in study.data:
+            place.demonstrate(data)
+    if args.stage in ("all", "arms"):
+        if args.parallel > 1 and len(arms) > 1:
+            in_parallel(args, arms)
+        else:
+            work(place, arms)
+    if args.stage in ("all", "report"):
+        found = report(place, budgets, differs, command)
+        print(json.dumps(found, indent=2) if args.json else lines_of(found))
+        if not args.json:
+            print(f"report: {place.folder / 'study.html'}")

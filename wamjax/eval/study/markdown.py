@@ -1,0 +1,146 @@
+"""A finished study as Markdown: a page for docs/studies/, and its verdict for a README."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from wamjax.eval.study import looks, wording
+from wamjax.eval.study.figures import FRONTS
+from wamjax.eval.study.looks import Results
+from wamjax.eval.study.page import arm_row, condition_row, cost_rows, rate_cell
+from wamjax.eval.wording import NBSP
+from wamjax.eval.worlds import CLEAN
+
+
+def as_markdown(results: Results, *, command: str, figures: str = "figures") -> str:
+    """The page for docs/studies/NAME.md.
+
+    Args:
+        results: the content of study.json.
+        command: how to run it again.
+        figures: path of the folder of SVG files from where the page will lie.
+    """
+    parts = [
+        f"# {results['question']}",
+        *(f"**{headline}**" for headline in wording.headlines(results)),
+        wording.extent(results),
+        *_findings(results),
+        wording.meaning(results),
+        "## Conditions",
+        verdict_table(results),
+        wording.legend(results),
+        *_picture(results, figures, "rates_clean", "rates_axes", "differences"),
+        *_axes(results, figures),
+        "## What success costs",
+        f"Success is {looks.success_of(results)}; a point is one per cent of it.",
+        _costs(results),
+        *_picture(results, figures, *FRONTS),
+        "## How episodes ended",
+        *_picture(results, figures, "causes"),
+        "## The arms",
+        wording.matched(results),
+        *(f"- {says}: {' '.join(rows)}" for says, rows in wording.not_matched(results)),
+        _arms(results),
+        "## Again",
+        f"```\n{command}\n```",
+        f"Manifest `{results['manifest_sha256']}`; training seeds "
+        f"{', '.join(map(str, results['seeds']))}; {', '.join(results['devices'])}; "
+        f"{', '.join(f'{name} {value}' for name, value in results['versions'].items())}.",
+    ]
+    return "\n\n".join(part for part in parts if part).replace(NBSP, " ") + "\n"
+
+
+def verdict_table(results: Results) -> str:
+    """A row a condition: rates with counts and intervals, differences, verdicts."""
+    clean, axes = looks.has_clean(results), bool(looks.axes_of(results))
+    head = ["condition"]
+    head += ["clean", "difference"] if clean else []
+    head += ["mean of axes", "difference"] if axes else []
+    head += ["mean with clean"] if clean and axes else []
+    rows = []
+    for key in looks.final(results):
+        row = condition_row(results, key)
+        cells = [row["label"]]
+        cells += [_rate(row["clean"]), _difference(row["clean_difference"])] if clean else []
+        cells += [_rate(row["axes"]), _difference(row["axes_difference"])] if axes else []
+        cells += [_rate(row["together"])] if clean and axes else []
+        rows.append(cells)
+    return table(head, rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A GitHub table."""
+    lines = [head, ["---"] * len(head), *rows]
+    told = (" | ".join(str(cell).replace("|", "\\|") for cell in line) for line in lines)
+    return "\n".join(f"| {line} |" for line in told).replace(NBSP, " ")
+
+
+def _rate(cell: Mapping[str, str] | None) -> str:
+    return "" if cell is None else f"{cell['percent']} ({cell['count']}; {cell['interval']})"
+
+
+def _difference(cell: Mapping[str, str] | None) -> str:
+    if cell is None:
+        return ""
+    return f"{cell['points']} ({cell['interval']}; {cell['p']}): {cell['verdict']}"
+
+
+def _findings(results: Results) -> list[str]:
+    return [
+        "\n".join([f"{found.where}:", "", *(f"- {line}" for line in found.lines)])
+        + (f"\n\n{found.note}" if found.note else "")
+        for found in wording.findings(results)
+    ]
+
+
+def _picture(results: Results, folder: str, *names: str) -> list[str]:
+    """Those of the figures that there are."""
+    may_lack = {
+        "rates_clean": looks.has_clean(results),
+        "rates_axes": bool(looks.axes_of(results)),
+        "severity": looks.has_severity(results),
+        "differences": bool(looks.compared(results)),
+    }
+    there = [name for name in names if may_lack.get(name, True)]
+    return [" ".join(f"![{name.replace('_', ' ')}]({folder}/{name}.svg)" for name in there)]
+
+
+def _axes(results: Results, figures: str) -> list[str]:
+    if not looks.axes_of(results):
+        return []
+    columns = ([CLEAN] if looks.has_clean(results) else []) + looks.axes_of(results)
+    rows = []
+    for key in looks.final(results):
+        row = results["conditions"][key]
+        told = [rate_cell(row["cells"][axis]) for axis in columns]
+        cells = [f"{cell['percent']} ({cell['interval']})" for cell in told if cell]
+        rows.append([row["label"], *cells])
+    return [
+        "## Under each axis",
+        table(["condition", *columns], rows),
+        *_picture(results, figures, "heat_map", "severity"),
+    ]
+
+
+def _costs(results: Results) -> str:
+    head = ["condition", "FLOPs", "a point", "time", "a point", "memory", "a point", "a chunk"]
+    rows = []
+    for row in cost_rows(results):
+        costs = [cost[name] for cost in row["costs"] for name in ("whole", "per_point")]
+        rows.append([row["label"], *costs, row["chunk"], row["fronts"]])
+    return table([*head, "on the front of"], rows)
+
+
+def _arms(results: Results) -> str:
+    rows = []
+    for name, arm in results["arms"].items():
+        told: dict[str, Any] = arm_row(name, arm)
+        differs = "; ".join(
+            f"`{row['setting']}` {row['own']} instead of {row['reference']}"
+            for row in told["differs"]
+        )
+        facts = dict(told["facts"])
+        rows.append(
+            [name, told["says"], differs or "the reference"]
+            + [facts[fact] for fact in ("weights", "steps", "batch", "training FLOPs")]
+        )
+    return table(["arm", "what it is", "differs", "weights", "steps", "batch", "FLOPs"], rows)

@@ -1,0 +1,116 @@
+"""Sections of the page that only some studies have: a row of SECTIONS each."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from wamjax.eval import wording as numbers
+from wamjax.eval.study import wording
+from wamjax.eval.study.looks import Results
+
+AGREEMENT = {
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "mmrv": "MMRV",
+}
+"""Field of the agreement -> its name."""
+
+
+class Section(NamedTuple):
+    """Of the page.
+
+    Attributes:
+        template: which is given `found`.
+        view: study.json -> `found`.
+    """
+
+    template: str
+    view: Callable[[Results], Mapping[str, Any]]
+
+
+def estimated(cell: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """A number with its interval, two decimals."""
+    if cell is None:
+        return None
+    low, high = (f"{cell[end]:.2f}".replace("-", wording.MINUS) for end in ("low", "high"))
+    value = f"{cell['value']:.2f}".replace("-", wording.MINUS)
+    return {"value": value, "interval": f"{low} to {high}"}
+
+
+def transfer_view(results: Results) -> dict[str, Any]:
+    """Gaps and agreement of two domains."""
+    found = results["transfer"]
+    columns = list(next(iter(found["gaps"].values()))["cells"])
+    return {
+        "columns": columns,
+        "rows": [
+            {
+                "label": row["label"],
+                "cells": [
+                    {
+                        "points": wording.signed(cell["value"]),
+                        "interval": f"{wording.signed(cell['low'])} to "
+                        f"{wording.signed(cell['high'])}",
+                        "p": wording.chance(cell["p_mcnemar"]),
+                        "rates": " → ".join(
+                            numbers.percent(cell[side]["rate"], cell[side]["episodes"])
+                            for side in ("source", "target")
+                        ),
+                    }
+                    for cell in row["cells"].values()
+                ],
+            }
+            for row in found["gaps"].values()
+        ],
+        "names": list(AGREEMENT.values()),
+        "agreement": [
+            {
+                "where": where,
+                "policies": row["policies"],
+                "worlds": row["worlds"],
+                "cells": [estimated(row[name]) for name in AGREEMENT],
+            }
+            for where, row in found["agreement"].items()
+        ],
+    }
+
+
+def diversity_view(results: Results) -> dict[str, Any]:
+    """Entropies by task."""
+    found = results["diversity"]
+    tasks = list(dict.fromkeys(task for row in found.values() for task in row["tasks"]))
+    return {
+        "repeats": results["worlds"]["repeats"],
+        "tasks": [
+            {
+                "name": task,
+                "rows": [
+                    {
+                        "label": row["label"],
+                        "count": f"{cell['successes']:,} / {cell['episodes']:,}",
+                        "entropy": estimated(cell["entropy"]),
+                        "given_state": estimated(cell["given_state"]),
+                    }
+                    for row in found.values()
+                    if task in row["tasks"]
+                    for cell in [row["tasks"][task]]
+                ],
+            }
+            for task in tasks
+        ],
+    }
+
+
+SECTIONS: dict[str, Section] = {
+    "transfer": Section("study_transfer.html.j2", transfer_view),
+    "diversity": Section("study_diversity.html.j2", diversity_view),
+}
+"""Key of study.json, which is null in other studies -> its section."""
+
+
+def sections(results: Results) -> list[dict[str, Any]]:
+    """Those that a study has."""
+    return [
+        {"template": section.template, "found": section.view(results)}
+        for key, section in SECTIONS.items()
+        if results[key] is not None
+    ]
