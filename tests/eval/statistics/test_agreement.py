@@ -55,6 +55,9 @@ def test_mmrv_by_hand():
 def test_mmrv_of_ties():
     # Only simulation calls them equal: the worse policy is charged, the better is not.
     assert mmrv(simulated=rates(0.5, 0.5), real=rates(0.2, 0.6)) == pytest.approx(0.2)
+    # The first is charged .4 for the second, the second .1 for the third and the third as well.
+    found = mmrv(simulated=rates(0.5, 0.5, 0.9), real=rates(0.2, 0.6, 0.5))
+    assert found == pytest.approx((0.4 + 0.1 + 0.1) / 3)
     # Only reality calls them equal: there is no gap to be wrong by.
     assert mmrv(simulated=rates(0.2, 0.6), real=rates(0.5, 0.5)) == 0.0
     assert mmrv(simulated=rates(0.3, 0.3), real=rates(0.3, 0.3)) == 0.0
