@@ -15,7 +15,7 @@ from tests.eval.page_laws import loads_nothing, unique_ids
 from tests.eval.study import made_up
 from wamjax.eval import wording as numbers
 from wamjax.eval.gallery import Gallery, Strip
-from wamjax.eval.study import Data, Mode, Worlds, figures, looks, markdown, page, sections, wording
+from wamjax.eval.study import Data, Mode, Worlds, fronts, looks, markdown, page, sections, wording
 from wamjax.eval.svg import LIGHT, MARKS, PAINTS
 from wamjax.eval.worlds import AXES, CLEAN
 
@@ -169,7 +169,7 @@ def test_figures_lie_beside_as_files_that_stand_alone(written):
     assert names == {path.stem for path in folder.glob("*.csv")}
     assert {f"severity_{axis}" for axis in AXES} < names
     assert {"rates_clean", "rates_axes", "differences", "heat_map", "causes"} < names
-    assert {*figures.FRONTS} < names
+    assert {*fronts.FRONTS} < names
     for name in names:
         text = (folder / f"{name}.svg").read_text()
         assert ElementTree.fromstring(text).tag.endswith("svg")

@@ -6,7 +6,7 @@ As narrow as a phone's column. Labels of conditions stand above their row, so th
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import matplotlib
@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from wamjax.eval import wording as numbers
 from wamjax.eval.study import looks
+from wamjax.eval.study.fronts import FRONTS, on_front
 from wamjax.eval.study.looks import ENDS, Results
 from wamjax.eval.study.tables import CAUSES
 from wamjax.eval.svg import (
@@ -261,55 +261,6 @@ def _severity(results: Results, axis: str) -> Drawn:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     name = f"severity_{axis}" if axis else "severity"
     return Drawn(name, to_svg(figure, name), tuple(looks.legend(results, keys)), drawn)
-
-
-@dataclasses.dataclass(frozen=True)
-class Front:
-    """Success against a cost.
-
-    Attributes:
-        cost: name of the cost in study.json.
-        says: name of the cost for people.
-        short: the same in a word.
-        spell: a cost as text.
-        groups: which conditions a line joins.
-        checkpoints: whether those before the last are drawn, too.
-    """
-
-    cost: str
-    says: str
-    short: str
-    spell: Callable[[float], str]
-    groups: Callable[..., dict[tuple[str, ...], list[str]]]
-    checkpoints: bool
-
-
-FRONTS = {
-    "success_flops": Front(
-        "train_flops", "training FLOPs", "FLOPs", numbers.big, looks.lines, True
-    ),
-    "success_seconds": Front(
-        "train_seconds", "training time", "time", numbers.duration, looks.lines, True
-    ),
-    "success_memory": Front(
-        "memory", "memory of training, a device", "memory", numbers.size, looks.lines, True
-    ),
-    "success_latency": Front(
-        "ms_per_chunk", "milliseconds a chunk", "latency", "{:g}".format, looks.samplers, False
-    ),
-}
-
-
-def on_front(results: Results, name: str) -> dict[str, bool]:
-    """Condition drawn in a front -> whether none is better at its cost."""
-    front, rows = FRONTS[name], results["conditions"]
-    drawn = list(rows) if front.checkpoints else looks.final(results)
-    points = {
-        key: (rows[key]["cost"][front.cost], rows[key]["together"]["value"])
-        for key in looks.at_home(results, drawn)
-    }
-    best = looks.undominated(points)
-    return {key: key in best for key in points}
 
 
 def _front(results: Results, name: str) -> Drawn:

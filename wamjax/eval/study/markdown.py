@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wamjax.eval.study import looks, wording
-from wamjax.eval.study.figures import FRONTS
+from wamjax.eval.study.fronts import FRONTS
 from wamjax.eval.study.looks import Results
 from wamjax.eval.study.page import arm_row, condition_row, cost_rows, rate_cell
 from wamjax.eval.wording import NBSP

@@ -14,7 +14,8 @@ from wamjax.eval import wording as numbers
 from wamjax.eval.gallery import Gallery
 from wamjax.eval.report import foresight_values, page, strip_values
 from wamjax.eval.study import looks, wording
-from wamjax.eval.study.figures import CAUSE_SERIES, FRONTS, Drawn, figures, on_front
+from wamjax.eval.study.figures import CAUSE_SERIES, Drawn, figures
+from wamjax.eval.study.fronts import FRONTS, on_front
 from wamjax.eval.study.looks import ENDS, Results
 from wamjax.eval.study.sections import sections
 from wamjax.eval.study.tables import CAUSES
