@@ -36,11 +36,13 @@ def test_all_objectives_share_one_tree_of_weights():
     }
     latent = shapes.pop("latent")
     assert all(tree == shapes["joint"] for tree in shapes.values())
-    # Queries have a head and a vector for each frame.
+    # Queries have a head, and a vector for each frame in the tables of all kinds of tokens.
     added = {path for path in latent if latent[path] != shapes["joint"].get(path)}
-    assert {path for path in added if "head_feature" not in path} == {"model/kind_trunk"}
+    kinds = {"model/kind_action", "model/kind_trunk"}
+    assert {path for path in added if "head_feature" not in path} == kinds
     assert set(shapes["joint"]) < set(latent)
-    assert latent["model/kind_trunk"][0] == shapes["joint"]["model/kind_trunk"][0] + SMALL.future
+    for path in kinds:
+        assert latent[path][0] == shapes["joint"][path][0] + SMALL.future
 
 
 @pytest.mark.parametrize("objective", list(PLANS))

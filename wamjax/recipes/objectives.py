@@ -14,9 +14,9 @@
 
 A stage names an objective; `two_stage` is the stages world, behaviour. Sources: UWM 2504.02792
 (joint, independent levels), FastWAM (cotrain), mimic-video and UniPi 2302.00111 (two stages),
-VLA-JEPA 2602.10098 (latent). FastWAM's idm and LingBot-VA 2601.21998 are inverse, too; there the
-actions are shown a second, clean copy of the video, here the one copy while it is denoised: the
-tokens of joint, at the price of training.
+VLA-JEPA 2602.10098 (latent). FastWAM's idm and LingBot-VA 2601.21998 are inverse, too: there the
+actions are shown a second, clean copy of the video, here the one copy at whatever level it has, so
+that a pass costs what one of joint does.
 """
 
 import dataclasses

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from wamjax.codec.autoencoder import reconstruction_loss
 from wamjax.core.keys import named_keys
 from wamjax.core.records import Batch
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8, typed
@@ -33,6 +32,7 @@ from wamjax.recipes.foresight import foresee
 from wamjax.recipes.objectives import PLANS, Objective, Plan
 from wamjax.recipes.parts import Parts, call, pixels
 from wamjax.recipes.program import UnderWay
+from wamjax.recipes.supervision import codec_loss, video_mask
 
 JUMP_SHARE = 4
 """One sample in so many learns a jump (arXiv 2410.12557)."""
@@ -62,7 +62,7 @@ class System:
         c = self.config
         frames = pixels(jnp.asarray(batch.frames))
         if objective == "codec":
-            return self._codec_loss(params, frames, batch)
+            return codec_loss(self.parts, params, frames, batch)
         plan = PLANS[objective]
         keys = named_keys(key, "levels", "video", "action", "imagined", "jump", "delay")
         past, _ = self.parts.latent_frames
@@ -85,7 +85,7 @@ class System:
             ),
             "action": jnp.where(batch.action_mask, batch.actions, 0.0),
         }
-        mask = {"video": self._video_mask(batch), "action": jnp.asarray(batch.action_mask)}
+        mask = {"video": video_mask(self.parts, batch), "action": jnp.asarray(batch.action_mask)}
         rows = clean["action"].shape[0]
         sigma = draw_levels(c.levels, keys["levels"], rows)
         jumps, step = 0, None
@@ -176,32 +176,6 @@ class System:
             before = jnp.asarray(batch.latents, jnp.float32)
             latents = [before[:, view] for view in range(self.config.predicted_views)]
         return [jax.lax.stop_gradient(latent) for latent in latents]
-
-    def _codec_loss(
-        self, params: Params, frames: Array, batch: Batch
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        errors = []
-        for view, latents in enumerate(self.parts.encode(params, frames)):
-            real = jnp.asarray(batch.frame_mask) & jnp.asarray(batch.camera_mask)[:, view, None]
-            again = self.parts.decode(params, latents)
-            errors.append(reconstruction_loss(frames[:, view], latents, again, real))
-        loss = sum(errors, jnp.zeros(())) / len(errors)
-        return loss, {"loss/codec": loss}
-
-    def _video_mask(self, batch: Batch) -> Bool[Array, "B N 1"]:
-        """Which target video tokens stand for frames that exist, in the order of the segments."""
-        c = self.config
-        rows, columns, _ = self.parts.grid
-        _, ahead = self.parts.latent_frames
-        future = jnp.asarray(batch.frame_mask)[:, c.history :]
-        # A latent frame is real if all its pixel frames are.
-        future = future.reshape(future.shape[0], ahead, c.codec.temporal).all(-1)
-        tokens = jnp.repeat(future, rows * columns, axis=1)
-        views = [
-            tokens & jnp.asarray(batch.camera_mask)[:, view : view + 1]
-            for view in range(c.predicted_views)
-        ]
-        return jnp.concatenate(views, axis=1)[..., None]
 
     def _sample(
         self,
