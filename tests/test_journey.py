@@ -101,7 +101,7 @@ def shares(run):
     _, group = np.unique(text, axis=0, return_inverse=True)
     means = np.stack([found[group == one].mean((0, 1)) for one in range(group.max() + 1)])
     within = np.square(found - means[group][:, None]).mean((0, 1)).sum()
-    between = np.square(found[:, 1] - found[:, 0]).mean(0).sum() / 2
+    between = np.square(found[:, 1] - found[:, 0]).mean(0).sum() / 4
     whole = found.var((0, 1))
     return float(np.sqrt(whole).mean()), within / whole.sum(), between / whole.sum()
 
