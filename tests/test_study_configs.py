@@ -56,6 +56,9 @@ def test_shared_levels_are_one_level():
     import jax
 
     study = load(str(ROOT / "configs" / "studies" / "joint_vs_two_stage.py"), "tiny")
-    levels = study.arm("joint_shared").config.system.levels
-    video, action = draw_levels(levels, jax.random.key(0), 64).values()
+    system = study.arm("joint_shared").config.system
+    video, action = draw_levels(system.levels, jax.random.key(0), 64).values()
     assert (video == action).all()
+    # Both walk on one grid when they are sampled, too.
+    sampler = system.sampler(system.program)
+    assert sampler.video_shift == sampler.action_shift

@@ -4,12 +4,10 @@ import dataclasses
 
 from wamjax.cli.study_sizes import StudySize, base_run
 from wamjax.eval.study import Arm, Mode
-from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.objectives import Training
+from wamjax.recipes.tabletop import sharing_levels
 
-SHARED = LevelsConfig(coupling="shared", video=LevelLaw(shift=3.0), action=LevelLaw(shift=3.0))
-"""One noise level for video and actions: the draws and the laws are the same."""
 JOINT_MODES = (
     Mode(),
     Mode(name="action_only", program="action_only"),
@@ -26,15 +24,15 @@ def objective(
     training: Training,
     says: str,
     *,
-    levels: LevelsConfig | None = None,
+    shared: bool = False,
     modes: tuple[Mode, ...] = (Mode(),),
 ) -> Arm:
-    """An arm that differs from the others in its objective, or in its noise levels."""
+    """An arm that differs from the others in its objective, or shares one noise level."""
     run = base_run(size)
     assert isinstance(run.system, SystemConfig)
-    system = dataclasses.replace(
-        run.system, training=training, levels=run.system.levels if levels is None else levels
-    )
+    system = dataclasses.replace(run.system, training=training)
+    if shared:
+        system = sharing_levels(system)
     config = dataclasses.replace(run, name=name, system=system)
     return Arm(name=name, says=says, config=config, modes=modes)
 
@@ -66,7 +64,7 @@ def objective_arms(size: StudySize) -> tuple[Arm, ...]:
             "joint_shared",
             "joint",
             "video and actions denoised together at one noise level",
-            levels=SHARED,
+            shared=True,
         ),
         objective(
             size,
