@@ -51,7 +51,7 @@ def plan_text(
         tasks = len(data.tasks or study.tasks)
         count = tasks * (data.clean + data.randomised)
         lines.append(
-            f"data {data.name}: {count:,} demonstrations ({data.clean} clean, {data.randomised} "
+            f"data {data.name}: {count:,} demonstrations ({data.clean:,} clean, {data.randomised:,} "
             f"randomised a task), actions {data.action}"
         )
     lines += ["", _head(), *(_row(arm, budgets[arm.name]) for arm in study.arms), ""]

@@ -13,7 +13,6 @@ from typing import Literal
 from wamjax.cli.quickstart_config import CONFIG
 from wamjax.eval.study.study import Data, Worlds
 from wamjax.model.couplings import Size, coupled
-from wamjax.parallel.mesh import MeshConfig
 from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.tabletop import tabletop
 from wamjax.train.config import TrainConfig
@@ -33,7 +32,6 @@ class Scale:
         train: steps, batch and rates.
         demos: episodes a task.
         worlds: in which everything is tried.
-        mesh: of training.
     """
 
     model: Size | None
@@ -41,7 +39,6 @@ class Scale:
     train: TrainConfig
     demos: int
     worlds: Worlds
-    mesh: MeshConfig = MeshConfig()
 
 
 SCALES: dict[StudySize, Scale] = {
@@ -79,7 +76,6 @@ SCALES: dict[StudySize, Scale] = {
         ),
         demos=10_000,
         worlds=Worlds(manifest="standard"),
-        mesh=MeshConfig(data=1, fsdp=-1),
     ),
 }
 
@@ -104,7 +100,6 @@ def base_run(size: StudySize) -> RunConfig:
         system=own,
         data=dataclasses.replace(CONFIG.data, image_size=own.image_size),
         train=scale.train,
-        mesh=scale.mesh,
     )
 
 
