@@ -46,16 +46,12 @@ ADVICE = {
 LITTLE = 0.02
 
 
+PREFIXES = {1e18: "E", 1e15: "P", 1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k"}
+
+
 def big(number: float, unit: str) -> str:
     """1.5e12 -> "1.5 T"."""
-    for factor, prefix in (
-        (1e18, "E"),
-        (1e15, "P"),
-        (1e12, "T"),
-        (1e9, "G"),
-        (1e6, "M"),
-        (1e3, "k"),
-    ):
+    for factor, prefix in PREFIXES.items():
         if number >= factor:
             return f"{number / factor:.3g} {prefix}{unit}"
     return f"{number:.3g} {unit}"

@@ -51,8 +51,8 @@ def plan_text(
         tasks = len(data.tasks or study.tasks)
         count = tasks * (data.clean + data.randomised)
         lines.append(
-            f"data {data.name}: {count:,} demonstrations ({data.clean:,} clean, {data.randomised:,} "
-            f"randomised a task), actions {data.action}"
+            f"data {data.name}: {count:,} demonstrations ({data.clean:,} clean, "
+            f"{data.randomised:,} randomised a task), actions {data.action}"
         )
     lines += ["", _head(), *(_row(arm, budgets[arm.name]) for arm in study.arms), ""]
     lines += _matched(study, unmatched)
