@@ -14,11 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from wamjax.cli import main
 from wamjax.core.errors import Unfinished, UserError
 from wamjax.core.files import write_json, write_text
 from wamjax.eval.study.study import Study
 
-UNFINISHED = 75
 KEPT = ("size", "seeds", "unmatched", "physics")
 """Flags with a value that every part of a study has."""
 
@@ -80,9 +80,8 @@ def in_parallel(args: argparse.Namespace, arms: Sequence[str]) -> None:
                     continue
                 del running[place]
                 free.append(place)
-                word = {0: "done", UNFINISHED: "saved"}.get(process.returncode, "failed")
-                print(f"{arm}: {word}", file=sys.stderr, flush=True)
-                if word == "failed":
+                print(f"{arm}: {ended(process.returncode)}", file=sys.stderr, flush=True)
+                if process.returncode not in (0, main.UNFINISHED):
                     failed.append(arm)
     except KeyboardInterrupt:
         end()
@@ -95,6 +94,17 @@ def in_parallel(args: argparse.Namespace, arms: Sequence[str]) -> None:
         raise UserError(
             f"{', '.join(failed)} failed, see {logs}; the same command goes on, the others kept."
         )
+
+
+def ended(code: int) -> str:
+    """How an arm ended, by its exit code."""
+    match code:
+        case 0:
+            return "done"
+        case main.UNFINISHED:
+            return "saved"
+        case _:
+            return f"failed with {code}"
 
 
 def places(count: int) -> list[Mapping[str, str]]:
@@ -162,8 +172,8 @@ def jobset(args: argparse.Namespace, study: Study) -> str:
     }
     parts["report"] = command(args, "report")
     first, *middle, last = parts
-    behind = {name: [first] for name in middle} | {last: middle}
-    jobs = [_job(name, words, behind.get(name, [])) for name, words in parts.items()]
+    behind = {first: [], **{name: [first] for name in middle}, last: middle}
+    jobs = [_job(name, words, behind[name]) for name, words in parts.items()]
     content = {
         "apiVersion": "jobset.x-k8s.io/v1alpha2",
         "kind": "JobSet",

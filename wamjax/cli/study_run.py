@@ -192,6 +192,9 @@ class Place:
         """Try a condition at all its seeds; compiled programs serve them all."""
         opened = {run.seed: self.opened(run, condition) for run in runs}
         first = opened[runs[0].seed]
+        # One program and one policy serve all seeds: they must mean the same numbers.
+        told = [trained.statistics.to_json() for trained in opened.values()]
+        assert all(one == told[0] for one in told), "seeds with other statistics of their data"
         places = self.places(first, condition.domain)
         cameras = next(iter(places.values())).env.cameras
         policy = first.policy(cameras, condition.mode.replan)

@@ -94,13 +94,14 @@ def _findings(results: Results) -> list[str]:
 
 def _picture(results: Results, folder: str, *names: str) -> list[str]:
     """Those of the figures that there are."""
-    may_lack = {
+    drawn = {
         "rates_clean": looks.has_clean(results),
         "rates_axes": bool(looks.axes_of(results)),
         "severity": looks.has_severity(results),
         "differences": bool(looks.compared(results)),
     }
-    there = [name for name in names if may_lack.get(name, True)]
+    lacking = {name for name, there in drawn.items() if not there}
+    there = [name for name in names if name not in lacking]
     return [" ".join(f"![{name.replace('_', ' ')}]({folder}/{name}.svg)" for name in there)]
 
 
