@@ -35,6 +35,7 @@ setup(
         "etils[epath]>=1.15",
         "fsspec>=2024.6",
         "einops>=0.8",
+        "safetensors>=0.5",
         "jaxtyping>=0.3.2",
         "pillow>=10.0",
         "simplejpeg>=1.9",
@@ -58,7 +59,7 @@ setup(
         # Asks for older pyarrow and protobuf than we pin: in an environment of its own.
         "beam": ["apache-beam>=2.77"],
         # What our blocks are checked against; torch for Linux brings gigabytes of CUDA.
-        "reference": ["torch>=2.6", "diffusers>=0.36"],
+        "reference": ["torch>=2.6", "diffusers>=0.36", "transformers>=5", "sentencepiece>=0.2"],
         "dev": [
             "beartype>=0.19",
             "gymnasium>=1.1",

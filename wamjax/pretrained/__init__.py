@@ -1,1 +1,1 @@
-"""Foreign weights: readers, name tables and parity (issue Weights)."""
+"""Foreign weights: readers, name tables, loading onto a mesh, and out again."""
