@@ -39,6 +39,7 @@ def metrics(at, goal, steps, breaks):
         "success": (distance < REACH).astype(jnp.float32),
         "diverged": broken.astype(jnp.float32),
         "mode": jnp.where(broken, 0.0, -1.0),
+        "other": 0.0 * distance,
         "breaks": breaks,
     }
 

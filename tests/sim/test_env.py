@@ -54,7 +54,7 @@ def test_brax_wrappers_accept_the_env(reach: TabletopEnv, wrapped) -> None:
     # The time limit is the wrapper's; a new episode starts at the first state again.
     assert np.flatnonzero(done).tolist() == [5, 11, 17]
     np.testing.assert_array_equal(positions[5], start.pipeline_state.body.position[0])
-    assert set(metrics) == {"success", "distance", "diverged", "mode"}
+    assert set(metrics) == {"success", "distance", "diverged", "mode", "other"}
 
 
 def test_world_in_a_batch_equals_the_world_alone(wrapped, play_reach) -> None:

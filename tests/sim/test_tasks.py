@@ -19,11 +19,12 @@ from wamjax.sim.env import TabletopEnv
 from wamjax.sim.fixtures import RIM, TRAY_HALF
 from wamjax.sim.instructions import COLOURS
 from wamjax.sim.robots.registry import find_robot
-from wamjax.sim.tasks.record import Layout, Situation
+from wamjax.sim.tasks.record import Layout, Situation, misread
 from wamjax.sim.tasks.registry import TASKS
 from wamjax.sim.variants import base_key, clean_variant, make_variant, perturbation_draws
 
 EXPERTS, IDLE = 64, 16
+EXPERT, STILL, CONFUSED = range(3)
 ALL = tuple(TASKS)
 NAMES = tuple(name for name, task in TASKS.items() if task.scene.robot == "panda")
 """Played here; `test_two_arms` plays the others."""
@@ -32,30 +33,42 @@ LEAST = {name: 0.85 if name == "stack3" else 0.95 for name in ALL}
 
 
 class Played:
-    """Clean worlds 0..63 by the expert, and the first sixteen of them by one who stays still.
+    """Clean worlds 0..63 by the expert, and the first sixteen by others: one who stays still, and
+    an expert who mistakes the things for one another.
 
     Attributes:
         setting: constants of the worlds.
         first: situations at reset, [E, ...].
         then: situations after each tick, [E, T, ...].
         metrics: after each tick, [E, T].
+        mistaken: metrics of who mistakes things, [16, T].
     """
 
     def __init__(self, name: str):
         env = TabletopEnv(name, physics="c", props=False)
 
-        def one(seed, expert):
+        options = len(env.task.wordings)
+
+        def one(seed, who):
             def tick(state, _):
-                after = env.step(state, jnp.where(expert, env.expert(state), OPEN))
+                true = env.situation(state)
+                seen = [true, misread(true, options)[0]]
+                expert, confused = (env.task.expert(situation) for situation in seen)
+                action = jnp.where(who == STILL, OPEN, jnp.where(who == EXPERT, expert, confused))
+                after = env.step(state, action)
                 return after, (env.situation(after), after.metrics)
 
             start = env.reset_variant(clean_variant(seed))
             _, history = jax.lax.scan(tick, start, None, length=env.horizon)
             return start.info["setting"], env.situation(start), history
 
-        seeds = np.concatenate([np.arange(EXPERTS), np.arange(IDLE)]).astype(np.int32)
-        out = once_jit(jax.vmap(one))(seeds, np.arange(len(seeds)) < EXPERTS)
-        self.setting, self.first, (self.then, self.metrics) = jax.device_get(out)
+        counts = {EXPERT: EXPERTS, STILL: IDLE, CONFUSED: IDLE}
+        seeds = np.concatenate([np.arange(count) for count in counts.values()]).astype(np.int32)
+        out = once_jit(jax.vmap(one))(seeds, np.repeat(list(counts), list(counts.values())))
+        out = jax.device_get(out)
+        self.mistaken = jax.tree.map(lambda leaf: leaf[-IDLE:], out[2][1])
+        out = jax.tree.map(lambda leaf: leaf[:-IDLE], out)
+        self.setting, self.first, (self.then, self.metrics) = out
         self.solved = self.metrics["success"][:, -1] > 0.5
 
     def text(self, world: int) -> str:
@@ -232,6 +245,15 @@ def _way(name: str, played: Played, world: int) -> int | None:
             raised = played.then.blocks.position[world, :, :, 2] > 0.05
             return int(np.argmax(raised.any(axis=0) * (len(raised) - np.argmax(raised, axis=0))))
     raise AssertionError(name)
+
+
+def test_the_wrong_object_is_told_from_the_right_one(name, played) -> None:
+    right, wrong = (metrics["other"][:, -1] > 0.5 for metrics in (played.metrics, played.mistaken))
+    solved = played.mistaken["success"][:, -1] > 0.5
+    print(f"{name}: mistaken in {wrong.mean():.2f}, solved by mistake {solved.mean():.2f}")
+    assert not right.any()
+    assert wrong.mean() >= 0.5
+    assert not (wrong & solved).any()
 
 
 def test_every_mode_is_taken_and_the_recorded_one_is_what_happened(name, played) -> None:

@@ -142,6 +142,7 @@ def _episodes(outcome: Outcome, place: Worlds) -> list[dict[str, Any]]:
             "closest": _number(outcome.closest[world]),
             "diverged": bool(outcome.diverged[world]),
             "mode": _mode(int(outcome.mode[world]), place),
+            "other": bool(outcome.other[world]),
         }
         for world, (axis, row) in enumerate(zip(place.axes, place.rows))
     ]

@@ -172,6 +172,8 @@ def cause(outcome: Outcome, slot: int) -> str:
     if outcome.success[slot]:
         return f"solved after {int(outcome.steps_to_success[slot])} steps"
     assert outcome.steps_to_success[slot] == NEVER
+    if outcome.other[slot]:
+        return "did it to the wrong object"
     if outcome.diverged[slot]:
         return "the physics diverged"
     last, best = 100 * float(outcome.distance[slot]), 100 * float(outcome.closest[slot])

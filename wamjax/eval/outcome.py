@@ -22,6 +22,7 @@ class Outcome:
         closest: float32 [E], the smallest distance on the way.
         diverged: bool [E], the physics became non-finite.
         mode: int32 [E], the way in which the task was being solved, NEVER where none showed.
+        other: bool [E], what another instruction asks for was done, before any divergence.
     """
 
     success: AnyArray
@@ -30,6 +31,7 @@ class Outcome:
     closest: AnyArray
     diverged: AnyArray
     mode: AnyArray
+    other: AnyArray
 
 
 def latch(outcome: Outcome, metrics: dict[str, Array], step: Array, horizon: int) -> Outcome:
@@ -46,6 +48,7 @@ def latch(outcome: Outcome, metrics: dict[str, Array], step: Array, horizon: int
         closest=jnp.where(counts, jnp.minimum(outcome.closest, distance), outcome.closest),
         diverged=diverged,
         mode=jnp.where(counts, metrics["mode"].astype(jnp.int32), outcome.mode),
+        other=outcome.other | (counts & metrics["other"].astype(bool)),
     )
 
 
@@ -59,4 +62,5 @@ def begin(metrics: dict[str, Array]) -> Outcome:
         closest=distance,
         diverged=metrics["diverged"].astype(bool),
         mode=metrics["mode"].astype(jnp.int32),
+        other=jnp.zeros(distance.shape, bool),
     )

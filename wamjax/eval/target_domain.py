@@ -90,6 +90,7 @@ def outcome_of(played: Played) -> Outcome:
         closest=played.closest,
         diverged=played.diverged,
         mode=played.mode,
+        other=played.other,
     )
 
 

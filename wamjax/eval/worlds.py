@@ -21,8 +21,8 @@ BONUS = ("dynamics",)
 
 
 class Env(Protocol):
-    """An environment, unbatched and traceable; `state.metrics` has success, distance,
-    diverged and mode."""
+    """An environment, unbatched and traceable; `state.metrics` has success, distance, diverged,
+    mode and other (see `Outcome`)."""
 
     @property
     def cameras(self) -> tuple[str, ...]: ...

@@ -29,7 +29,7 @@ from wamjax.sim.setting import Setting, build_setting, standing_on
 from wamjax.sim.simulators import Env, State
 from wamjax.sim.skins import read_skin
 from wamjax.sim.stepping import Physics, Resolved, resolve
-from wamjax.sim.tasks.record import Situation, Task
+from wamjax.sim.tasks.record import Situation, Task, misread
 from wamjax.sim.tasks.registry import find_task
 from wamjax.sim.variants import Variant, base_key, clean_variant
 
@@ -50,6 +50,8 @@ class World:
         succeeded: bool [], once true always true.
         failed: bool [], the physics diverged; the body stays at its last good state.
         mode: int32 [], how the task is being solved, an index into the task's modes, or NO_MODE.
+        held_other: int32 [], ticks in a row that the goal of another instruction has been held.
+        other: bool [], once it was held long enough always true.
         pending: float32 [LONGEST_DELAY, A], the last actions, the newest first.
     """
 
@@ -59,6 +61,8 @@ class World:
     succeeded: Array
     failed: Array
     mode: Array
+    held_other: Array
+    other: Array
     pending: Array
 
 
@@ -170,6 +174,8 @@ class TabletopEnv(Env):
             succeeded=no,
             failed=no,
             mode=zero + NO_MODE,
+            held_other=zero,
+            other=no,
             pending=jnp.tile(self._stay(body, setting.opening), (LONGEST_DELAY, 1)),
         )
         return self._state(world, setting, {"setting": setting})
@@ -205,6 +211,9 @@ class TabletopEnv(Env):
         body = jax.tree.map(lambda new, old: jnp.where(sound, new, old), body, world.body)
         situation = self._situation(body, setting)
         held = jnp.where(self.task.solved(situation) & sound, world.held + 1, 0)
+        others = misread(situation, len(self.task.wordings))
+        mistaken = jnp.any(jnp.array([self.task.solved(other) for other in others]))
+        held_other = jnp.where(mistaken & sound, world.held_other + 1, 0)
         world = World(
             body=body,
             tick=world.tick + 1,
@@ -212,6 +221,8 @@ class TabletopEnv(Env):
             succeeded=world.succeeded | (held >= self.task.hold),
             failed=~sound,
             mode=jnp.where(world.mode == NO_MODE, self.task.mode(situation), world.mode),
+            held_other=held_other,
+            other=world.other | (held_other >= self.task.hold),
             pending=pending,
         )
         return self._state(world, setting, state.info, state.metrics)
@@ -301,6 +312,7 @@ class TabletopEnv(Env):
             "distance": distance,
             "diverged": failed,
             "mode": world.mode.astype(jnp.float32),
+            "other": world.other.astype(jnp.float32),
         }
         return State(
             pipeline_state=world,  # pyright: ignore[reportArgumentType]

@@ -88,6 +88,7 @@ def _task(
                 distance=round(closest + float(rng.uniform(0, 0.1)), 4),
                 diverged=False,
                 mode=str(rng.choice(find_task(task).modes)) if success else "",
+                other=not success and place % 7 == 3,
             )
             world += 1
 

@@ -35,7 +35,7 @@ from wamjax.eval.worlds import CLEAN
 WIDTH = 340
 BARS = 4
 """More conditions than these are drawn without bars."""
-CAUSE_SERIES = {"solved": 0, "nearly": 3, "lost": 1, "missed": 2, "diverged": 4}
+CAUSE_SERIES = {"solved": 0, "nearly": 3, "lost": 1, "missed": 2, "diverged": 4, "other": 5}
 Rows = list[dict[str, Any]]
 
 

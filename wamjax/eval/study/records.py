@@ -21,7 +21,7 @@ from wamjax.core.errors import UserError
 
 COLUMNS = (
     "condition", "seed", "repeat", "task", "world", "axis", "sub_axis", "severity", "success",
-    "steps", "closest", "distance", "diverged", "mode",
+    "steps", "closest", "distance", "diverged", "mode", "other",
 )  # fmt: skip
 
 
@@ -39,6 +39,7 @@ class Episode:
             physics diverged at once.
         diverged: whether the physics did.
         mode: the way that was taken; "" where none showed.
+        other: whether what another instruction asks for was done.
     """
 
     condition: str
@@ -55,6 +56,7 @@ class Episode:
     distance: float | None
     diverged: bool
     mode: str
+    other: bool
 
 
 def episodes_from(
@@ -77,6 +79,7 @@ def episodes_from(
             distance=_short(row["distance"]),
             diverged=row["diverged"],
             mode=row["mode"] or "",
+            other=row["other"],
         )
 
 
@@ -142,4 +145,5 @@ def _episode(row: Sequence[str]) -> Episode:
         distance=float(it["distance"]) if it["distance"] else None,
         diverged=it["diverged"] == "1",
         mode=it["mode"],
+        other=it["other"] == "1",
     )

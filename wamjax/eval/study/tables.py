@@ -40,9 +40,10 @@ NEAR = 0.03
 """Metres: nearly there when time was up."""
 COSTS = ("train_flops", "train_seconds", "memory")
 Verdict = Literal["better", "worse", "no difference shown"]
-Cause = Literal["solved", "diverged", "lost", "nearly", "missed"]
+Cause = Literal["solved", "other", "nearly", "lost", "missed", "diverged"]
 CAUSES: dict[Cause, str] = {
     "solved": "solved",
+    "other": "did what another instruction asks: the wrong object",
     "nearly": f"within {100 * NEAR:g} cm when time was up",
     "lost": f"was {100 * LOST:g} cm nearer before",
     "missed": "never came near",
@@ -54,6 +55,8 @@ def cause(episode: Episode) -> Cause:
     """How an episode ended."""
     if episode.success:
         return "solved"
+    if episode.other:
+        return "other"
     if episode.diverged or episode.closest is None or episode.distance is None:
         return "diverged"
     if episode.distance - episode.closest > LOST:

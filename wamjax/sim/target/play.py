@@ -44,7 +44,7 @@ HONOURED = ("camera", "robot", "language", "layout")
 
 @flax.struct.dataclass
 class Played:
-    """What became of E episodes of T ticks; the first five are those of the evaluation.
+    """What became of E episodes of T ticks; the first seven are those of the evaluation.
 
     Attributes:
         success: bool [E], solved at some tick, before any divergence.
@@ -53,6 +53,7 @@ class Played:
         closest: float32 [E], m, the smallest distance on the way.
         diverged: bool [E], the physics became non-finite, or an action was.
         mode: int32 [E], index into the task's modes, or -1.
+        other: bool [E], what another instruction asks for was done, before any divergence.
         actions: float32 [E, T, A].
         positions: float32 [E, T + 1, q], MuJoCo's qpos.
         frames: uint8 [E, T, V, H, W, 3] before each tick when recorded, else None.
@@ -64,6 +65,7 @@ class Played:
     closest: np.ndarray
     diverged: np.ndarray
     mode: np.ndarray
+    other: np.ndarray
     actions: np.ndarray
     positions: np.ndarray
     frames: np.ndarray | None
@@ -279,6 +281,7 @@ class _Tally:
         self.distance = np.array(metrics["distance"], np.float32)
         self.closest = self.distance.copy()
         self.mode = np.asarray(metrics["mode"], np.int32)
+        self.other = np.zeros_like(self.success)
 
     def add(self, metrics: dict[str, np.ndarray], step: int) -> None:
         self.diverged = self.diverged | (metrics["diverged"] > 0.5)
@@ -290,6 +293,7 @@ class _Tally:
         self.distance = np.where(counts, distance, self.distance)
         self.closest = np.where(counts, np.minimum(self.closest, distance), self.closest)
         self.mode = np.where(counts, np.asarray(metrics["mode"], np.int32), self.mode)
+        self.other = self.other | (counts & (metrics["other"] > 0.5))
 
     def outcome(self) -> dict[str, np.ndarray]:
         return {
@@ -299,6 +303,7 @@ class _Tally:
             "closest": self.closest,
             "diverged": self.diverged,
             "mode": self.mode,
+            "other": self.other,
         }
 
 

@@ -112,6 +112,22 @@ class Task:
     mode: Callable[[Situation], Array]
 
 
+def misread(situation: Situation, options: int) -> list[Situation]:
+    """As other instructions would have it: the blocks named the other way round, another option.
+
+    Args:
+        situation: the true state.
+        options: how many the task has.
+    """
+    found = []
+    if len(situation.blocks.position) > 1:
+        blocks = jax.tree.map(lambda leaf: leaf[::-1], situation.blocks)
+        found.append(dataclasses.replace(situation, blocks=blocks))
+    if options > 1:
+        found.append(dataclasses.replace(situation, option=(situation.option + 1) % options))
+    return found
+
+
 @typed
 def first_valid(candidates: Float[Array, "n k"], valid: Array) -> Float[Array, "k"]:
     """The first candidate that is valid; the last one if none is."""
