@@ -184,7 +184,7 @@ def report(place: Place, budgets: Mapping[str, Budget], differs: Any, command: s
     write_json(folder / COSTS, place.costs(budgets, differs))
     found = computed(place.study, folder)
     write_json(folder / RESULTS, found)
-    write_page(folder, found, command=command)
+    write_page(folder, found, command=command, pictures=place.pictures())
     return found
 
 

@@ -4,7 +4,7 @@
     WORKDIR/runs/ARM/DATA/seedN/           as of `wamjax train`
     WORKDIR/STUDY/manifest.json
     WORKDIR/STUDY/trials/CONDITION/N/      as of `wamjax eval`, a policy for each seed
-    WORKDIR/STUDY/trials/CONDITION/costs.json
+    WORKDIR/STUDY/trials/CONDITION/costs.json, pictures.json
 
 Studies of one workdir share demonstrations and trainings; a training of another config is refused.
 
@@ -29,15 +29,18 @@ from wamjax.cli.train import run_training
 from wamjax.cli.worlds import action_frame
 from wamjax.core.errors import Unfinished
 from wamjax.core.files import read_json, write_json
-from wamjax.core.runtime import device_name, versions
+from wamjax.core.runtime import device_name, source, versions
 from wamjax.data import read_episodes, statistics_for
 from wamjax.data.writing.rlds import dataset_directory
 from wamjax.eval.evaluate import Facts, episodes_of, evaluate
+from wamjax.eval.gallery import film
 from wamjax.eval.latency import chunk_latency
 from wamjax.eval.programs import Contestants, Programs, Stage
 from wamjax.eval.study.matching import Budget
+from wamjax.eval.study.pictures import Pictures, told
 from wamjax.eval.study.records import Episode, episodes_from
 from wamjax.eval.study.study import Aspect, Condition, Data, Run, Study
+from wamjax.eval.study.tables import cause
 from wamjax.eval.target_domain import TargetPrograms
 from wamjax.eval.trained_run import TrainedRun, open_run
 from wamjax.eval.worlds import Worlds as Places
@@ -48,6 +51,7 @@ from wamjax.sim.manifest import Manifest, build_manifest, named_manifest
 from wamjax.sim.stepping import Physics
 from wamjax.train.run_config import RunConfig
 
+PICTURES = "pictures.json"
 BATCH = {"source": 64, "target": 32}
 QUARTERS = 4
 """A run keeps its weights after each quarter, so that a later study may try them."""
@@ -204,10 +208,11 @@ class Place:
         batch = BATCH[condition.domain]
         programs: Stage
         target = None
+        pictured = self.pictured(condition)
         if condition.domain == "target":
             programs = target = TargetPrograms(contestants, places, batch=batch)
         else:
-            programs = Programs(contestants, batch=batch, keep=False)
+            programs = Programs(contestants, batch=batch, keep=pictured)
         folder = self.trial_folder(condition)
         try:
             for repeat in range(self.study.worlds.repeats):
@@ -221,6 +226,8 @@ class Place:
                     main=f"seed{runs[0].seed}",
                     programs=programs,
                 )
+            if isinstance(programs, Programs) and pictured:
+                self._film(condition, runs[0], contestants, places, programs)
         finally:
             if target is not None:
                 target.close()
@@ -235,6 +242,48 @@ class Place:
                 "device": device_name(),
             }
             write_json(folder / "costs.json", costs)
+
+    def pictured(self, condition: Condition) -> bool:
+        """Whether the page shows pictures of it: each arm as it is meant, in the worlds of
+        training."""
+        own = condition.mode == condition.arm.modes[0] and condition.fraction == 1.0
+        return own and condition.domain == "source"
+
+    def _film(
+        self,
+        condition: Condition,
+        run: Run,
+        contestants: Contestants,
+        places: Mapping[str, Places],
+        programs: Programs,
+    ) -> None:
+        folder, name = self.trial_folder(condition), f"seed{run.seed}"
+        if (folder / PICTURES).is_file():
+            return
+        found = []
+        for task, place in places.items():
+            rows = episodes_of(folder / "0", name, task)
+            ends = [cause(e) for e in episodes_from(condition.key, run.seed, 0, task, rows)]
+            runner = programs.find(name, task, place).rollout
+            gallery = film(
+                task,
+                place,
+                *contestants[name],
+                episodes=rows,
+                seed=self.study.world_seed,
+                runner=runner,
+                kinds=ends,
+            )
+            found.append(gallery)
+        write_json(folder / PICTURES, told(found))
+
+    def pictures(self) -> list[tuple[str, Pictures]]:
+        """(label, pictures) of every condition that has some."""
+        return [
+            (condition.labelled(self.study), read_json(self.trial_folder(condition) / PICTURES))
+            for condition in self.study.conditions
+            if self.pictured(condition)
+        ]
 
     def _facts(self, trained: TrainedRun) -> Facts:
         return Facts(
@@ -291,7 +340,7 @@ class Place:
             "runs": runs,
             "conditions": conditions,
             "manifest_sha256": self.manifest.sha256,
-            "versions": versions(),
+            "versions": {"wamjax": source(), **versions()},
         }
 
 

@@ -11,6 +11,7 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -133,6 +134,18 @@ def versions() -> dict[str, str]:
     for name in VERSIONED:
         found[name] = importlib.metadata.version(name)
     return found
+
+
+def source() -> str:
+    """The version of wamjax, and the commit where it runs from a checkout of git."""
+    version, root = importlib.metadata.version("wamjax"), pathlib.Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return version
+    told = subprocess.run(
+        ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return f"{version} ({told.stdout.strip()})" if told.returncode == 0 else version
 
 
 def cpu_name() -> str:

@@ -16,6 +16,10 @@ from wamjax.eval.rollout import Rollout, Trace, plan_key, rollout
 from wamjax.eval.worlds import AXES, BONUS, CLEAN, Worlds, take
 from wamjax.policy.base import Policy
 
+FIRST = {axis: place for place, axis in enumerate((CLEAN, *AXES, *BONUS))}
+"""In which order axes come."""
+ENDS = (True, False)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Strip:
@@ -29,6 +33,7 @@ class Strip:
         pictures: uint8 [N, H, W, 3], first to last.
         success: how it ended.
         cause: how it ended, in words.
+        kind: of the world, where `film` was told kinds.
     """
 
     task: str
@@ -38,6 +43,7 @@ class Strip:
     pictures: np.ndarray
     success: bool
     cause: str
+    kind: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,7 @@ class Foresight:
         task: which task.
         axis: "clean" or a perturbation axis.
         instruction: as the policy read it.
+        cause: how the episode ended, in words.
         steps: control step of each column.
         truth: uint8 [N, H, W, 3].
         predicted: uint8 [N, H, W, 3].
@@ -56,6 +63,8 @@ class Foresight:
     task: str
     axis: str
     instruction: str
+    success: bool
+    cause: str
     steps: tuple[int, ...]
     truth: np.ndarray
     predicted: np.ndarray
@@ -79,10 +88,13 @@ def film(
     episodes: Sequence[Mapping[str, Any]],
     seed: int,
     runner: Rollout | None = None,
+    kinds: Sequence[str] | None = None,
     failures: int = 6,
     size: int = 160,
 ) -> Gallery:
     """Play one world per axis and some of the failures again, and draw them.
+
+    Foresight is shown of an episode that was solved and of one that was not, where there are such.
 
     Args:
         task: which task.
@@ -92,11 +104,14 @@ def film(
         episodes: the policy's episode records on this task, in the order of the worlds.
         seed: of the evaluation that made those records.
         runner: the rollout that made the records; compiled anew when it is not at hand.
+        kinds: of the worlds; failures of different kinds are shown before more of one. By default
+            the axes.
         failures: at most this many are shown.
         size: side of the pictures, pixels.
     """
     shown = [telling(place, axis) for axis in (CLEAN, *AXES) if axis in place.axes]
-    failed = spread_failures(place.axes, [bool(row["success"]) for row in episodes], failures)
+    solved = [bool(row["success"]) for row in episodes]
+    failed = spread_failures(place.axes if kinds is None else kinds, solved, failures)
     # Always as many, so that one compilation draws any task of an environment.
     chosen = np.resize([*shown, *failed], 1 + len(AXES) + failures)
     if runner is None:
@@ -120,14 +135,14 @@ def film(
             pictures=pictures[slot],
             success=bool(outcome.success[slot]),
             cause=cause(outcome, slot),
+            kind="" if kinds is None else kinds[world],
         )
         for slot, world in enumerate([*shown, *failed])
     ]
-    axes = strips[: len(shown)]
     return Gallery(
-        axes=tuple(axes),
+        axes=tuple(strips[: len(shown)]),
         failures=tuple(strip for strip in strips[len(shown) :] if not strip.success),
-        foresight=tuple(_foresight(policy, weights, trace, axes, seed, place, chosen)),
+        foresight=tuple(_foresight(policy, weights, trace, strips, seed, place, chosen)),
     )
 
 
@@ -153,11 +168,12 @@ def _draw(place: Worlds, outcome: Outcome, trace: Trace, size: int, count: int =
     return np.asarray(jax.device_get(draw(states)))
 
 
-def spread_failures(axes: Sequence[str], success: Sequence[bool], count: int) -> list[int]:
-    """Places of up to `count` failed worlds, taking axes in turn so that none hides the others."""
+def spread_failures(kinds: Sequence[str], success: Sequence[bool], count: int) -> list[int]:
+    """Places of up to `count` failed worlds, taking kinds in turn so that none hides the others."""
+    order = sorted({*kinds}, key=lambda kind: (kind not in FIRST, FIRST.get(kind, 0), kind))
     queues = {
-        axis: [place for place, name in enumerate(axes) if name == axis and not success[place]]
-        for axis in (CLEAN, *AXES, *BONUS)
+        kind: [place for place, name in enumerate(kinds) if name == kind and not success[place]]
+        for kind in order
     }
     chosen = []
     while len(chosen) < count and any(queues.values()):
@@ -205,34 +221,43 @@ def _foresight(
     seed: int,
     place: Worlds,
     chosen: np.ndarray,
-    count: int = 2,
 ) -> list[Foresight]:
     if policy.imagine is None or policy.frame_stride > policy.replan:
         return []
     imagine = policy.imagine
     seeds = np.asarray(place.variants.seed)[chosen]
+    # Always two, so that one compilation serves any task of an environment.
+    slots = np.resize(_both_ends(strips), 2)
 
     def one(weights: Params, seen: Observation, world_seed: Array, plan: Array) -> Array:
         key = plan_key(jax.random.key(seed), world_seed, plan)
         return imagine(weights, jax.tree.map(lambda leaf: leaf[None], seen), key)[1][0, 0]
 
     plans = trace.seen.frames.shape[1]
-    first = jax.tree.map(lambda leaf: leaf[:count], trace.seen)
+    first = jax.tree.map(lambda leaf: leaf[slots], trace.seen)
     plans_of_one = jax.vmap(one, in_axes=(None, 0, None, 0))
     run = program_jit(jax.vmap(plans_of_one, in_axes=(None, 0, 0, None)))
-    predicted = np.asarray(run(weights, first, seeds[:count], np.arange(plans)))
+    predicted = np.asarray(run(weights, first, seeds[slots], np.arange(plans)))
     pairs = comparable(plans, policy.replan, policy.frame_stride, predicted.shape[2])
     if not pairs:
         return []
     seen = np.asarray(trace.seen.frames)[:, :, 0, -1]
     return [
         Foresight(
-            task=strip.task,
-            axis=strip.axis,
-            instruction=strip.instruction,
+            task=strips[slot].task,
+            axis=strips[slot].axis,
+            instruction=strips[slot].instruction,
+            success=strips[slot].success,
+            cause=strips[slot].cause,
             steps=tuple(later * policy.replan for _, _, later in pairs),
             truth=np.stack([seen[slot, later] for _, _, later in pairs]),
-            predicted=np.stack([predicted[slot, plan, number] for plan, number, _ in pairs]),
+            predicted=np.stack([predicted[row, plan, number] for plan, number, _ in pairs]),
         )
-        for slot, strip in enumerate(strips[:count])
+        for row, slot in enumerate(_both_ends(strips))
     ]
+
+
+def _both_ends(strips: Sequence[Strip]) -> list[int]:
+    """Places of the first episode that was solved and the first that was not."""
+    ends = [next((n for n, s in enumerate(strips) if s.success is end), None) for end in ENDS]
+    return [place for place in ends if place is not None]

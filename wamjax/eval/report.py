@@ -192,6 +192,8 @@ def foresight_values(item: Foresight, whose: str = "") -> dict[str, Any]:
         "task": item.task,
         "axis": item.axis,
         "instruction": item.instruction,
+        "success": item.success,
+        "cause": item.cause,
         "columns": [
             {"step": step, "truth": data_uri(truth), "predicted": data_uri(predicted)}
             for step, truth, predicted in zip(item.steps, item.truth, item.predicted)

@@ -15,7 +15,18 @@ from tests.eval.page_laws import loads_nothing, unique_ids
 from tests.eval.study import made_up
 from wamjax.eval import wording as numbers
 from wamjax.eval.gallery import Gallery, Strip
-from wamjax.eval.study import Data, Mode, Worlds, fronts, looks, markdown, page, sections, wording
+from wamjax.eval.study import (
+    Data,
+    Mode,
+    Worlds,
+    fronts,
+    looks,
+    markdown,
+    page,
+    pictures,
+    sections,
+    wording,
+)
 from wamjax.eval.svg import LIGHT, MARKS, PAINTS
 from wamjax.eval.worlds import AXES, CLEAN
 
@@ -206,10 +217,12 @@ def test_an_odd_study_has_its_own_sections_and_no_empty_ones(odd, tmp_path):
     strip = Strip(
         task="reach", axis=CLEAN, row={"axis": CLEAN, "seed": 3}, instruction="<reach> it",
         pictures=np.zeros((2, 4, 4, 3), np.uint8), success=False, cause="ended 9.0 cm away",
+        kind="missed",
     )  # fmt: skip
     won = dataclasses.replace(strip, success=True, cause="solved after 7 steps")
     gallery = Gallery(axes=(won,), failures=(strip,), foresight=())
-    path = page.write_page(tmp_path, odd, command=COMMAND, galleries=[("joint", gallery)])
+    shown = [("joint", pictures.told([gallery]))]
+    path = page.write_page(tmp_path, odd, command=COMMAND, pictures=shown)
     text = path.read_text(encoding="utf-8")
     loads_nothing(text)
     unique_ids(text)
@@ -217,7 +230,8 @@ def test_an_odd_study_has_its_own_sections_and_no_empty_ones(odd, tmp_path):
         assert there in text, there
     for absent in ("Under each axis", "mean of axes", "What was expected", "By severity"):
         assert absent not in text, absent
-    assert "joint: reach, clean" in text
+    assert text.count("joint: reach, clean") == 2
+    assert text.index("<h3>never came near</h3>") < text.index("ended 9.0 cm away")
     assert "joint action_only randomised 100% target" in text
     gap = next(iter(odd["transfer"]["gaps"].values()))["cells"]["all"]
     assert f"<td>{wording.signed(gap['value'])}<span" in text

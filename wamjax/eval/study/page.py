@@ -11,12 +11,12 @@ from typing import Any
 
 from wamjax.core.files import write_text
 from wamjax.eval import wording as numbers
-from wamjax.eval.gallery import Gallery
-from wamjax.eval.report import foresight_values, page, strip_values
+from wamjax.eval.report import page
 from wamjax.eval.study import looks, wording
 from wamjax.eval.study.figures import CAUSE_SERIES, Drawn, figures
 from wamjax.eval.study.fronts import FRONTS, on_front
 from wamjax.eval.study.looks import ENDS, Results
+from wamjax.eval.study.pictures import Pictures, gathered
 from wamjax.eval.study.sections import sections
 from wamjax.eval.study.tables import CAUSES
 from wamjax.eval.svg import MARKS, Entry
@@ -30,7 +30,7 @@ def write_page(
     results: Results,
     *,
     command: str,
-    galleries: Sequence[tuple[str, Gallery]] = (),
+    pictures: Sequence[tuple[str, Pictures]] = (),
 ) -> pathlib.Path:
     """Write study.html, and figures/NAME.svg and .csv; the path of the page.
 
@@ -38,11 +38,11 @@ def write_page(
         folder: where.
         results: the content of study.json.
         command: how to run it again.
-        galleries: (whose pictures, those of a task); empty leaves the sections out.
+        pictures: (label of a condition, its pictures); empty leaves the sections out.
     """
     drawn = figures(results)
     write_figures(folder, drawn)
-    values = page_values(results, drawn, command, galleries)
+    values = page_values(results, drawn, command, pictures)
     return write_text(pathlib.Path(folder) / "study.html", page("study.html.j2", values))
 
 
@@ -57,7 +57,7 @@ def page_values(
     results: Results,
     drawn: Mapping[str, Drawn],
     command: str,
-    galleries: Sequence[tuple[str, Gallery]],
+    pictures: Sequence[tuple[str, Pictures]],
 ) -> dict[str, Any]:
     """What the template shows."""
     final, before = looks.final(results), looks.earlier(results)
@@ -92,13 +92,7 @@ def page_values(
         "ways": ways(results, final),
         "sections": sections(results),
         "transfer_figure": "".join(_inline(drawn, ["transfer"])),
-        "strips": [strip_values(s, label) for label, g in galleries for s in g.axes],
-        "failures": [
-            strip_values(s, label, last=True) for label, g in galleries for s in g.failures
-        ],
-        "foresight": [
-            foresight_values(item, label) for label, g in galleries for item in g.foresight
-        ],
+        **gathered(pictures),
         "arms": [arm_row(name, arm) for name, arm in results["arms"].items()],
         "command": command,
         "manifest": results["manifest_sha256"],
