@@ -30,13 +30,23 @@ def test_a_study_is_named_by_its_file_and_has_worlds(path, size):
 
 
 @pytest.mark.parametrize(
-    "size", ["tiny", *(pytest.param(size, marks=pytest.mark.slow) for size in SIZES[1:])]
+    ("path", "size"),
+    [
+        pytest.param(
+            path,
+            size,
+            id=f"{path.stem}-{size}",
+            # Many programs to walk, or large ones.
+            marks=[pytest.mark.slow] if size != "tiny" or path.stem == "recipes" else [],
+        )
+        for path in FILES
+        for size in SIZES
+    ],
 )
-def test_arms_are_matched(size):
-    for path in FILES:
-        study = load(str(path), size)
-        told = unmatched(study, budgets_of(study))
-        assert {*told} <= {*study.differs}, told
+def test_arms_are_matched(path, size):
+    study = load(str(path), size)
+    told = unmatched(study, budgets_of(study))
+    assert {*told} <= {*study.differs}, told
 
 
 def test_studies_of_one_workdir_share_their_trainings(tmp_path):

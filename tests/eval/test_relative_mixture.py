@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from configs.recipe import config
 from tests.data.synthetic import episodes
+from wamjax.cli.recipe_run import recipe_run
 from wamjax.core.records import Observation
 from wamjax.data import DataConfig, Mixture, compute_statistics, write_rlds
 from wamjax.data.normalising.statistics import MixedStatistics, from_json
@@ -48,7 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
         '[desk]\nsource = "here"\nweights = { changes = 1, places = 1 }\n'
         'dirs = { changes = "changes/tabletop", places = "places/tabletop" }\n'
     )
-    system = config("lingbot_va").system
+    system = recipe_run("lingbot_va").system
     same = ("history", "future", "frame_stride", "history_stride", "chunk", "text_length")
     return DataConfig(
         mixture="desk", mixtures=str(root / "mixtures.toml"), root=str(root),
@@ -69,7 +69,7 @@ def mixture(data) -> Mixture:
 
 
 def opened(data: DataConfig, mixture: Mixture, name: str) -> TrainedRun:
-    system = dataclasses.replace(cast(Any, config("lingbot_va").system), past_actions=PAST)
+    system = dataclasses.replace(cast(Any, recipe_run("lingbot_va").system), past_actions=PAST)
     run: Any = types.SimpleNamespace(name="desk", data=data, system=system)
     seat = seating(data, cards_in(mixture.statistics)).of(name)
     own = mixture.statistics.of(name)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from configs.recipe import config
 from tests.test_configs import ROOT, load
+from wamjax.cli.recipe_run import recipe_run
 from wamjax.core.errors import UserError
 from wamjax.data.normalising.normalise import Normaliser
 from wamjax.eval.trained_run import TrainedRun
@@ -16,7 +16,7 @@ from wamjax.eval.trained_run import TrainedRun
 def run(name: str) -> TrainedRun:
     """A run of that quick start, or of that recipe."""
     file = ROOT / "configs" / f"{name}.py"
-    written = load(file).CONFIG if file.is_file() else config(name)
+    written = load(file).CONFIG if file.is_file() else recipe_run(name)
     nothing: Any = None
     return TrainedRun(config=written, statistics=nothing, weights={}, step=0, final=None)
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from configs.recipe import config
+from wamjax.cli.recipe_run import recipe_run
 from wamjax.core.errors import UserError
 from wamjax.data.normalising.normalise import Normaliser
 from wamjax.data.normalising.placed import Places
@@ -15,7 +15,7 @@ from wamjax.eval.trained_run import TrainedRun, sat
 
 
 def test_a_system_that_is_shown_executed_actions_asks_the_worlds_for_them(monkeypatch):
-    run = config("lingbot_va")
+    run = recipe_run("lingbot_va")
     with pytest.raises(ValueError, match=r"system.past_actions is 8 but data.past_actions is None"):
         dataclasses.replace(run, system=dataclasses.replace(run.system, past_actions=8))
     shown = dataclasses.replace(
@@ -38,7 +38,7 @@ def test_a_system_that_is_shown_executed_actions_asks_the_worlds_for_them(monkey
 
 
 def test_nothing_held_out_is_told_in_one_sentence():
-    run = config("fast_wam")
+    run = recipe_run("fast_wam")
     whole = dataclasses.replace(run, data=dataclasses.replace(run.data, holdout=0.0))
     nothing: Any = None
     trained = TrainedRun(config=whole, statistics=nothing, weights={}, step=0, final=None)
@@ -50,4 +50,4 @@ def test_a_policy_of_a_mixture_acts_as_its_own_embodiment():
     """The system's config says which, where it has weights for each."""
     seat = Seat("arm", ("primary", "wrist"), (0,), Places((0,), 7), Places((0,), 7), 2, 10.0)
     for name, embodiment in (("x_vla", 2), ("pi0", None)):
-        assert cast(Any, sat(config(name), seat).system).embodiment == embodiment
+        assert cast(Any, sat(recipe_run(name), seat).system).embodiment == embodiment

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs.recipe import config
 from tests.recipes.test_learner import batch as recorded
 from tests.weights import drawn_weights
+from wamjax.cli.recipe_run import recipe_run
 from wamjax.core.errors import UserError
 from wamjax.core.records import Batch
 from wamjax.core.text import encode_text
@@ -135,12 +135,12 @@ def test_a_goal_is_an_input_that_is_checked_and_one_that_nobody_reads_is_told(pa
 
 
 def test_who_reads_no_goal_is_given_none():
-    run = config("octo/goal")
+    run = recipe_run("octo/goal")
     assert run.data.goal == "uniform"
     with pytest.raises(ValueError, match="this system reads goals: set"):
         dataclasses.replace(run, data=dataclasses.replace(run.data, goal="none"))
     for which in ("octo", "fast_wam"):
-        other = config(which)
+        other = recipe_run(which)
         wanted = dataclasses.replace(other.data, goal="last")
         with pytest.raises(ValueError, match=r"data\.goal is 'last' and this system reads no goal"):
             dataclasses.replace(other, data=wanted)
@@ -152,7 +152,7 @@ def test_who_reads_no_goal_is_given_none():
     with pytest.raises(ValueError, match="octo/goal is not trained as octo: train it by itself"):
         octo.in_form("goal")
     with pytest.raises(UserError, match="form 'nothing' does not exist"):
-        config("octo/nothing")
+        recipe_run("octo/nothing")
 
 
 def test_a_goal_is_augmented_as_a_frame_of_its_window():

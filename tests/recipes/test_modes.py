@@ -196,3 +196,23 @@ def test_temperature_is_a_factor_of_the_noise_that_actions_start_from():
     act = jax.jit(lambda p, key: still.sample_actions(p, *SEEN, key))
     drawn = [act(weights(still), jax.random.key(seed)) for seed in (1, 2)]
     np.testing.assert_array_equal(*drawn)
+
+
+def test_without_proprio_nothing_depends_on_it_and_the_weights_are_the_same():
+    system = small("joint", without="proprio")
+    shapes = [
+        jax.tree.map(lambda leaf: leaf.shape, weights(one)) for one in (small("joint"), system)
+    ]
+    assert shapes[0] == shapes[1]
+    frames, mask, proprio, text = SEEN
+    act = jax.jit(lambda p, state: system.sample_actions(p, frames, mask, state, text, KEY))
+    drawn = [act(weights(system), state) for state in (proprio, proprio + 1)]
+    np.testing.assert_array_equal(*drawn)
+    loss = jax.jit(lambda p, data: system.loss(p, data, KEY, "joint")[0])
+    losses = [
+        loss(weights(system), data) for data in (DATA, DATA.replace(proprio=DATA.proprio + 1))
+    ]
+    np.testing.assert_array_equal(*losses)
+    usual = small("joint")
+    act = jax.jit(lambda p, state: usual.sample_actions(p, frames, mask, state, text, KEY))
+    assert (act(weights(usual), proprio) != act(weights(usual), proprio + 1)).any()

@@ -1,20 +1,18 @@
 """Which frame and action a token stands for, per recipe, against numbers written by hand."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
 import pytest
 
 from tests.recipes.conformance import tiny
-from tests.test_configs import load
+from wamjax.cli.recipe_run import recipe_run
 from wamjax.data.windows.windows import Plan
 from wamjax.recipes import lingbot_va
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
 from wamjax.recipes.timeline import Timeline
 
-CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 # name -> (frames up to now, frames after now); UniVLA's latent words look on to the chunk's end
 NEEDS = {
     "pi0": (1, 0), "pi05": (1, 0), "openvla_oft": (1, 0), "x_vla": (1, 0), "octo": (2, 0),
@@ -35,7 +33,7 @@ def test_frames_needed(name):
 def test_ge_acts_memory_is_sparse():
     """Frames at every second stride; the future follows stride by stride."""
     config = RecipeConfig(recipe="ge_act", frame_stride=3)
-    run = load(CONFIGS / "recipe.py").config("ge_act")
+    run = recipe_run("ge_act")
     assert (config.history_stride, run.data.history_stride) == (6, 8)
     plan = Plan(config.history, config.future, 3, 8, history_stride=config.history_stride)
     assert plan.offsets.tolist() == [-6, 0, 3, 6]
@@ -47,13 +45,13 @@ def test_ge_acts_memory_is_sparse():
 
 
 def test_a_run_whose_data_have_another_memory_is_refused():
-    run = load(CONFIGS / "recipe.py").config("ge_act")
+    run = recipe_run("ge_act")
     with pytest.raises(ValueError, match=r"system.history_stride is 8 but data.history_stride is"):
         dataclasses.replace(run, data=dataclasses.replace(run.data, history_stride=None))
 
 
 def test_what_a_value_is_of_is_what_the_chunk_leads_to():
-    run = load(CONFIGS / "recipe.py").config("cosmos_policy")
+    run = recipe_run("cosmos_policy")
     assert run.data.future * run.data.frame_stride == run.data.chunk == 8
     assert run.data.value_discount == 0.99
     with pytest.raises(ValueError, match=r"system.value_discount is 0.99 but data.value_disc"):

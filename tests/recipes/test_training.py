@@ -5,15 +5,14 @@ error: the mean over the future is what one pass from pure noise predicts.
 """
 
 import dataclasses
-import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.test_configs import load
 from wamjax.cli.demos import Demos, write_demos
+from wamjax.cli.recipe_run import recipe_run
 from wamjax.cli.train import run_training
 from wamjax.data import Windows, read_episodes
 from wamjax.eval.heldout import held_out, mean_action
@@ -28,7 +27,6 @@ from wamjax.train.stages import stages_of
 # Minutes of training on two cores, twice that beside other work.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 STEPS = 600
-CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +113,7 @@ def value_correlation(run: TrainedRun, batches: list) -> tuple[float, Interval]:
 @pytest.mark.law("i")
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_tiny_form_learns_from_demonstrations(name, demos, tmp_path):
-    config = load(CONFIGS / "recipe.py").config(name)
+    config = recipe_run(name)
     # A later lesson on actions alone may spoil the video (GE-Act's trains all of its weights).
     stages = stages_of(config.stages, STEPS)
     lessons = {lesson.name: dict(lesson.losses) for lesson in config.system.learning.lessons}

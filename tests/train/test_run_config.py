@@ -46,7 +46,7 @@ def test_a_run_from_before_embodiments_and_sparse_memories_still_opens():
 
 def test_a_run_from_before_programs_and_temperatures_still_opens_and_goes_on():
     old, now = to_json(RUN), to_json(RUN)
-    for name in ("sampled", "temperature", "feature_weight"):
+    for name in ("sampled", "temperature", "feature_weight", "without"):
         assert old["system"].pop(name) is None
     assert from_json(RunConfig, old) == RUN
     refuse_other_config("it belongs", old, now)

@@ -14,6 +14,7 @@ from wamjax.recipes.modes import refusal
 from wamjax.recipes.objectives import FINAL, PLANS, Plan, Training
 
 Jump = Literal["shortcut"]
+Withheld = Literal["proprio"]
 HALVINGS = 5
 """Lengths of the jumps in training: 1, 1/2, ... The halves of the shortest are flow matching."""
 JUMPS = tuple(2**power for power in range(HALVINGS))
@@ -106,6 +107,8 @@ class SystemConfig:
         temperature: factor of the noise that actions start from; None for 1.
         feature_weight: weight of the loss of predicted features, under the objective latent; None
             for FEATURE_WEIGHT.
+        without: an input that is withheld in training and sampling, with zeros in its place; None
+            for none. The weights are the same.
 
     Raises:
         ValueError: a size, a step, a delay or a program that the system cannot have.
@@ -144,6 +147,7 @@ class SystemConfig:
     sampled: Program | None = None
     temperature: float | None = None
     feature_weight: float | None = None
+    without: Withheld | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.predicted_views <= self.views:

@@ -260,6 +260,8 @@ class Parts:
             The tokens, and the context encoder's own guess at the actions if there is one.
         """
         batch = proprio.shape[0]
+        if self.config.without == "proprio":
+            proprio = jnp.zeros_like(proprio)
         words, word_mask, pooled = call(self.text, params["text"], text)
         values, real, guess = [words], [word_mask], None
         if self.context is not None:
