@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-import shutil
+import re
 import signal
 import subprocess
 import sys
@@ -173,7 +173,7 @@ def test_a_study_runs_goes_on_where_it_was_and_checks(tmp_path, capsys):
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert process.returncode == 75
-    process = study(again, "--parallel", "2")
+    process = study(again, "--parallel", "2", "--page", str(tmp_path / "shown"))
     told, _ = process.communicate()
     assert process.returncode == 0, told.decode()
     records = [(folder / "small" / "episodes.csv.gz").read_bytes() for folder in (whole, again)]
@@ -181,9 +181,10 @@ def test_a_study_runs_goes_on_where_it_was_and_checks(tmp_path, capsys):
 
     # What follows from the records follows; what does not is told.
     shown = tmp_path / "shown" / "small"
-    shown.mkdir(parents=True)
-    for name in ("study.json", "episodes.csv.gz", "costs.json"):
-        shutil.copy(whole / "small" / name, shown)
+    page = (shown.parent / "small.md").read_text()
+    assert f"wamjax study {SMALL} --workdir {again}\n" in page
+    for picture in re.findall(r"\((small/figures/\w+\.svg)\)", page):
+        assert (shown.parent / picture).is_file()
     words = ["study", SMALL, "--workdir", str(shown.parent), "--check"]
     assert main(words) == 0
     found = json.loads((shown / "study.json").read_text())

@@ -6,22 +6,24 @@ import dataclasses
 import json
 import pathlib
 import shlex
-import sys
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from wamjax.cli.config_file import module_of
-from wamjax.cli.study_jobs import EMITTERS, in_parallel
+from wamjax.cli.study_jobs import EMITTERS, command, in_parallel
 from wamjax.cli.study_plan import plan_text
 from wamjax.cli.study_run import Place, work
 from wamjax.cli.study_sizes import SIZES, StudySize
 from wamjax.cli.worlds import add_physics, names
 from wamjax.core.config import difference
 from wamjax.core.errors import UserError
-from wamjax.core.files import read_json, write_json
+from wamjax.core.files import read_json, write_json, write_text
 from wamjax.eval.statistics import planned
+from wamjax.eval.study.figures import figures
+from wamjax.eval.study.markdown import as_markdown
 from wamjax.eval.study.matching import Budget, budget, unmatched, with_equal_flops
-from wamjax.eval.study.page import write_page
+from wamjax.eval.study.page import write_figures, write_page
 from wamjax.eval.study.records import read_episodes, write_episodes
 from wamjax.eval.study.study import Aspect, Study
 from wamjax.eval.study.tables import results
@@ -95,6 +97,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--unmatched",
         default="none",
         help=f"what may differ beside what the study allows, of: {', '.join(ASPECTS)}, all",
+    )
+    parser.add_argument(
+        "--page",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="also write DIR/STUDY.md with its figures and records below DIR/STUDY, for documents",
     )
     parser.add_argument(
         "--check",
@@ -177,15 +185,24 @@ def checked(
     return found
 
 
-def report(place: Place, budgets: Mapping[str, Budget], differs: Any, command: str) -> Any:
+def report(place: Place, budgets: Mapping[str, Budget], differs: Any, again: str) -> Any:
     """Gather all records, compute and write the results and the page."""
     folder = place.folder
     write_episodes(folder / EPISODES, place.episodes())
     write_json(folder / COSTS, place.costs(budgets, differs))
     found = computed(place.study, folder)
     write_json(folder / RESULTS, found)
-    write_page(folder, found, command=command, pictures=place.pictures())
+    write_page(folder, found, command=again, pictures=place.pictures())
     return found
+
+
+def publish(found: Mapping[str, Any], folder: pathlib.Path, out: pathlib.Path, again: str) -> None:
+    """The page as Markdown, and beside it the figures and everything that --check needs."""
+    name = found["name"]
+    write_figures(out / name, figures(found))
+    for file in (EPISODES, COSTS, RESULTS):
+        shutil.copyfile(folder / file, out / name / file)
+    write_text(out / f"{name}.md", as_markdown(found, command=again, figures=f"{name}/figures"))
 
 
 def computed(study: Study, folder: pathlib.Path) -> dict[str, Any]:
@@ -259,7 +276,7 @@ def run(args: argparse.Namespace) -> None:
     if args.emit is not None:
         print(EMITTERS[args.emit](args, study))
         return
-    command = shlex.join(["wamjax", *sys.argv[1:]])
+    again = shlex.join(["wamjax", *command(args, "all")])
     if args.stage in ("all", "prepare"):
         save_manifest(place.folder / "manifest.json", place.manifest)
         for data in study.data:
@@ -270,7 +287,9 @@ def run(args: argparse.Namespace) -> None:
         else:
             work(place, arms)
     if args.stage in ("all", "report"):
-        found = report(place, budgets, differs, command)
+        found = report(place, budgets, differs, again)
         print(json.dumps(found, indent=2) if args.json else lines_of(found))
         if not args.json:
             print(f"report: {place.folder / 'study.html'}")
+        if args.page is not None:
+            publish(found, place.folder, args.page, again)

@@ -19,16 +19,17 @@ from wamjax.core.errors import Unfinished, UserError
 from wamjax.core.files import write_json, write_text
 from wamjax.eval.study.study import Study
 
-KEPT = ("size", "seeds", "unmatched", "physics")
-"""Flags with a value that every part of a study has."""
+KEPT = {"size": "tiny", "seeds": None, "unmatched": "none", "physics": "auto"}
+"""Flags with a value that every part of a study has, and their defaults."""
 
 
 def command(args: argparse.Namespace, stage: str, arms: Sequence[str] = ()) -> list[str]:
-    """The words behind `wamjax` that do a part of a study."""
-    words = ["study", args.file, "--workdir", str(args.workdir), "--stage", stage]
-    for name in KEPT:
+    """The words behind `wamjax` that do a part of a study; a stage "all" is not said."""
+    words = ["study", args.file, "--workdir", str(args.workdir)]
+    words += [] if stage == "all" else ["--stage", stage]
+    for name, usual in KEPT.items():
         value = getattr(args, name)
-        if value is not None:
+        if value != usual:
             words += [f"--{name}", str(value)]
     if args.equal_flops:
         words.append("--equal-flops")

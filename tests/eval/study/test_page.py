@@ -238,7 +238,14 @@ def test_an_odd_study_has_its_own_sections_and_no_empty_ones(odd, tmp_path):
     assert odd["diversity"]
     for row in sections.diversity_view(odd)["tasks"][0]["rows"]:
         assert row["count"] in text
-    names = re.findall(r"figures/(\w+)\.svg", markdown.as_markdown(odd, command=COMMAND))
+    told = markdown.as_markdown(odd, command=COMMAND)
+    for there in ("## Source and target domain", "## How many ways", "## Earlier checkpoints"):
+        assert there in told, there
+    for absent in ("## Under each axis", "mean of axes"):
+        assert absent not in told, absent
+    for row in sections.diversity_view(odd)["tasks"][0]["rows"]:
+        assert f"| {row['label']} | {row['count']} | " in told
+    names = re.findall(r"figures/(\w+)\.svg", told)
     assert names
     assert all((tmp_path / "figures" / f"{name}.svg").is_file() for name in names)
 

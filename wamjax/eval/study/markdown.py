@@ -7,6 +7,7 @@ from wamjax.eval.study import looks, wording
 from wamjax.eval.study.fronts import FRONTS
 from wamjax.eval.study.looks import Results
 from wamjax.eval.study.page import arm_row, condition_row, cost_rows, rate_cell
+from wamjax.eval.study.sections import diversity_view, transfer_view
 from wamjax.eval.wording import NBSP
 from wamjax.eval.worlds import CLEAN
 
@@ -29,6 +30,7 @@ def as_markdown(results: Results, *, command: str, figures: str = "figures") -> 
         verdict_table(results),
         wording.legend(results),
         *_picture(results, figures, "rates_clean", "rates_axes", "differences"),
+        *_earlier(results),
         *_axes(results, figures),
         "## What success costs",
         f"Success is {looks.success_of(results)}; a point is one per cent of it.",
@@ -36,6 +38,8 @@ def as_markdown(results: Results, *, command: str, figures: str = "figures") -> 
         *_picture(results, figures, *FRONTS),
         "## How episodes ended",
         *_picture(results, figures, "causes"),
+        *_transfer(results, figures),
+        *_diversity(results),
         "## The arms",
         wording.matched(results),
         *(f"- {says}: {' '.join(rows)}" for says, rows in wording.not_matched(results)),
@@ -51,20 +55,28 @@ def as_markdown(results: Results, *, command: str, figures: str = "figures") -> 
 
 def verdict_table(results: Results) -> str:
     """A row a condition: rates with counts and intervals, differences, verdicts."""
+    return table(_head(results), _conditions(results, looks.final(results)))
+
+
+def _head(results: Results) -> list[str]:
     clean, axes = looks.has_clean(results), bool(looks.axes_of(results))
     head = ["condition"]
     head += ["clean", "difference"] if clean else []
     head += ["mean of axes", "difference"] if axes else []
-    head += ["mean with clean"] if clean and axes else []
+    return head + (["mean with clean"] if clean and axes else [])
+
+
+def _conditions(results: Results, keys: Sequence[str]) -> list[list[str]]:
+    clean, axes = looks.has_clean(results), bool(looks.axes_of(results))
     rows = []
-    for key in looks.final(results):
+    for key in keys:
         row = condition_row(results, key)
         cells = [row["label"]]
         cells += [_rate(row["clean"]), _difference(row["clean_difference"])] if clean else []
         cells += [_rate(row["axes"]), _difference(row["axes_difference"])] if axes else []
         cells += [_rate(row["together"])] if clean and axes else []
         rows.append(cells)
-    return table(head, rows)
+    return rows
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -120,6 +132,60 @@ def _axes(results: Results, figures: str) -> list[str]:
         table(["condition", *columns], rows),
         *_picture(results, figures, "heat_map", "severity"),
     ]
+
+
+def _earlier(results: Results) -> list[str]:
+    keys = looks.earlier(results)
+    told = table(_head(results), _conditions(results, keys))
+    return ["## Earlier checkpoints", told] if keys else []
+
+
+def _transfer(results: Results, figures: str) -> list[str]:
+    if results["transfer"] is None:
+        return []
+    found = transfer_view(results)
+    gaps = [
+        [row["label"]]
+        + [f"{c['points']} ({c['interval']}; {c['p']}; {c['rates']})" for c in row["cells"]]
+        for row in found["rows"]
+    ]
+    agreement = [
+        [row["where"], row["policies"], row["worlds"], *(_estimated(c) for c in row["cells"])]
+        for row in found["agreement"]
+    ]
+    told = [
+        "## Source and target domain",
+        found["lead"],
+        *_picture(results, figures, "transfer"),
+        table(["condition", *found["columns"]], gaps),
+    ]
+    if agreement:
+        told += [
+            found["order_lead"],
+            table(["", "policies", "worlds", *found["names"]], agreement),
+        ]
+    return told
+
+
+def _diversity(results: Results) -> list[str]:
+    if results["diversity"] is None:
+        return []
+    found = diversity_view(results)
+    rows = [
+        [task["name"], row["label"], row["count"]]
+        + [_estimated(row[name], "too few") for name in ("entropy", "given_state")]
+        for task in found["tasks"]
+        for row in task["rows"]
+    ]
+    return [
+        "## How many ways",
+        found["lead"],
+        table(["task", "condition", "solved, way seen", "entropy", "given the state"], rows),
+    ]
+
+
+def _estimated(cell: Mapping[str, str] | None, without: str = "not defined") -> str:
+    return without if cell is None else f"{cell['value']} ({cell['interval']})"
 
 
 def _costs(results: Results) -> str:

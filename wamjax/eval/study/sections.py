@@ -41,6 +41,11 @@ def transfer_view(results: Results) -> dict[str, Any]:
     found = results["transfer"]
     columns = list(next(iter(found["gaps"].values()))["cells"])
     return {
+        "lead": "Target minus source in the same worlds at the same seed, in points, with the 95 % "
+        "interval of paired differences and the exact McNemar test; then both rates.",
+        "order_lead": "Do the domains order policies alike? A policy is a condition at a training "
+        "seed; intervals draw the worlds anew. MMRV: how far a policy lies in the target from one "
+        "that the source puts the other way round, at most; mean over policies, 0 at best.",
         "columns": columns,
         "rows": [
             {
@@ -79,7 +84,10 @@ def diversity_view(results: Results) -> dict[str, Any]:
     found = results["diversity"]
     tasks = list(dict.fromkeys(task for row in found.values() for task in row["tasks"]))
     return {
-        "repeats": results["worlds"]["repeats"],
+        "lead": "Entropy of the ways taken in solved episodes over the log of their number: 0 is "
+        "one way, 1 all alike. Given the state: in each world by itself, rolled out "
+        f"{results['worlds']['repeats']} times, so that what the world decides does not count. "
+        "95 % intervals.",
         "tasks": [
             {
                 "name": task,
