@@ -2,13 +2,14 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.eval.point_world import POLICY, WEIGHTS, PointEnv, variants, worlds
+from tests.eval.point_world import POLICY, REACH, WEIGHTS, PointEnv, variants, worlds
 from wamjax.core.errors import UserError
-from wamjax.eval.evaluate import Facts, episodes_of, evaluate
+from wamjax.eval.evaluate import PATH_POINTS, Facts, episodes_of, evaluate
 from wamjax.eval.latency import latency
 from wamjax.eval.programs import Programs
 from wamjax.eval.statistics import mcnemar, wilson
@@ -61,6 +62,28 @@ def test_the_schema_is_exact(done):
             )
     for name in ("ms_per_chunk", "env_steps_per_second"):
         assert results[name] > 0
+
+
+def test_paths_end_where_the_task_was_solved(tmp_path):
+    tasks = {"reach": worlds()}
+    mine = {"trained": POLICIES["trained"]}
+    programs = Programs(mine, batch=16, keep=False, track=lambda env, state: state.at)
+    evaluate(mine, tasks, facts=FACTS, seed=1, directory=tmp_path, programs=programs)
+    rows = episodes_of(tmp_path, "trained", "reach")
+    starts = jax.vmap(PointEnv().reset_variant)(tasks["reach"].variants)
+    for world, row in enumerate(rows):
+        if row["diverged"]:
+            assert row["path"] is None
+            continue
+        path = np.array(row["path"])
+        assert path.shape == (PATH_POINTS, 2)
+        np.testing.assert_allclose(path[0] / 1000, starts.at[world], atol=1e-3)
+        gap = np.linalg.norm(path[-1] / 1000 - starts.goal[world])
+        if row["success"]:
+            assert gap < REACH + 1e-3
+        else:
+            np.testing.assert_allclose(gap, row["distance"], atol=2e-3)
+    assert any(row["success"] for row in rows)
 
 
 def test_the_counts_are_those_of_the_episode_log(done):

@@ -96,6 +96,14 @@ def test_the_scan_equals_a_plain_loop(eight):
     assert outcome.diverged.any()
 
 
+def test_what_is_tracked_is_what_the_states_say():
+    tracked = compiled(track=lambda env, state: state.at)
+    outcome = tracked(WEIGHTS, variants(SEEDS), KEY)
+    assert outcome.path.shape == (20, HORIZON + 1, 2)
+    _, trace = tracked.trace(WEIGHTS, variants(SEEDS), KEY)
+    np.testing.assert_array_equal(outcome.path, trace.states.at)
+
+
 def test_a_solved_world_stays_solved_when_the_point_flies_on(eight):
     fast = {"gain": jnp.float32(1.0), "noise": jnp.float32(0.0)}
     outcome = eight(fast, variants([0, 1, 2, 4]), KEY)

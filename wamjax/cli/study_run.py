@@ -212,7 +212,9 @@ class Place:
         if condition.domain == "target":
             programs = target = TargetPrograms(contestants, places, batch=batch)
         else:
-            programs = Programs(contestants, batch=batch, keep=pictured)
+            # How alike solutions are is asked where worlds are rolled out several times.
+            track = TabletopEnv.tips if self.study.worlds.repeats > 1 else None
+            programs = Programs(contestants, batch=batch, keep=pictured, track=track)
         folder = self.trial_folder(condition)
         try:
             for repeat in range(self.study.worlds.repeats):

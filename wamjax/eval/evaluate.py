@@ -22,12 +22,15 @@ from wamjax.core.files import read_json, write_json, write_text
 from wamjax.core.progress import Progress
 from wamjax.core.runtime import device_name, versions
 from wamjax.core.tree import weights_sha256
+from wamjax.eval.diversity import resample_path
 from wamjax.eval.latency import Latency, chunk_latency
-from wamjax.eval.outcome import Outcome
+from wamjax.eval.outcome import NEVER, Outcome
 from wamjax.eval.programs import Contestants, Player, Programs, Stage
 from wamjax.eval.tally import comparisons, summary
 from wamjax.eval.worlds import Worlds, take
 from wamjax.policy.base import Policy
+
+PATH_POINTS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,6 +146,7 @@ def _episodes(outcome: Outcome, place: Worlds) -> list[dict[str, Any]]:
             "diverged": bool(outcome.diverged[world]),
             "mode": _mode(int(outcome.mode[world]), place),
             "other": bool(outcome.other[world]),
+            "path": _path(outcome, world),
         }
         for world, (axis, row) in enumerate(zip(place.axes, place.rows))
     ]
@@ -151,6 +155,17 @@ def _episodes(outcome: Outcome, place: Worlds) -> list[dict[str, Any]]:
 def _mode(mode: int, place: Worlds) -> str | None:
     """The way that was taken, by name; None where none showed."""
     return place.modes[mode] if 0 <= mode < len(place.modes) else None
+
+
+def _path(outcome: Outcome, world: int) -> list[list[int]] | None:
+    """What was tracked until the task was solved, or to the end, in thousandths, at PATH_POINTS
+    equal steps of its length."""
+    if outcome.path is None or outcome.diverged[world]:
+        return None
+    path, steps = outcome.path[world], int(outcome.steps_to_success[world])
+    whole = path if steps == NEVER else path[: steps + 1]
+    points = resample_path(np.asarray(whole, np.float64), PATH_POINTS)
+    return np.round(1000 * points).astype(int).tolist()
 
 
 def _number(value: Any) -> float | None:

@@ -23,6 +23,8 @@ class Outcome:
         diverged: bool [E], the physics became non-finite.
         mode: int32 [E], the way in which the task was being solved, NEVER where none showed.
         other: bool [E], what another instruction asks for was done, before any divergence.
+        path: float32 [E, S + 1, D], what was tracked before the first and after every step; None
+            where nothing was.
     """
 
     success: AnyArray
@@ -32,6 +34,7 @@ class Outcome:
     diverged: AnyArray
     mode: AnyArray
     other: AnyArray
+    path: AnyArray | None = None
 
 
 def latch(outcome: Outcome, metrics: dict[str, Array], step: Array, horizon: int) -> Outcome:

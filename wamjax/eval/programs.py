@@ -13,7 +13,7 @@ import jax
 
 from wamjax.core.typing import Key, Params
 from wamjax.eval.outcome import Outcome
-from wamjax.eval.rollout import Advance, Rollout, rollout
+from wamjax.eval.rollout import Advance, Rollout, Track, rollout
 from wamjax.eval.worlds import Worlds
 from wamjax.policy.base import Policy
 
@@ -71,6 +71,7 @@ class Programs:
         batch: worlds at once.
         devices: where worlds are spread; all devices by default.
         keep: compute traces, which pictures need.
+        track: what is kept of every step; None for nothing.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class Programs:
         batch: int = 64,
         devices: Sequence[Any] | None = None,
         keep: bool = True,
+        track: Track | None = None,
     ):
-        self.contestants, self.batch, self.devices, self.keep = contestants, batch, devices, keep
+        self.contestants, self.batch, self.devices = contestants, batch, devices
+        self.keep, self.track = keep, track
         self._compiled: dict[Any, Rollout] = {}
 
     def find(
@@ -109,6 +112,7 @@ class Programs:
                 batch=min(self.batch, len(worlds.axes)),
                 devices=self.devices,
                 keep=self.keep,
+                track=self.track,
             )
             say(f"evaluate: compiled in {self._compiled[key].compile_seconds:.1f} s")
         weights = self.contestants[name][1]

@@ -54,6 +54,8 @@ class Trace:
 
 
 Advance = Callable[[int], None]
+Track = Callable[[Any, Any], Array]
+"""(environment, its state) -> numbers [D] that are kept of every step, in `Outcome.path`."""
 
 
 def plan_key(key: Key, seed: Array, plan: Array) -> Key:
@@ -213,6 +215,7 @@ def rollout(
     batch: int = 64,
     devices: Sequence[Any] | None = None,
     keep: bool = True,
+    track: Track | None = None,
 ) -> Rollout:
     """Compile the episodes of a policy in an environment.
 
@@ -226,6 +229,7 @@ def rollout(
         batch: worlds that run at once; rounded up to a multiple of the device count.
         devices: where worlds are spread; all devices by default.
         keep: compute traces; False saves their memory where worlds are very many.
+        track: what is kept of every step beside outcomes; None for nothing.
 
     Raises:
         UserError: the policy cannot see what it needs, a size is below 1, or the policy beside it
@@ -257,6 +261,9 @@ def rollout(
             outcome, trace = episodes(
                 either, env, horizon, policy.replan, variants, key, policy.needs
             )
+        if track is not None:
+            every = jax.vmap(jax.vmap(lambda state: track(env, state)))
+            outcome = outcome.replace(path=every(trace.states))  # pyright: ignore
         return outcome, trace if keep else None
 
     chosen = jax.devices() if devices is None else devices

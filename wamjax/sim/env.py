@@ -231,6 +231,10 @@ class TabletopEnv(Env):
         """The true state, for experts."""
         return self._situation(_world(state).body, _setting(state))
 
+    def tips(self, state: State) -> Array:
+        """Where the tools' points are, one arm after the other, float32 [3 R], m."""
+        return self.situation(state).tips.position.reshape(-1)
+
     def expert(self, state: State) -> Array:
         """What the scripted expert does, as an action in this environment's frame."""
         return self.describe(state, self.task.expert(self.situation(state)))

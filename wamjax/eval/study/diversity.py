@@ -2,6 +2,8 @@
 
     entropy              of the modes among the successes, over the log of their number: 0 ... 1
     given the state      the same in each world by itself, mean over worlds with two successes
+    trajectories         given the state, too: entropy of the tools' paths under a Gaussian kernel
+                         of WIDTH, in nats, where paths were tracked
 
 Worlds are rolled out `repeats` times with draws of their own. Training seeds count as states of
 their own in the conditional entropy, and are together in the other.
@@ -12,11 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from wamjax.eval.diversity import mode_entropy, mode_entropy_given_state
+from wamjax.eval.diversity import (
+    gaussian_gram,
+    mode_entropy,
+    mode_entropy_given_state,
+    trajectory_entropy_given_state,
+)
+from wamjax.eval.evaluate import PATH_POINTS
 from wamjax.eval.study.study import Study
 from wamjax.eval.study.transfer import told
 from wamjax.eval.study.tried import Tried
 from wamjax.sim.tasks.registry import find_task
+
+WIDTH = 0.05
+"""Metres: paths so far apart, root mean square, are exp(-1/2) = 0.61 alike."""
 
 
 def diversity(study: Study, tried: Mapping[str, Tried]) -> dict[str, Any]:
@@ -58,4 +69,20 @@ def _of_task(tried: Tried, mask: np.ndarray, names: tuple[str, ...]) -> dict[str
             "successes": of.successes,
             "states": of.states,
         }
+    found["trajectories"] = _of_paths(tried, np.flatnonzero(mask), states.ravel())
     return found
+
+
+def _of_paths(tried: Tried, places: np.ndarray, states: np.ndarray) -> dict[str, Any] | None:
+    """Of the successes whose path was tracked; None where no world has two."""
+    known = [tried.success[place] and tried.episodes[place].path != "" for place in places]
+    places, states = places[known], states[known]
+    _, counts = np.unique(states, return_counts=True)
+    if not (counts > 1).any():
+        return None
+    numbers = [tried.episodes[place].path.split() for place in places]
+    # [N, points x 3 R]; a path is a row of points whatever the number of arms.
+    paths = np.array(numbers, np.float64).reshape(len(places), PATH_POINTS, -1) / 1000
+    gram = gaussian_gram(paths, width=WIDTH)
+    entropy = told(trajectory_entropy_given_state(gram, states))
+    return entropy and entropy | {"successes": len(places), "states": int((counts > 1).sum())}

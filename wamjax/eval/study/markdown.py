@@ -173,14 +173,16 @@ def _diversity(results: Results) -> list[str]:
     found = diversity_view(results)
     rows = [
         [task["name"], row["label"], row["count"]]
-        + [_estimated(row[name], "too few") for name in ("entropy", "given_state")]
+        + [_estimated(row[name], "too few") for name in ("entropy", "given_state", "trajectories")]
         for task in found["tasks"]
         for row in task["rows"]
     ]
     return [
         "## How many ways",
         found["lead"],
-        table(["task", "condition", "solved, way seen", "entropy", "given the state"], rows),
+        table(
+            ["task", "condition", "solved, way seen", "entropy", "given the state", "paths"], rows
+        ),
     ]
 
 

@@ -21,7 +21,7 @@ from wamjax.core.errors import UserError
 
 COLUMNS = (
     "condition", "seed", "repeat", "task", "world", "axis", "sub_axis", "severity", "success",
-    "steps", "closest", "distance", "diverged", "mode", "other",
+    "steps", "closest", "distance", "diverged", "mode", "other", "path",
 )  # fmt: skip
 
 
@@ -40,6 +40,8 @@ class Episode:
         diverged: whether the physics did.
         mode: the way that was taken; "" where none showed.
         other: whether what another instruction asks for was done.
+        path: of the tools' points, in mm, point by point with spaces between; "" where the study
+            does not roll out worlds several times.
     """
 
     condition: str
@@ -57,6 +59,7 @@ class Episode:
     diverged: bool
     mode: str
     other: bool
+    path: str = ""
 
 
 def episodes_from(
@@ -80,6 +83,7 @@ def episodes_from(
             diverged=row["diverged"],
             mode=row["mode"] or "",
             other=row["other"],
+            path=" ".join(str(number) for point in row["path"] or () for number in point),
         )
 
 
@@ -146,4 +150,5 @@ def _episode(row: Sequence[str]) -> Episode:
         diverged=it["diverged"] == "1",
         mode=it["mode"],
         other=it["other"] == "1",
+        path=it["path"],
     )

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from wamjax.eval import wording as numbers
 from wamjax.eval.study import wording
+from wamjax.eval.study.diversity import WIDTH
 from wamjax.eval.study.looks import Results
 
 AGREEMENT = {
@@ -87,7 +88,9 @@ def diversity_view(results: Results) -> dict[str, Any]:
         "lead": "Entropy of the ways taken in solved episodes over the log of their number: 0 is "
         "one way, 1 all alike. Given the state: in each world by itself, rolled out "
         f"{results['worlds']['repeats']} times, so that what the world decides does not count. "
-        "95 % intervals.",
+        "Paths: entropy of the tool's paths given the state, in nats: 0 is one path, log "
+        f"{results['worlds']['repeats']} that none is like another; paths {100 * WIDTH:g} cm apart "
+        "are 0.61 alike. 95 % intervals.",
         "tasks": [
             {
                 "name": task,
@@ -97,6 +100,7 @@ def diversity_view(results: Results) -> dict[str, Any]:
                         "count": f"{cell['successes']:,} / {cell['episodes']:,}",
                         "entropy": estimated(cell["entropy"]),
                         "given_state": estimated(cell["given_state"]),
+                        "trajectories": estimated(cell["trajectories"]),
                     }
                     for row in found.values()
                     if task in row["tasks"]
