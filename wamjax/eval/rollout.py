@@ -17,6 +17,7 @@ the drawing and the network whenever the blind one plays.
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -262,7 +263,7 @@ def rollout(
                 either, env, horizon, policy.replan, variants, key, policy.needs
             )
         if track is not None:
-            every = jax.vmap(jax.vmap(lambda state: track(env, state)))
+            every = jax.vmap(jax.vmap(functools.partial(track, env)))
             outcome = outcome.replace(path=every(trace.states))  # pyright: ignore
         return outcome, trace if keep else None
 
