@@ -299,6 +299,7 @@ def _interesting(data: bytes) -> list[int]:
 
 form = st.sampled_from((0, 1))
 shard_number = st.sampled_from((0, 1))
+LETTERS = st.characters(exclude_categories=["Cs"])  # a codec would be asked for every letter
 place = st.floats(0, 1, exclude_max=True)
 
 
@@ -680,7 +681,7 @@ def test_images(sets, schema_once, form, number, view, how, at, size, junk) -> N
     number=st.integers(0, 2),
     how=st.sampled_from(("other", "bytes", "one more", "one fewer", "numbers", "missing")),
     at=place,
-    text=st.text(max_size=20),
+    text=st.text(LETTERS, max_size=20),
     junk=st.binary(max_size=20),
 )
 def test_texts(sets, schema_once, form, number, how, at, text, junk) -> None:
