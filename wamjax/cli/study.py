@@ -259,18 +259,17 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(f"--{flag} needs --dry-run.")
     if args.parallel < 1:
         raise UserError(f"--parallel must be at least 1, got {args.parallel}.")
-    budgets = budgets_of(study)
     if args.equal_flops:
-        study = with_equal_flops(study, budgets)
-        budgets = budgets_of(study)
+        study = with_equal_flops(study, budgets_of(study))
+    if args.check and workdir is not None:
+        print(check(study, workdir / study.name))
+        return
+    budgets = budgets_of(study)
     differs = checked(study, budgets, allowed)
     if workdir is None or args.dry_run:
         print(plan_text(study, budgets, differs, args.topology))
         if args.detect is not None:
             print(planned(power=args.power, detect=args.detect, rate=args.rate))
-        return
-    if args.check:
-        print(check(study, workdir / study.name))
         return
     place = Place(study=study, workdir=workdir, physics=args.physics)
     if args.emit is not None:
