@@ -11,7 +11,7 @@ import time
 import pytest
 
 from wamjax.cli.main import main
-from wamjax.cli.study_jobs import cores_of, places
+from wamjax.cli.study_jobs import places
 from wamjax.core.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -140,13 +140,6 @@ def test_gpus_are_shared_out(monkeypatch):
         places(5)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert places(2) == [{}, {}]
-
-
-def test_cores_are_shared_out(monkeypatch):
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: {1, 2, 3, 5, 8})
-    assert cores_of(2) == [{1, 2}, {3, 5}]
-    assert cores_of(5) == [{1}, {2}, {3}, {5}, {8}]
-    assert cores_of(6) is None
 
 
 def study(workdir, *flags):

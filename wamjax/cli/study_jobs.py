@@ -49,7 +49,7 @@ def in_parallel(args: argparse.Namespace, arms: Sequence[str]) -> None:
     """
     logs = pathlib.Path(args.workdir) / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    shares, cores = places(args.parallel), cores_of(args.parallel)
+    shares = places(args.parallel)
     waiting, free = list(arms), list(range(len(shares)))
     running: dict[int, tuple[str, subprocess.Popen]] = {}
     failed, ending = [], False
@@ -71,9 +71,6 @@ def in_parallel(args: argparse.Namespace, arms: Sequence[str]) -> None:
                     process = subprocess.Popen(
                         words, stdout=log, stderr=log, env=os.environ | shares[place]
                     )
-                # Before it has threads; XLA makes one for each of its cores.
-                if cores is not None:
-                    os.sched_setaffinity(process.pid, cores[place])
                 running[place] = (arm, process)
                 print(f"{arm}: started, see {logs / arm}.log", file=sys.stderr, flush=True)
             if ending and not running:
@@ -124,15 +121,6 @@ def places(count: int) -> list[Mapping[str, str]]:
             for n in range(count)
         ]
     return [{}] * count
-
-
-def cores_of(count: int) -> list[set[int]] | None:
-    """The cores of each of so many processes; None where they cannot be shared out evenly."""
-    if not hasattr(os, "sched_getaffinity") or _gpus():
-        return None
-    mine = sorted(os.sched_getaffinity(0))
-    each = len(mine) // count
-    return [{*mine[n * each : (n + 1) * each]} for n in range(count)] if each else None
 
 
 def _gpus() -> int:
