@@ -30,8 +30,8 @@ NAMES = [
     "vla_jepa",
 ]
 FORMS = [(name, form) for name in NAMES for form in RECIPES[name].forms or (None,)]
-# Beside the usual ones: forms with a network or a sequence of their own.
-QUICK = {("fast_wam", form) for form in ("idm", "no_video")} | {("lingbot_va", "paper")}
+# Beside the usual ones, without --slow: a form with a sequence of its own.
+QUICK = {("lingbot_va", "paper")}
 COMPILED = [
     pytest.param(name, form, marks=[] if quick else pytest.mark.slow)
     for name, form in FORMS

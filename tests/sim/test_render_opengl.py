@@ -81,8 +81,9 @@ def test_who_is_seen_and_how_far(endless):
     ("name", "lamps", "limit"),
     [
         ("ambient only", (Lamp("directional", ambient=0.8),), 0.02),
-        ("one directional light", (SUN,), 0.03),
-        ("one spot", (SPOT,), 0.03),
+        # The three lights below are of both kinds.
+        pytest.param("one directional light", (SUN,), 0.03, marks=pytest.mark.slow),
+        pytest.param("one spot", (SPOT,), 0.03, marks=pytest.mark.slow),
         (
             "three lights",
             (
