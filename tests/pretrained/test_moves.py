@@ -1,0 +1,104 @@
+"""Name tables: both directions are inverse, and what is no bijection is refused."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.pretrained.tables import families
+from wamjax.core.errors import UserError
+from wamjax.core.tree import leaves_by_path
+from wamjax.pretrained.bijection import checked, shapes_of
+from wamjax.pretrained.moves import expand, ours, their_shapes, theirs
+from wamjax.pretrained.table import Rule, Table
+
+
+def target_of(params):
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), params)
+
+
+def same(a, b):
+    a, b = leaves_by_path(a), leaves_by_path(b)
+    assert a.keys() == b.keys()
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@settings(max_examples=60, deadline=None)
+@given(families())
+def test_both_directions_are_inverse(family):
+    table, params = family
+    target = target_of(params)
+    tensors = theirs(table, params)
+    assert shapes_of(tensors) == their_shapes(table, target)
+    back = ours(table, tensors, target)
+    same(back, params)
+    same(theirs(table, back), tensors)
+    # Every number is moved once.
+    assert sum(x.size for x in tensors.values()) == sum(x.size for x in jax.tree.leaves(params))
+
+
+@settings(max_examples=40, deadline=None)
+@given(families(), st.data())
+def test_what_is_no_bijection_is_refused(family, data):
+    table, params = family
+    target, tensors = target_of(params), theirs(table, params)
+    name = data.draw(st.sampled_from(sorted(tensors)))
+    missing = {k: v for k, v in tensors.items() if k != name}
+    with pytest.raises(UserError, match="1 missing"):
+        ours(table, missing, target)
+    with pytest.raises(UserError, match="1 unexpected"):
+        ours(table, {**tensors, "more": np.zeros(2)}, target)
+    with pytest.raises(UserError, match="1 wrong shape"):
+        ours(table, {**tensors, name: np.zeros((*tensors[name].shape, 2))}, target)
+    rule = data.draw(st.integers(0, len(table.rules) - 1))
+    fewer = table.rules[:rule] + table.rules[rule + 1 :]
+    with pytest.raises(UserError, match="not filled"):
+        checked(dataclasses.replace(table, rules=fewer), target, shapes_of(tensors))
+    twice = dataclasses.replace(table, rules=(*table.rules, table.rules[rule]))
+    with pytest.raises(UserError, match="filled twice"):
+        checked(twice, target, shapes_of(tensors))
+
+
+def test_the_example_of_the_docstring():
+    rule = Rule("blocks.{layer}.to_q.weight", "qkv/kernel", "(h d) w -> w h d", slot=(2, 0))
+    table = Table(rules=(rule,), counts={"layer": 2}, sizes={"h": 3})
+    move = expand(table)[1]
+    assert (move.theirs, move.ours) == ("blocks.1.to_q.weight", "qkv/kernel")
+    assert move.index == (1, slice(None), slice(None), 0, ...)
+    # Axis 2 of the slice [w, h, s, d] holds query, key and value.
+    assert move.their_shape((2, 5, 3, 3, 4)) == (12, 5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [
+        (Rule("a", "b"), "no such leaf"),
+        (Rule("a", "x", slot=(5, 0)), "no such axis"),
+        (Rule("a", "x", slot=(0, 9)), "out of range"),
+        (Rule("a", "x", "i j k -> k j i"), "wrong shape"),
+    ],
+)
+def test_a_table_of_another_tree_is_refused(rule, kind):
+    target = {"x": jax.ShapeDtypeStruct((4, 2), jnp.float32)}
+    with pytest.raises(UserError, match=kind):
+        checked(Table(rules=(rule,)), target, {"a": jax.ShapeDtypeStruct((4, 2), jnp.float32)})
+
+
+def test_names_that_are_no_weights_are_ignored_and_a_prefix_is_found():
+    table = Table(rules=(Rule("w", "x"),), ignored=(r"steps_\d+",))
+    target = {"x": jax.ShapeDtypeStruct((2,), jnp.float32)}
+    found = {"w": target["x"], "steps_7": target["x"]}
+    assert len(checked(table, target, found)) == 1
+    with pytest.raises(UserError, match=r"prefix 'model\.'"):
+        checked(table, target, {f"model.{name}": x for name, x in found.items()})
+
+
+def test_no_memory_at_full_size():
+    rule = Rule("b.{layer}", "x", "(h d) w -> w h d")
+    table = Table(rules=(rule,), counts={"layer": 40}, sizes={"h": 40})
+    target = {"x": jax.ShapeDtypeStruct((40, 2**20, 40, 2**12), jnp.float32)}
+    assert their_shapes(table, target)["b.3"].shape == (40 * 2**12, 2**20)
