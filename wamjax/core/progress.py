@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 from types import TracebackType
-from typing import TextIO
+from typing import Self, TextIO
 
 from tqdm import tqdm
 
@@ -92,7 +92,7 @@ class Progress:
             f"({made / max(spent, 1e-9):.3g} {self.unit}/s)"
         )
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -63,6 +63,22 @@ def checked(table: Table, target: PyTree, shapes: Shapes) -> tuple[Move, ...]:
     return moves
 
 
+def filling(table: Table, tree: PyTree) -> tuple[Move, ...]:
+    """The moves of a table that fills all of a tree.
+
+    Raises:
+        UserError: it does not.
+    """
+    moves = expand(table)
+    rows = unfilled(moves, tree)
+    if rows:
+        raise UserError(
+            f"the weights are not those of the family ({len(rows)} leaves differ): choose the one "
+            f"they were converted from.\n{as_text(rows)}"
+        )
+    return moves
+
+
 def unfilled(moves: Iterable[Move], target: PyTree) -> list[Row]:
     """Leaves of which some number is filled not once, and moves to where nothing is."""
     shapes = {path: tuple(leaf.shape) for path, leaf in leaves_by_path(target).items()}

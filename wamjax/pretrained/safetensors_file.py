@@ -6,11 +6,12 @@ Numbers stand in C order, one tensor right behind the other. The library copies 
 knows no bfloat16 of NumPy, therefore this is not it; both are compared in the tests.
 """
 
+import functools
 import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -40,7 +41,7 @@ DTYPES: Mapping[str, np.dtype] = {
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 LARGEST_HEADER = 100_000_000
 INDEX = ".safetensors.index.json"
-METADATA = "__metadata__"
+METADATA, UNFINISHED = "__metadata__", ".unfinished"
 
 
 class SafetensorsFile:
@@ -157,23 +158,34 @@ def header_of(shapes: Mapping[str, jax.ShapeDtypeStruct], metadata: Mapping[str,
 def write(
     path: pathlib.Path,
     shapes: Mapping[str, jax.ShapeDtypeStruct],
-    arrays: Iterable[np.ndarray],
+    fill: Callable[[str, Callable[[], np.ndarray]], None],
     metadata: Mapping[str, str],
 ) -> None:
-    """A whole file or none, one tensor after the other.
+    """A whole file or none.
 
     Args:
-        path: is replaced when all is written.
-        shapes: of the tensors, in the order of `arrays`.
+        path: is there when all is written.
+        shapes: of the tensors.
+        fill: called for each with its name and what maps its place in the file, once for each part
+            that is written: what was written and let go needs no memory.
         metadata: words that travel with them.
+
+    Raises:
+        OSError: there is no room.
     """
-    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished = path.with_name(path.name + UNFINISHED)
+    header = header_of(shapes, metadata)
+    numbers = {k: math.prod(x.shape) * np.dtype(x.dtype).itemsize for k, x in shapes.items()}
     with unfinished.open("wb") as file:
-        file.write(header_of(shapes, metadata))
-        for (name, wanted), array in zip(shapes.items(), arrays, strict=True):
-            assert array.shape == wanted.shape, name
-            assert array.dtype == wanted.dtype, name
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        file.flush()
+        file.write(header)
+        # A full disk must be told now: to write to a mapped page without room ends the process.
+        os.posix_fallocate(file.fileno(), 0, len(header) + sum(numbers.values()))
+    start = len(header)
+    for name, x in shapes.items():
+        if numbers[name]:
+            place = functools.partial(np.memmap, unfinished, x.dtype, "r+", start, tuple(x.shape))
+            fill(name, place)
+        start += numbers[name]
+    with unfinished.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(unfinished, path)
