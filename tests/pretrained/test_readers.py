@@ -222,6 +222,7 @@ SIZES = {
     "a negative stride": (2, (2,), (-1,)),
     "a negative shape": (0, (-2,), (1,)),
     "a bomb": (0, (2**40,), (0,)),
+    "empty and too large": (0, (0, 2**62, 2**62), (1, 1, 1)),
     "overflow": (0, (2**62, 2**62), (2**62, 1)),
     "a stride beyond": (0, (2,), (2**62,)),
     "ranks": (0, (2, 1), (1,)),

@@ -62,17 +62,26 @@ def pickled(items: Mapping[str, bytes]) -> bytes:
     return b"\x80\x02}(" + pairs + b"u."
 
 
+def items(arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    """The codes of each array, whose storage has its number for a name."""
+    made = {}
+    for key, (label, array) in enumerate(arrays.items()):
+        stored = storage(str(array.dtype), str(key), array.size)
+        strides = tuple(step // array.itemsize for step in array.strides)
+        made[label] = tensor(stored, 0, array.shape, strides)
+    return made
+
+
 def entries(arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
     """What stands in the file of a state dict."""
-    items = {}
-    made = {"byteorder": b"little", "version": b"3\n"}
-    for key, (label, array) in enumerate(arrays.items()):
-        strides = tuple(step // array.itemsize for step in array.strides)
-        items[label] = tensor(
-            storage(str(array.dtype), str(key), array.size), 0, array.shape, strides
-        )
-        made[f"data/{key}"] = np.ascontiguousarray(array).tobytes()
-    return {"data.pkl": pickled(items), **made}
+    # Numbers as they stand in memory, which strides tell of.
+    numbers = {f"data/{key}": x.tobytes("A") for key, x in enumerate(arrays.values())}
+    return {
+        "data.pkl": pickled(items(arrays)),
+        "byteorder": b"little",
+        "version": b"3\n",
+        **numbers,
+    }
 
 
 def write(

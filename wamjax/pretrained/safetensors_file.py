@@ -19,7 +19,7 @@ import ml_dtypes
 import numpy as np
 
 from wamjax.core.errors import UserError
-from wamjax.pretrained.tensors import Joined, mapped
+from wamjax.pretrained.tensors import Joined, mapped, shown, too_large
 
 DTYPES: Mapping[str, np.dtype] = {
     "F64": np.dtype("<f8"),
@@ -78,17 +78,19 @@ def _parsed(
             for name, row in header.items()
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _broken(path, f"its header cannot be read: {str(error)[:80]}") from error
+        raise _broken(path, f"its header cannot be read: {shown(error)}") from error
     shapes, starts, end = {}, {}, 0
     for offsets, name, kind, shape in rows:
         if not isinstance(kind, str) or kind not in DTYPES:
-            raise _broken(path, f"{name} is of dtype {kind!r}, which is not known here")
+            raise _broken(path, f"{shown(name)} is of dtype {shown(kind)}, which is not known here")
         if len(offsets) != 2 or not all(type(n) is int and n >= 0 for n in (*offsets, *shape)):
-            raise _broken(path, f"{name} has sizes that are no counts")
-        if len(shape) > 32 or offsets[1] - offsets[0] != math.prod(shape) * DTYPES[kind].itemsize:
-            raise _broken(path, f"{name} has other bytes than its shape {shape} needs")
+            raise _broken(path, f"{shown(name)} has sizes that are no counts")
+        if too_large(shape) or offsets[1] - offsets[0] != math.prod(shape) * DTYPES[kind].itemsize:
+            raise _broken(path, f"{shown(name)} has other bytes than its shape {shape} needs")
         if offsets[0] != end:
-            raise _broken(path, f"{name} begins at {offsets[0]}, the tensor before ends at {end}")
+            raise _broken(
+                path, f"{shown(name)} begins at {offsets[0]}, the tensor before ends at {end}"
+            )
         end = offsets[1]
         shapes[name] = jax.ShapeDtypeStruct(shape, DTYPES[kind])
         starts[name] = 8 + length + offsets[0]
@@ -132,8 +134,8 @@ def sharded(index: pathlib.Path) -> Joined:
     differ = sorted({*homes} ^ {*found.shapes})
     if differ:
         raise UserError(
-            f"{index} and its files differ in {len(differ)} tensors, first {differ[0]!r}: get them "
-            "from one place."
+            f"{index} and its files differ in {len(differ)} tensors, first {shown(differ[0])}: get "
+            "them from one place."
         )
     return found
 

@@ -1,6 +1,7 @@
 """Tensors of a file or a folder by name, one at a time: what all readers have in common."""
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -9,6 +10,13 @@ import jax
 import numpy as np
 
 from wamjax.core.errors import UserError
+
+
+def shown(name: object) -> str:
+    """A name from a file, fit for a sentence: short and without line ends."""
+    text = str(name)
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 class Tensors(Protocol):
@@ -50,9 +58,10 @@ class Joined:
         for part in self.parts:
             for name, shape in part.shapes.items():
                 if name in self._home:
+                    places = f"{self._home[name].files[0]} and in {part.files[0]}"
                     raise UserError(
-                        f"{name} stands in {self._home[name].files[0]} and in {part.files[0]}: "
-                        "give one of them, or a folder with one model."
+                        f"{shown(name)} stands in {places}: give one of them, or a folder with "
+                        "one model."
                     )
                 self.shapes[name], self._home[name] = shape, part
 
@@ -100,6 +109,11 @@ class InMemory:
     def read(self, name: str) -> np.ndarray:
         """See `Tensors`."""
         return self.arrays[name]
+
+
+def too_large(shape: tuple[int, ...]) -> bool:
+    """Whether no array can have that shape, not even one that is empty by another axis."""
+    return len(shape) > 32 or math.prod(n for n in shape if n) > 2**56
 
 
 def mapped(path: pathlib.Path, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -19,7 +19,7 @@ import ml_dtypes
 import numpy as np
 
 from wamjax.core.errors import UserError
-from wamjax.pretrained.tensors import mapped
+from wamjax.pretrained.tensors import mapped, shown, too_large
 from wamjax.pretrained.torch_pickle import KINDS, Stored, UnreadableError, tensors_in
 
 DTYPES = {kind: np.dtype(getattr(ml_dtypes, kind, kind)) for kind in KINDS}
@@ -71,23 +71,30 @@ class TorchFile:
             raise _refused(self.files[0], error) from error
         start = self._entries[key].start + stored.offset * dtype.itemsize
         reach = mapped(self.files[0], start, (_reach(stored),), dtype)
-        steps = [step * dtype.itemsize for step in stored.strides]
+        # A stride that is never taken may be any number.
+        taken = [length > 1 and 0 not in stored.shape for length in stored.shape]
+        pairs = zip(taken, stored.strides, strict=True)
+        steps = [step * dtype.itemsize if used else 0 for used, step in pairs]
         return np.lib.stride_tricks.as_strided(reach, stored.shape, steps, writeable=False)
 
     def _refuse_misfit(self, name: str, stored: Stored) -> None:
         entry = self._entries.get(f"data/{stored.storage.key}")
         if entry is None or not stored.kind:
-            raise UnreadableError(f"the numbers of {name} are not in it")
+            raise UnreadableError(f"the numbers of {shown(name)} are not in it")
         width = DTYPES[stored.kind].itemsize
         of_storage = DTYPES[stored.storage.kind].itemsize if stored.storage.kind else 1
         if entry.size != stored.storage.count * of_storage:
             raise UnreadableError(
-                f"the storage of {name} has {entry.size} bytes, others than it says"
+                f"the storage of {shown(name)} has {entry.size} bytes, others than it says"
             )
         numbers = entry.size // width
         # More numbers than stand there: strides of 0, by which a small file fills any memory.
-        if math.prod(stored.shape) > numbers or stored.offset + _reach(stored) > numbers:
-            raise UnreadableError(f"{name} reaches beyond its storage")
+        if (
+            too_large(stored.shape)
+            or math.prod(stored.shape) > numbers
+            or stored.offset + _reach(stored) > numbers
+        ):
+            raise UnreadableError(f"{shown(name)} reaches beyond its storage")
 
     def _check(self, key: str) -> None:
         if key in self._sound:
@@ -98,7 +105,7 @@ class TorchFile:
             for begin in range(0, entry.size, AT_ONCE):
                 value = zlib.crc32(file.read(min(AT_ONCE, entry.size - begin)), value)
         if value != entry.check_sum:
-            raise UnreadableError(f"{key} has other bytes than were written")
+            raise UnreadableError(f"{shown(key)} has other bytes than were written")
         self._sound.add(key)
 
     def _content(self, key: str) -> bytes:
@@ -138,18 +145,18 @@ def _entries(path: pathlib.Path) -> dict[str, Entry]:
         for info in sorted(listed, key=lambda x: x.header_offset):
             name = info.filename
             if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-                raise UnreadableError(f"its entry {name} is compressed")
+                raise UnreadableError(f"its entry {shown(name)} is compressed")
             if info.header_offset < end or not 0 <= info.header_offset <= size - LOCAL.size:
-                raise UnreadableError(f"its entry {name} lies outside or in another one")
+                raise UnreadableError(f"its entry {shown(name)} lies outside or in another one")
             file.seek(info.header_offset)
             mark, flags, width, more = LOCAL.unpack(file.read(LOCAL.size))
             own = file.read(width)
             start = info.header_offset + LOCAL.size + width + more
             end = start + info.file_size
             if mark != b"PK\x03\x04" or (flags | info.flag_bits) & 1 or end > size:
-                raise UnreadableError(f"its entry {name} is cut short, encrypted or none")
+                raise UnreadableError(f"its entry {shown(name)} is cut short, encrypted or none")
             if own != name.encode() or name.removeprefix(root) in found:
-                raise UnreadableError(f"its entry {name} has two names")
+                raise UnreadableError(f"its entry {shown(name)} has two names")
             if name.startswith(root):
                 found[name.removeprefix(root)] = Entry(start, info.file_size, info.CRC)
     return found

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from wamjax.pretrained.tensors import shown
+
 NODES, DEPTH = 1_000_000, 32
 """Of the tree that is walked: a small pickle can refer to itself, or to one dict in many places."""
 
@@ -93,7 +95,7 @@ def _walked(root: Any) -> dict[str, Stored]:
             raise UnreadableError("its dicts are nested without end")
         if isinstance(node, Stored):
             if path in found:
-                raise UnreadableError(f"two of its tensors are called {path}")
+                raise UnreadableError(f"two of its tensors are called {shown(path)}")
             found[path] = node
         elif isinstance(node, (dict, list, tuple)):
             pairs = list(node.items() if isinstance(node, dict) else enumerate(node))
@@ -174,7 +176,9 @@ class _Machine:
         if not isinstance(module, str) or not isinstance(name, str):
             raise UnreadableError("its pickle is broken")
         if (module, name) not in GLOBALS:
-            raise UnreadableError(f"it asks for {module}.{name}, which tensors do not need")
+            raise UnreadableError(
+                f"it asks for {shown(f'{module}.{name}')}, which tensors do not need"
+            )
         self.push(Name(module, name))
 
     def set_items(self, values: list[Any]) -> None:
