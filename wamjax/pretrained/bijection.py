@@ -17,6 +17,7 @@ from wamjax.core.tree import leaves_by_path
 from wamjax.core.typing import PyTree
 from wamjax.pretrained.moves import Move, Shapes, expand
 from wamjax.pretrained.table import Table
+from wamjax.pretrained.tensors import shown
 
 SHOWN = 12
 """Rows of one kind that are printed."""
@@ -41,6 +42,12 @@ def wanted(table: Table, shapes: Shapes) -> dict[str, jax.ShapeDtypeStruct]:
     return {k: x for k, x in shapes.items() if not any(p.fullmatch(k) for p in ignored)}
 
 
+def differences(table: Table, target: PyTree, shapes: Shapes) -> list[Row]:
+    """Why they are no bijection; empty if they are."""
+    moves = expand(table)
+    return [*unfilled(moves, target), *differing(moves, target, wanted(table, shapes))]
+
+
 def checked(table: Table, target: PyTree, shapes: Shapes) -> tuple[Move, ...]:
     """The moves from a file to a tree.
 
@@ -51,8 +58,7 @@ def checked(table: Table, target: PyTree, shapes: Shapes) -> tuple[Move, ...]:
     Raises:
         UserError: they are no bijection; the rows of all that differs follow the sentence.
     """
-    moves = expand(table)
-    rows = [*unfilled(moves, target), *differing(moves, target, wanted(table, shapes))]
+    moves, rows = expand(table), differences(table, target, shapes)
     if rows:
         counts = Counter(row.kind for row in rows)
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
@@ -144,7 +150,7 @@ def as_text(rows: Iterable[Row]) -> str:
         by_kind.setdefault(row.kind, []).append(row)
     lines = []
     for kind, own in by_kind.items():
-        lines += [f"  {kind:<13} {row.name}  {row.note}".rstrip() for row in own[:SHOWN]]
+        lines += [f"  {kind:<13} {shown(row.name)}  {row.note}".rstrip() for row in own[:SHOWN]]
         if len(own) > SHOWN:
             lines.append(f"  {kind:<13} ... and {len(own) - SHOWN} more")
     return "\n".join(lines)

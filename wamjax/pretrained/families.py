@@ -1,0 +1,20 @@
+"""All checkpoint families by name; each module adds its own here."""
+
+from collections.abc import Mapping
+
+from wamjax.core.errors import UserError
+from wamjax.pretrained import wan
+from wamjax.pretrained.family import Family
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (*wan.FAMILIES,)}
+
+
+def family_of(name: str) -> Family:
+    """The family of a name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in FAMILIES:
+        raise UserError(f"there is no family {name!r}; there are {', '.join(FAMILIES)}.")
+    return FAMILIES[name]

@@ -1,0 +1,36 @@
+"""What a checkpoint family is: names, our tree, licence."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+
+from wamjax.core.typing import PyTree
+from wamjax.pretrained.moves import expand
+from wamjax.pretrained.table import Table
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Family:
+    """One part of one published size.
+
+    Attributes:
+        name: how `wamjax convert` calls it.
+        about: what it is, in a few words.
+        licence: of its weights, a key of `wamjax.pretrained.licences.LICENCES`.
+        layouts: name of a layout -> the table of its names.
+        target: our tree of shapes, nested dicts.
+    """
+
+    name: str
+    about: str
+    licence: str
+    layouts: Mapping[str, Callable[[], Table]]
+    target: Callable[[], PyTree]
+
+    def layout_of(self, names: Iterable[str]) -> str:
+        """The layout that knows most of the names of a file."""
+        found = {*names}
+        known = {
+            layout: len(found & {move.theirs for move in expand(make())})
+            for layout, make in self.layouts.items()
+        }
+        return max(known, key=lambda layout: known[layout])
