@@ -26,6 +26,7 @@ VERBS = {
     "recipes": "the published systems: sizes, couplings, who sees whom, passes per chunk",
     "bench": "how fast a part is on this machine, with its ceiling: render, sample, rollout",
     "plan": "does a run fit a TPU slice that is not here, and how fast could it be",
+    "convert": "public checkpoints to ours, and back to safetensors; families and licences",
     "doctor": "devices, versions, memory, and what is missing",
 }
 

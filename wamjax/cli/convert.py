@@ -1,0 +1,196 @@
+"""`wamjax convert`: public checkpoints to ours, and ours to safetensors."""
+
+import argparse
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from wamjax.core.errors import UserError
+from wamjax.core.files import write_json
+from wamjax.core.tree import count_parameters, leaves_by_path
+from wamjax.pretrained.bijection import as_text, checked
+from wamjax.pretrained.convert import REQUEST, convert, converted, export, own_names
+from wamjax.pretrained.families import FAMILIES, family_of
+from wamjax.pretrained.family import Family
+from wamjax.pretrained.licences import LICENCES, accepted
+from wamjax.pretrained.moves import expand
+from wamjax.pretrained.opened import open_tensors
+from wamjax.pretrained.tensors import InMemory, Tensors
+from wamjax.pretrained.verify import check_sums, key_table, unequal
+from wamjax.train.checkpoint import FOLDER, load_for_inference
+
+DTYPES = ("float32", "bfloat16", "float16")
+FORMATS = ("safetensors",)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the verb."""
+    parser.description = (
+        "Public checkpoints to our tree, tensor by tensor, each used once; and back. Reads "
+        "safetensors (also\nsharded), zip files of PyTorch (no pickle is run) and Orbax trees. The "
+        "same command goes on where it\nwas ended."
+    )
+    parser.epilog = (
+        "Examples:\n"
+        "  wamjax convert --list\n"
+        "  wamjax convert --from wan2.2-ti2v-5b Wan2.2-TI2V-5B-Diffusers/transformer --out wan\n"
+        "  wamjax convert --from wan2.2-ti2v-5b CKPT --verify          check sums and key table\n"
+        "  wamjax convert --from wan2.2-ti2v-5b CKPT --verify --out wan     and what was made\n"
+        "  wamjax convert --to safetensors wan --out back          under the names it came with\n"
+        "  wamjax convert --to safetensors runs/a --out weights    the averaged weights of a run"
+    )
+    add = parser.add_argument
+    add("source", nargs="?", metavar="SOURCE", help="of --to: a workdir, or what was converted")
+    add("--list", action="store_true", help="families with their licences")
+    add("--from", dest="family", nargs=2, metavar=("FAMILY", "CKPT"), help="what to convert")
+    add("--out", type=pathlib.Path, metavar="DIR", help="is made")
+    add("--prefix", default="", metavar="P", help="of all names in CKPT, as 'state_dict.'")
+    add("--dtype", choices=DTYPES, help="of floating numbers (as they are stored)")
+    add("--to", choices=FORMATS, help="write SOURCE in this format")
+    add("--layout", metavar="L", help="names to write, as 'original' (those it came with)")
+    add("--verify", action="store_true", help="write nothing: check sums, key table, comparison")
+    add("--accept-licence", action="store_true", help="of weights that may not be for every use")
+    add("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the verb."""
+    chosen = [args.list, args.family is not None, args.to is not None]
+    if sum(chosen) != 1:
+        raise UserError("give one of --list, --from FAMILY CKPT and --to FORMAT SOURCE.")
+    if args.list:
+        told = _listed()
+    elif args.to is not None:
+        told = _exported(args)
+    elif args.verify:
+        told = _verified(args)
+    else:
+        told = _converted(args)
+    print(json.dumps(told, indent=2) if args.json else _text(told))
+    if told.get("differs") or told.get("unequal"):
+        raise UserError("the checkpoint is not what was expected; see above.")
+
+
+def _text(told: dict[str, Any]) -> str:
+    lines = []
+    for key, value in told.items():
+        if isinstance(value, list):
+            lines += [f"{key}:", *(f"  {line}" for line in value)]
+        else:
+            lines.append(f"{key:<11} {value}")
+    return "\n".join(lines)
+
+
+def _listed() -> dict[str, Any]:
+    width = max(map(len, FAMILIES))
+    return {
+        "families": [
+            f"{name:<{width}}  {x.about}; names: {', '.join(x.layouts)}; {LICENCES[x.licence].name}"
+            for name, x in FAMILIES.items()
+        ],
+        "licences": [
+            f"{name:<13}  {x.name}{'' if x.commercial else ' (--accept-licence)'}  {x.page}"
+            for name, x in LICENCES.items()
+        ],
+    }
+
+
+def _opened(args: argparse.Namespace) -> tuple[Family, str, Tensors]:
+    name, path = args.family
+    family = family_of(name)
+    tensors = open_tensors(path, args.prefix)
+    return family, _layout(args, family) or family.layout_of(tensors.shapes), tensors
+
+
+def _layout(args: argparse.Namespace, family: Family) -> str | None:
+    if args.layout is not None and args.layout not in family.layouts:
+        raise UserError(
+            f"{family.name} has no layout {args.layout!r}; there are {', '.join(family.layouts)}."
+        )
+    return args.layout
+
+
+def _out(args: argparse.Namespace) -> pathlib.Path:
+    if args.out is None:
+        raise UserError("say by --out DIR where to write.")
+    return args.out
+
+
+def _converted(args: argparse.Namespace) -> dict[str, Any]:
+    out = _out(args)
+    family, layout, tensors = _opened(args)
+    licence = accepted(family.licence, args.accept_licence)
+    request = {
+        "family": family.name,
+        "layout": layout,
+        "prefix": args.prefix,
+        "dtype": args.dtype,
+        "licence": {"name": licence.name, "page": licence.page},
+        "files": {file.name: file.stat().st_size for file in tensors.files},
+    }
+    target = family.target()
+    convert(tensors, family.layouts[layout](), target, out, request, dtype=args.dtype)
+    return {
+        "converted": f"{family.name} ({layout} names)",
+        "weights": f"{count_parameters(target):,}",
+        "licence": f"{licence.name}, {licence.page}",
+        "out": str(out),
+    }
+
+
+def _verified(args: argparse.Namespace) -> dict[str, Any]:
+    family, layout, tensors = _opened(args)
+    table, target = family.layouts[layout](), family.target()
+    lines, rows = key_table(table, target, tensors.shapes)
+    sums = check_sums(tensors.files)
+    told: dict[str, Any] = {
+        "family": f"{family.name} ({layout} names)",
+        "licence": LICENCES[family.licence].name,
+        "files": [f"{x['sha256']}  {x['bytes']}  {name}" for name, x in sums.items()],
+        "names": lines,
+    }
+    if rows:
+        return {**told, "differs": as_text(rows).splitlines()}
+    told["verdict"] = f"all {len(checked(table, target, tensors.shapes))} tensors are used once"
+    if args.out is not None:
+        wrong = unequal(tensors, table, converted(args.out)[1])
+        told["verdict"] += f"; {len(wrong)} of them differ in {args.out}"
+        told["unequal"] = wrong
+    return told
+
+
+def _exported(args: argparse.Namespace) -> dict[str, Any]:
+    if args.source is None:
+        raise UserError("say which workdir or converted folder to write.")
+    out, source = _out(args), pathlib.Path(args.source)
+    if (source / REQUEST).exists():
+        return _under_their_names(args, source, out)
+    if not (source / FOLDER).is_dir():
+        raise UserError(f"{source} is neither a workdir with checkpoints nor what was converted.")
+    if args.layout is not None:
+        raise UserError("a trained run has our names only; leave --layout out.")
+    config, statistics, weights, step = load_for_inference(source)
+    leaves = InMemory({k: np.asarray(x) for k, x in leaves_by_path(weights).items()})
+    export(leaves, own_names(weights), out, {"exported": {"workdir": source.name, "step": step}})
+    write_json(out / "config.json", config)
+    write_json(out / "statistics.json", statistics)
+    return {"exported": f"{source}, step {step}", "tensors": len(leaves.arrays), "out": str(out)}
+
+
+def _under_their_names(
+    args: argparse.Namespace, source: pathlib.Path, out: pathlib.Path
+) -> dict[str, Any]:
+    had, leaves = converted(source)
+    if "family" not in had:
+        raise UserError(f"{source} was not converted from a family.")
+    family = family_of(had["family"])
+    layout = _layout(args, family) or had["layout"]
+    table = family.layouts[layout]()
+    export(leaves, table, out, {"exported": {**had, "layout": layout}})
+    return {
+        "exported": f"{source} ({family.name}, {layout} names)",
+        "tensors": len(expand(table)),
+        "out": str(out),
+    }
