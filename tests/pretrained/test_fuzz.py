@@ -152,7 +152,7 @@ def fuzz(kind, good, folder, count):
     assert [file.name for file in folder.iterdir()] == ["file"]
     print(kind, told)
     assert told["refused"] > count / 4
-    assert told["read"] > 0
+    assert told["read"] > 0 or count < 100
     return told
 
 

@@ -59,6 +59,7 @@ def test_original_names_hold_the_same(name):
     assert moves[0] == moves[1]
     for layout, own in zip(wan.LAYOUTS, shapes, strict=True):
         assert family.layout_of(own) == layout
+        assert family.layout_of(f"model.net.{theirs}" for theirs in own) == layout
 
 
 def test_diffusers_renames_original_files_as_the_tables_do():

@@ -27,10 +27,11 @@ class Family:
     target: Callable[[], PyTree]
 
     def layout_of(self, names: Iterable[str]) -> str:
-        """The layout that knows most of the names of a file."""
-        found = {*names}
+        """The layout that knows most of the names of a file, whatever stands before them."""
+        parts = [name.split(".") for name in names]
+        ends = {".".join(part[start:]) for part in parts for start in range(len(part))}
         known = {
-            layout: len(found & {move.theirs for move in expand(make())})
+            layout: len(ends & {move.theirs for move in expand(make())})
             for layout, make in self.layouts.items()
         }
         return max(known, key=lambda layout: known[layout])
