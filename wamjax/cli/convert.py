@@ -19,7 +19,6 @@ from wamjax.pretrained.moves import expand
 from wamjax.pretrained.opened import open_tensors
 from wamjax.pretrained.tensors import InMemory, Tensors
 from wamjax.pretrained.verify import check_sums, key_table, unequal
-from wamjax.train.checkpoint import FOLDER, load_for_inference
 
 DTYPES = ("float32", "bfloat16", "float16")
 FORMATS = ("safetensors",)
@@ -157,7 +156,8 @@ def _verified(args: argparse.Namespace) -> dict[str, Any]:
     if args.out is not None:
         wrong = unequal(tensors, table, converted(args.out)[1])
         told["verdict"] += f"; {len(wrong)} of them differ in {args.out}"
-        told["unequal"] = wrong
+        if wrong:
+            told["unequal"] = wrong
     return told
 
 
@@ -167,6 +167,9 @@ def _exported(args: argparse.Namespace) -> dict[str, Any]:
     out, source = _out(args), pathlib.Path(args.source)
     if (source / REQUEST).exists():
         return _under_their_names(args, source, out)
+    # Half a gigabyte of modules that conversions do not need.
+    from wamjax.train.checkpoint import FOLDER, load_for_inference
+
     if not (source / FOLDER).is_dir():
         raise UserError(f"{source} is neither a workdir with checkpoints nor what was converted.")
     if args.layout is not None:

@@ -61,8 +61,9 @@ def unequal(tensors: Tensors, table: Table, made: Tensors) -> list[str]:
             want = move.turned(tensors.read(move.theirs))
             got = made.read(move.ours)[move.index]
             # A cast is made again; bits are compared, so that NaNs are equal to themselves.
-            cast = np.array(want, leaves[move.ours].dtype, order="C")
-            if cast.tobytes() != got.tobytes():
+            cast = want.astype(leaves[move.ours].dtype, copy=False)
+            bits = np.dtype(f"u{cast.dtype.itemsize}")
+            if not np.array_equal(cast.view(bits), got.view(bits)):
                 wrong.append(move.theirs)
             bar.moved(shapes[move.theirs])
     return wrong
