@@ -1,0 +1,84 @@
+"""Our BERT is transformers' BERT, given the same weights."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the reference; the extra `reference` brings it")
+pytest.importorskip("transformers", reason="the reference; the extra `reference` brings it")
+
+import transformers as hf  # noqa: E402
+
+from tests.pretrained import theirs  # noqa: E402
+from tests.pretrained.applied import applied, check_bijection  # noqa: E402
+from wamjax.codec import bert  # noqa: E402
+from wamjax.core.typing import Params  # noqa: E402
+from wamjax.pretrained.bert import transformers_bert  # noqa: E402
+
+TINY = bert.sizes(50, 32, 48, 3, 4, places=40)
+TOLERANCE = 1e-5
+
+
+def reference(sizes: bert.BertSizes) -> hf.PreTrainedModel:
+    """transformers' BERT of a shape."""
+    shape = sizes.layers
+    return hf.BertModel(
+        hf.BertConfig(
+            vocab_size=sizes.vocabulary,
+            hidden_size=shape.width,
+            num_hidden_layers=shape.depth,
+            num_attention_heads=shape.heads,
+            intermediate_size=shape.mlp,
+            max_position_embeddings=sizes.places,
+            attn_implementation="eager",
+        )
+    )
+
+
+def fresh(sizes: bert.BertSizes) -> Params:
+    """Shapes of our weights."""
+    tokens = jax.ShapeDtypeStruct((1, 4), jnp.int32)
+    mask = jax.ShapeDtypeStruct((1, 4), jnp.bool_)
+    return jax.eval_shape(bert.BertEncoder(sizes).init, jax.random.key(0), tokens, mask)["params"]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def encoded(sizes, params, tokens, mask):
+    return bert.BertEncoder(sizes).apply({"params": params}, tokens, mask)
+
+
+@pytest.mark.parametrize(("seed", "batch", "length"), [(0, 3, 9), (1, 2, 40)])
+def test_it_is_theirs(seed, batch, length):
+    model = theirs.noisy(reference(TINY), seed)
+    params = applied(transformers_bert(TINY), theirs.tensors(model), fresh(TINY))
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(TINY.vocabulary, size=(batch, length))
+    mask = np.arange(length)[None] < rng.integers(1, length + 1, size=(batch, 1))
+    with torch.no_grad():
+        truth = model(torch.tensor(tokens), torch.tensor(mask).long()).last_hidden_state
+    with jax.default_matmul_precision("highest"):
+        got = encoded(TINY, params, tokens, mask)
+    assert theirs.off(got, truth.numpy()) < TOLERANCE
+    # A sentence is the mean of its words, of length 1.
+    real = torch.tensor(mask)[..., None].double()
+    mean = (truth * real).sum(1) / real.sum(1)
+    want = torch.nn.functional.normalize(mean, dim=-1).numpy()
+    assert theirs.off(bert.sentence(got, jnp.asarray(mask)), want) < TOLERANCE
+
+
+def test_names_are_a_bijection_at_full_size():
+    ours = fresh(bert.MINILM_L6)
+    shapes = theirs.shapes(lambda: reference(bert.MINILM_L6))
+    check_bijection(transformers_bert(bert.MINILM_L6), shapes, ours)
+    # The published 22,713,216 less the pooler's 384 x 385.
+    assert sum(leaf.size for leaf in jax.tree.leaves(ours)) == 22_565_376
+
+
+def test_a_text_that_is_too_long_is_refused():
+    with pytest.raises(ValueError, match="40 places"):
+        bert.BertEncoder(TINY).init(
+            jax.random.key(0), jnp.zeros((1, 41), jnp.int32), jnp.ones((1, 41), bool)
+        )
