@@ -24,7 +24,7 @@ if fusion_emitters_are_optional():
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 enable_compile_cache()
 
-pytest_plugins = ["tests.conformance_table"]
+pytest_plugins = ["tests.conformance_table", "tests.pretrained.parity"]
 
 SHARED_DATA = pathlib.Path(
     os.environ.get(

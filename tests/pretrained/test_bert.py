@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,10 +14,11 @@ pytest.importorskip("transformers", reason="the reference; the extra `reference`
 import transformers as hf  # noqa: E402
 
 from tests.pretrained import theirs  # noqa: E402
-from tests.pretrained.applied import applied, check_bijection  # noqa: E402
 from wamjax.codec import bert  # noqa: E402
 from wamjax.core.typing import Params  # noqa: E402
 from wamjax.pretrained.bert import transformers_bert  # noqa: E402
+from wamjax.pretrained.bijection import checked  # noqa: E402
+from wamjax.pretrained.moves import ours  # noqa: E402
 
 TINY = bert.sizes(50, 32, 48, 3, 4, places=40)
 TOLERANCE = 1e-5
@@ -42,7 +44,8 @@ def fresh(sizes: bert.BertSizes) -> Params:
     """Shapes of our weights."""
     tokens = jax.ShapeDtypeStruct((1, 4), jnp.int32)
     mask = jax.ShapeDtypeStruct((1, 4), jnp.bool_)
-    return jax.eval_shape(bert.BertEncoder(sizes).init, jax.random.key(0), tokens, mask)["params"]
+    made = jax.eval_shape(bert.BertEncoder(sizes).init, jax.random.key(0), tokens, mask)
+    return nn.unbox(made["params"])
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -51,9 +54,9 @@ def encoded(sizes, params, tokens, mask):
 
 
 @pytest.mark.parametrize(("seed", "batch", "length"), [(0, 3, 9), (1, 2, 40)])
-def test_it_is_theirs(seed, batch, length):
+def test_it_is_theirs(parity, seed, batch, length):
     model = theirs.noisy(reference(TINY), seed)
-    params = applied(transformers_bert(TINY), theirs.tensors(model), fresh(TINY))
+    params = ours(transformers_bert(TINY), theirs.tensors(model), fresh(TINY))
     rng = np.random.default_rng(seed)
     tokens = rng.integers(TINY.vocabulary, size=(batch, length))
     mask = np.arange(length)[None] < rng.integers(1, length + 1, size=(batch, 1))
@@ -61,20 +64,21 @@ def test_it_is_theirs(seed, batch, length):
         truth = model(torch.tensor(tokens), torch.tensor(mask).long()).last_hidden_state
     with jax.default_matmul_precision("highest"):
         got = encoded(TINY, params, tokens, mask)
-    assert theirs.off(got, truth.numpy()) < TOLERANCE
+    parity("BERT", "encoder", seed, (batch, length), got, truth.numpy(), TOLERANCE)
     # A sentence is the mean of its words, of length 1.
     real = torch.tensor(mask)[..., None].double()
     mean = (truth * real).sum(1) / real.sum(1)
     want = torch.nn.functional.normalize(mean, dim=-1).numpy()
-    assert theirs.off(bert.sentence(got, jnp.asarray(mask)), want) < TOLERANCE
+    pooled = bert.sentence(got, jnp.asarray(mask))
+    parity("BERT", "sentence", seed, (batch, length), pooled, want, TOLERANCE)
 
 
 def test_names_are_a_bijection_at_full_size():
-    ours = fresh(bert.MINILM_L6)
+    target = fresh(bert.MINILM_L6)
     shapes = theirs.shapes(lambda: reference(bert.MINILM_L6))
-    check_bijection(transformers_bert(bert.MINILM_L6), shapes, ours)
+    checked(transformers_bert(bert.MINILM_L6), target, shapes)
     # The published 22,713,216 less the pooler's 384 x 385.
-    assert sum(leaf.size for leaf in jax.tree.leaves(ours)) == 22_565_376
+    assert sum(leaf.size for leaf in jax.tree.leaves(target)) == 22_565_376
 
 
 def test_a_text_that_is_too_long_is_refused():

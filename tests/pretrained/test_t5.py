@@ -3,6 +3,7 @@
 import copy
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,9 +15,10 @@ pytest.importorskip("transformers", reason="the reference; the extra `reference`
 import transformers as hf  # noqa: E402
 
 from tests.pretrained import theirs  # noqa: E402
-from tests.pretrained.applied import applied, check_bijection  # noqa: E402
 from wamjax.codec import t5  # noqa: E402
 from wamjax.core.typing import Params  # noqa: E402
+from wamjax.pretrained.bijection import checked  # noqa: E402
+from wamjax.pretrained.moves import ours  # noqa: E402
 from wamjax.pretrained.t5 import transformers_t5, wan_umt5  # noqa: E402
 
 TINY = {"vocabulary": 50, "width": 32, "mlp": 48, "depth": 3, "heads": 4, "head_dim": 10}
@@ -25,6 +27,7 @@ KINDS = {
     "t5 v1.1": (hf.T5EncoderModel, hf.T5Config, t5.sizes(**TINY)),
     "t5": (hf.T5EncoderModel, hf.T5Config, t5.sizes(**TINY, gated=False)),
 }
+NAMES = {"umt5": "UMT5", "t5 v1.1": "T5 v1.1", "t5": "T5"}
 TOLERANCE = 1e-5
 
 
@@ -50,7 +53,8 @@ def fresh(sizes: t5.T5Sizes) -> Params:
     """Shapes of our weights."""
     tokens = jax.ShapeDtypeStruct((1, 4), jnp.int32)
     mask = jax.ShapeDtypeStruct((1, 4), jnp.bool_)
-    return jax.eval_shape(t5.T5Encoder(sizes).init, jax.random.key(0), tokens, mask)["params"]
+    made = jax.eval_shape(t5.T5Encoder(sizes).init, jax.random.key(0), tokens, mask)
+    return nn.unbox(made["params"])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -72,10 +76,10 @@ def kind(request):
 
 
 @pytest.mark.parametrize(("seed", "batch", "length"), [(0, 3, 9), (1, 2, 150)])
-def test_it_is_theirs(kind, seed, batch, length):
+def test_it_is_theirs(parity, kind, seed, batch, length):
     _, _, sizes = KINDS[kind]
     model = theirs.noisy(reference(kind, sizes), seed)
-    params = applied(transformers_t5(sizes), theirs.tensors(model), fresh(sizes))
+    params = ours(transformers_t5(sizes), theirs.tensors(model), fresh(sizes))
     tokens, mask = drawn(seed, batch, length)
     with torch.no_grad():
         given = torch.tensor(tokens), torch.tensor(mask).long()
@@ -83,15 +87,15 @@ def test_it_is_theirs(kind, seed, batch, length):
         half = copy.deepcopy(model).bfloat16()(*given).last_hidden_state.float().numpy()
     with jax.default_matmul_precision("highest"):
         got = encoded(sizes, jnp.float32, params, tokens, mask)
-    assert theirs.off(got, truth) < TOLERANCE
-    # In bfloat16 we are at least as near to the truth as they are.
+    parity(NAMES[kind], "encoder", seed, (batch, length), got, truth, TOLERANCE)
+    # In bfloat16 we are as near to the truth as they are.
     ours_half = encoded(sizes, jnp.bfloat16, params, tokens, mask)
-    assert theirs.off(ours_half, truth, mean=True) <= theirs.off(half, truth, mean=True)
+    assert np.abs(ours_half - truth).mean() <= 1.1 * np.abs(half - truth).mean()
 
 
 def test_padding_reaches_no_word():
     _, _, sizes = KINDS["umt5"]
-    params = applied(transformers_t5(sizes), theirs.tensors(reference("umt5", sizes)), fresh(sizes))
+    params = ours(transformers_t5(sizes), theirs.tensors(reference("umt5", sizes)), fresh(sizes))
     tokens, mask = drawn(0, 3, 9)
     other = np.where(mask, tokens, (tokens + 1) % TINY["vocabulary"])
     a, b = (encoded(sizes, jnp.float32, params, x, mask) for x in (tokens, other))
@@ -121,9 +125,9 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_names_are_a_bijection_at_full_size(name):
     kind, sizes, weights = PUBLISHED[name]
-    ours = fresh(sizes)
-    check_bijection(transformers_t5(sizes), theirs.shapes(lambda: reference(kind, sizes)), ours)
-    assert sum(leaf.size for leaf in jax.tree.leaves(ours)) == weights
+    target = fresh(sizes)
+    checked(transformers_t5(sizes), target, theirs.shapes(lambda: reference(kind, sizes)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(target)) == weights
 
 
 def test_wans_own_names():

@@ -4,6 +4,7 @@ import pathlib
 import tempfile
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -29,12 +30,6 @@ def noisy(model: Any, seed: int) -> Any:
     return model
 
 
-def off(got: Any, truth: np.ndarray, *, mean: bool = False) -> float:
-    """The largest (or the mean) difference, relative to the largest true number."""
-    difference = np.abs(np.asarray(got, np.float64) - truth)
-    return float((difference.mean() if mean else difference.max()) / np.abs(truth).max())
-
-
 def tensors(model: Any) -> dict[str, np.ndarray]:
     """What the model's files hold, float32 by the files' names."""
     with tempfile.TemporaryDirectory() as folder:
@@ -43,9 +38,9 @@ def tensors(model: Any) -> dict[str, np.ndarray]:
         return load_file(pathlib.Path(folder) / "model.safetensors")
 
 
-def shapes(make: Any) -> dict[str, tuple[int, ...]]:
+def shapes(make: Any) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of what the files of a model hold, without making its weights."""
     with torch.device("meta"):
         model = make()
     named = core_model_loading.revert_weight_conversion(model, model.state_dict())
-    return {name: tuple(tensor.shape) for name, tensor in named.items()}
+    return {k: jax.ShapeDtypeStruct(tuple(x.shape), np.float32) for k, x in named.items()}

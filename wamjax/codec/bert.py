@@ -11,7 +11,7 @@ import dataclasses
 import flax.linen as nn
 import jax.numpy as jnp
 
-from wamjax.codec.encoder import Layers, Norm, Sight, stack
+from wamjax.codec.encoder import Layers, Norm, Sight, through
 from wamjax.codec.parameters import kernel
 from wamjax.core.typing import Array, Bool, Float, Int, typed
 
@@ -86,8 +86,7 @@ class BertEncoder(nn.Module):
         }
         x = tables["word"][tokens] + tables["place"][:length] + tables["kind"][0]
         x = Norm(eps=s.layers.eps, name="norm")(x)
-        x, _ = stack(s.layers, self.dtype)(x, Sight(mask=mask))
-        return x
+        return through(s.layers, self.dtype, x, Sight(mask=mask))
 
 
 @typed

@@ -157,15 +157,13 @@ def attention(
 
 
 class Layer(nn.Module):
-    """One layer, as a step of a scan."""
+    """One layer."""
 
     shape: Layers
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "B N D"], sight: Sight
-    ) -> tuple[Float[Array, "B N D"], None]:
+    def __call__(self, x: Float[Array, "B N D"], sight: Sight) -> Float[Array, "B N D"]:
         for part in (self._attention, self._mlp):
             name = part.__name__.strip("_")
             norm = Norm(self.shape.norm, self.shape.eps, name=f"{name}_norm")
@@ -173,7 +171,7 @@ class Layer(nn.Module):
                 x = x + self._scaled(name, part(norm(x), sight))
             else:
                 x = norm(x + self._scaled(name, part(x, sight)))
-        return x, None
+        return x
 
     def _scaled(self, name: str, change: Array) -> Array:
         change = change.astype(jnp.float32)
@@ -217,14 +215,19 @@ def from_table(
     return jnp.moveaxis(table.astype(jnp.float32)[bucket], -1, 0)
 
 
-def stack(shape: Layers, dtype: jnp.dtype, name: str = "layers") -> nn.Module:
-    """Scanned layers; call with (x, sight), which gives (x, None)."""
+def through(
+    shape: Layers, dtype: jnp.dtype, x: Float[Array, "B N D"], sight: Sight
+) -> Float[Array, "B N D"]:
+    """x behind all layers, which are scanned; within a compact method, whose "layers" they are."""
+
+    def step(layer: Layer, x: Array, _: None) -> tuple[Array, None]:
+        return layer(x, sight), None
+
     scanned = nn.scan(
-        Layer,
+        step,
         variable_axes={"params": 0},
         split_rngs={"params": True},
-        in_axes=(nn.broadcast,),
         length=shape.depth,
         metadata_params={nn.PARTITION_NAME: "layer"},
     )
-    return scanned(shape, dtype, name=name)
+    return scanned(Layer(shape, dtype, name="layers"), x, None)[0]

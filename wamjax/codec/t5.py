@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from wamjax.codec.encoder import Layers, Norm, Sight, from_table, stack
+from wamjax.codec.encoder import Layers, Norm, Sight, from_table, through
 from wamjax.codec.parameters import kernel
 from wamjax.core.typing import Array, Bool, Float, Int, typed
 
@@ -124,7 +124,7 @@ class T5Encoder(nn.Module):
             sight = Sight(mask=mask, bucket=bucket)
         else:
             sight = Sight(mask=mask, added=from_table(self, count, shape.heads, bucket))
-        x, _ = stack(shape, self.dtype)(x, sight)
+        x = through(shape, self.dtype, x, sight)
         return Norm("rms", shape.eps, name="norm")(x)
 
 

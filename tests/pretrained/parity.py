@@ -1,0 +1,107 @@
+"""How far our networks are from the original implementations, collected into one table.
+
+A test asks for `parity` and hands over what both gave. The rows travel with the reports, so that
+`bash launch/test.sh --slow tests/pretrained tests/codec` ends with the table however many processes
+there are.
+"""
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+PROPERTY = "parity"
+
+
+class Row(NamedTuple):
+    """One comparison.
+
+    Attributes:
+        family, part: of the weights: "Wan 2.1 VAE", "encode".
+        seed: of weights and input.
+        shape: of the input.
+        difference: max |ours - truth| over the root mean square of the truth.
+        tolerance: the most that it may be.
+    """
+
+    family: str
+    part: str
+    seed: int
+    shape: tuple[int, ...]
+    difference: float
+    tolerance: float
+
+
+def difference(ours: Any, truth: Any) -> float:
+    """Largest absolute difference over the root mean square of the truth; NaN if any is NaN."""
+    a, b = (np.asarray(x, np.float64) for x in (ours, truth))
+    assert a.shape == b.shape, f"{a.shape} here, {b.shape} there"
+    return float(np.abs(a - b).max() / np.sqrt(np.square(b).mean()))
+
+
+@pytest.fixture
+def parity(record_property: Callable[[str, Any], None]) -> Callable[..., float]:
+    """compare(family, part, seed, shape, ours, truth, tolerance): asserts, and adds a row."""
+
+    def compare(
+        family: str,
+        part: str,
+        seed: int,
+        shape: Iterable[int],
+        ours: Any,
+        truth: Any,
+        tolerance: float,
+    ) -> float:
+        found = difference(ours, truth)
+        row = Row(family, part, seed, tuple(shape), found, tolerance)
+        record_property(PROPERTY, tuple(row))
+        assert found <= tolerance, row
+        return found
+
+    return compare
+
+
+def rows(reports: Iterable[pytest.TestReport]) -> list[Row]:
+    """Of all tests that ran."""
+    return [
+        Row(*value)  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
+        for report in reports
+        if report.when == "call"
+        for key, value in report.user_properties
+        if key == PROPERTY
+    ]
+
+
+def table(found: Iterable[Row]) -> Iterator[str]:
+    """Lines: a family's part, its seeds and shapes, the largest difference and the tolerance."""
+    groups: dict[tuple[str, str], list[Row]] = collections.defaultdict(list)
+    for row in found:
+        groups[row.family, row.part].append(row)
+    yield "| family | part | seeds | shapes | max difference | tolerance |"
+    yield "|---|---|---|---|---|---|"
+    for (family, part), own in sorted(groups.items()):
+        seeds, shapes = len({row.seed for row in own}), len({tuple(row.shape) for row in own})
+        # NaN is the largest of all.
+        worst = max(own, key=lambda row: (np.isnan(row.difference), row.difference))
+        yield (
+            f"| {family} | {part} | {seeds} | {shapes} | {worst.difference:.1e} | "
+            f"{worst.tolerance:.0e} |"
+        )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    result = yield
+    found = rows(
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport)
+    )
+    if found:
+        terminalreporter.section("parity with the original implementations")
+        for line in table(found):
+            terminalreporter.write_line(line)
+    return result
