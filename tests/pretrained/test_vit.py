@@ -125,7 +125,8 @@ def encoded(sizes, dtype, params, frames):
 def their_tokens(name: str, model, sizes: vit.VitSizes, frames: np.ndarray, dtype) -> np.ndarray:
     """What their encoder says of frames [B, T, H, W, 3] in [-1, 1], in our shape."""
     b, t = frames.shape[:2]
-    pixels = ((frames + 1) / 2 - np.array(sizes.mean)) / np.array(sizes.deviation)
+    trained = sizes.pixels
+    pixels = ((frames + 1) / 2 - np.array(trained.mean)) / np.array(trained.deviation)
     pixels = torch.tensor(pixels.transpose(0, 1, 4, 2, 3)).to(dtype)
     with torch.no_grad():
         match name:
@@ -194,6 +195,27 @@ def test_names_are_a_bijection_at_full_size(name):
     target = fresh(sizes)
     checked(case.table(sizes), target, theirs.shapes(lambda: case.make(sizes)))
     assert sum(leaf.size for leaf in jax.tree.leaves(target)) == weights
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "config", "prefix"),
+    [
+        ("SigLIP", "SiglipModel", "SiglipConfig", "vision_model."),
+        ("CLIP", "CLIPModel", "CLIPConfig", "vision_model."),
+        ("SigLIP", "PaliGemmaForConditionalGeneration", "PaliGemmaConfig", "vision_tower."),
+    ],
+)
+def test_it_is_found_in_files_of_whole_models(name, model, config, prefix):
+    """Before the names of the vision model stands a prefix that ends so."""
+    case = CASES[name]
+    vision = case.make(case.sizes).config.to_dict()
+    whole = getattr(hf, config)(vision_config=vision)
+    shapes = theirs.shapes(lambda: getattr(hf, model)(whole))
+    first = expand(case.table(case.sizes))[0].theirs
+    (found,) = (k.removesuffix(first) for k in shapes if k.endswith(first))
+    assert prefix in found
+    below = {k.removeprefix(found): x for k, x in shapes.items() if k.startswith(found)}
+    checked(case.table(case.sizes), fresh(case.sizes), below)
 
 
 def test_wans_own_names():

@@ -25,6 +25,19 @@ from wamjax.core.typing import Array, Float, typed
 Colour = tuple[float, float, float]
 
 
+@dataclasses.dataclass(frozen=True)
+class Pixels:
+    """Mean and standard deviation of the pixels in [0, 1] that an encoder was trained with."""
+
+    mean: Colour
+    deviation: Colour
+
+
+IMAGENET = Pixels((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+OPENAI = Pixels((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+HALF = Pixels((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VitSizes:
     """The shape of an encoder.
@@ -40,7 +53,7 @@ class VitSizes:
         registers: tokens between that and the patches, without places.
         patch_bias: of the map from pixels.
         norm_in, norm_out: a norm before the layers, and one behind them.
-        mean, deviation: of the pixels in [0, 1] that it was trained with.
+        pixels: what it was trained with.
     """
 
     layers: Layers
@@ -53,21 +66,12 @@ class VitSizes:
     patch_bias: bool = True
     norm_in: bool = False
     norm_out: bool = True
-    mean: Colour
-    deviation: Colour
+    pixels: Pixels
 
     @property
     def leading(self) -> int:
         """Tokens before those of the patches."""
         return self.class_token + self.registers
-
-
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)}
-OPENAI = {
-    "mean": (0.48145466, 0.4578275, 0.40821073),
-    "deviation": (0.26862954, 0.26130258, 0.27577711),
-}
-HALF = {"mean": (0.5, 0.5, 0.5), "deviation": (0.5, 0.5, 0.5)}
 
 
 def _layers(depth: int, width: int, mlp: int, heads: int, **rest) -> Layers:
@@ -77,7 +81,7 @@ def _layers(depth: int, width: int, mlp: int, heads: int, **rest) -> Layers:
 def siglip(depth: int, width: int, mlp: int, heads: int, patch: int, grid: int) -> VitSizes:
     """Of a SigLIP, up to the pooling of its tokens."""
     layers = _layers(depth, width, mlp, heads, activation="gelu_tanh")
-    return VitSizes(layers=layers, patch=patch, grid=grid, **HALF)
+    return VitSizes(layers=layers, patch=patch, grid=grid, pixels=HALF)
 
 
 def dinov2(
@@ -91,7 +95,7 @@ def dinov2(
         antialias=registers > 0,
         class_token=True,
         registers=registers,
-        **IMAGENET,
+        pixels=IMAGENET,
     )
 
 
@@ -105,14 +109,14 @@ def clip(depth: int, width: int, mlp: int, heads: int, patch: int, grid: int) ->
         patch_bias=False,
         norm_in=True,
         norm_out=False,
-        **OPENAI,
+        pixels=OPENAI,
     )
 
 
 def v_jepa2(depth: int, width: int, heads: int, *, patch: int = 16) -> VitSizes:
     """Of the encoder of a V-JEPA 2."""
     layers = _layers(depth, width, 4 * width, heads)
-    return VitSizes(layers=layers, patch=patch, frames=2, grid=0, **IMAGENET)
+    return VitSizes(layers=layers, patch=patch, frames=2, grid=0, pixels=IMAGENET)
 
 
 SIGLIP_BASE = siglip(12, 768, 3072, 12, patch=16, grid=14)
@@ -176,7 +180,7 @@ class VitEncoder(nn.Module):
                 f"but there are {t} frames of {height} x {width}"
             )
         length, rows, columns = t // s.frames, height // s.patch, width // s.patch
-        mean, deviation = (jnp.asarray(x, jnp.float32) for x in (s.mean, s.deviation))
+        mean, deviation = (jnp.asarray(x, jnp.float32) for x in (s.pixels.mean, s.pixels.deviation))
         x = self._patches(((frames + 1) / 2 - mean) / deviation)
         sight = Sight()
         if s.grid:
