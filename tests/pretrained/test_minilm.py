@@ -18,6 +18,8 @@ from wamjax.pretrained import minilm
 from wamjax.sim.instructions import sentences
 from wamjax.sim.tasks.registry import TASKS
 
+pytestmark = pytest.mark.slow
+
 BYTES, LENGTH = 160, 32
 # Trained weights have outliers: rounding in float32 shows more than with drawn ones.
 TOLERANCE = 1e-4

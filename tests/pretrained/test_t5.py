@@ -75,7 +75,9 @@ def kind(request):
     return request.param
 
 
-@pytest.mark.parametrize(("seed", "batch", "length"), [(0, 3, 9), (1, 2, 150)])
+@pytest.mark.parametrize(
+    ("seed", "batch", "length"), [(0, 3, 9), pytest.param(1, 2, 150, marks=pytest.mark.slow)]
+)
 def test_it_is_theirs(parity, kind, seed, batch, length):
     _, _, sizes = KINDS[kind]
     model = theirs.noisy(reference(kind, sizes), seed)

@@ -140,7 +140,7 @@ def their_tokens(name: str, model, sizes: vit.VitSizes, frames: np.ndarray, dtyp
     return out.double().numpy().reshape(b, t // sizes.frames, -1, sizes.layers.width)
 
 
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("place", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_theirs(parity, name, place):
     case = CASES[name]

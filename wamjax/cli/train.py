@@ -14,7 +14,6 @@ from wamjax.cli.latents import with_latents
 from wamjax.cli.ript import refuse_others, run_ript
 from wamjax.core.errors import Unfinished, UserError
 from wamjax.core.runtime import keep_memory
-from wamjax.core.typing import Params
 from wamjax.data import (
     DataConfig,
     Episodes,
@@ -32,7 +31,7 @@ from wamjax.data.windows.pipeline import Numbered
 from wamjax.parallel.mesh import make_mesh
 from wamjax.parallel.shardings import batch_sharding, host_share
 from wamjax.parallel.start import start_hosts
-from wamjax.recipes.assembly import assembled
+from wamjax.recipes.assembly import assembled, pretrained_parts
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.train.loop import train
 from wamjax.train.run_config import RunConfig
@@ -78,10 +77,11 @@ def run_training(
         what = "mixture" if isinstance(windows, Mixture) else "data"
         print("\n".join([f"{what}:", *(f"  {line}" for line in lines)]), file=sys.stderr)
     statistics, system = windows.statistics, assembled(config.system)
-    given: dict[str, Params] = {}
+    given = pretrained_parts(config.system)
     source: Numbered = windows
     if config.data.latents is not None:
-        source, given = with_latents(config, system, windows)
+        source, codec = with_latents(config, system, windows)
+        given |= codec
     loader = Loader(source, config.train.batch, *share)
     return train(
         config,

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from wamjax.core.typing import Params
+from wamjax.pretrained.minilm import installed_minilm
 from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.learner import Learner
 from wamjax.recipes.objectives import PLANS, Stage, stages
@@ -33,6 +35,17 @@ def usual_stages(config: AnyConfig, *, encoded: bool = False) -> tuple[Stage, ..
         Stage(name=lesson.name, objective=lesson.name, fraction=lesson.fraction, train=lesson.train)
         for lesson in config.learning.lessons
     )
+
+
+def pretrained_parts(config: AnyConfig) -> dict[str, Params]:
+    """Parts of such a system that begin with published weights, NumPy.
+
+    Raises:
+        UserError: the package that brings them is not installed.
+    """
+    if isinstance(config, SystemConfig) and config.text.kind == "minilm":
+        return {"language": installed_minilm().weights()}
+    return {}
 
 
 def objectives(config: AnyConfig) -> tuple[str, ...]:

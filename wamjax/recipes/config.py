@@ -42,8 +42,19 @@ class CodecConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextConfig:
-    """Bytes to word tokens; `words` tokens of `width`, from byte features of `hidden`."""
+    """Instructions to tokens.
 
+    Attributes:
+        kind: "bytes" (small, trained with the rest) or "minilm" (a pretrained sentence encoder,
+            which the extra `minilm` installs: the part "language", which usual stages leave as it
+            is).
+        width: of a token.
+        words: tokens: words under "bytes"; word pieces, with one before and one behind them, under
+            "minilm".
+        hidden: width of the features of bytes, under "bytes".
+    """
+
+    kind: Literal["bytes", "minilm"] = "bytes"
     width: int = 64
     words: int = 12
     hidden: int = 32

@@ -55,7 +55,7 @@ def future_features(
     """What the context encoder says of each frame, before proprio is mixed in."""
     batch, views, ahead = frames.shape[:3]
     assert parts.context is not None, "the objective is refused without a context encoder"
-    _, _, pooled = call(parts.text, params["text"], text)
+    _, _, pooled = parts.told(params, text)
     flat = jnp.swapaxes(frames, 1, 2).reshape(batch * ahead, views, *frames.shape[3:])
     given = (jnp.repeat(told, ahead, axis=0) for told in (pooled, camera_mask))
     found = call(parts.context, params["context"], flat, *given)

@@ -166,8 +166,9 @@ class Stage:
     train: tuple[str, ...]
 
 
-# A trained codec stays as it is: latents that move under the flow would be a moving target.
-ALL_WEIGHTS = ("(?!codec/).*",)
+# A trained codec stays as it is: latents that move under the flow would be a moving target. So does
+# a pretrained encoder of language.
+ALL_WEIGHTS = ("(?!(codec|language)/).*",)
 WORLD_WEIGHTS = ("text/.*", "model/(?!.*(action|feature)).*")
 BEHAVIOUR_WEIGHTS = ("context/.*", "intent/.*", "model/.*(action|feature).*")
 CODEC = Stage(name="codec", objective="codec", fraction=0.2, train=("codec/.*",))

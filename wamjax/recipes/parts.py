@@ -2,7 +2,7 @@
 
 Frames, words and numbers go in and become tokens; the velocity function of the flow comes out. What
 is denoised and who sees whom comes from the objective's row in recipes.objectives; nothing here
-knows a system by name. Weights are one tree {"text", "codec", "context", "model"}.
+knows a system by name. Weights are one tree {"text", "language", "codec", "context", "model"}.
 """
 
 import dataclasses
@@ -14,9 +14,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from wamjax.codec.autoencoder import Autoencoder
+from wamjax.codec.bert import MINILM_L6
 from wamjax.codec.intent import Intent
 from wamjax.codec.keypoints import KeypointEncoder
 from wamjax.codec.patch import PatchCodec
+from wamjax.codec.sentence import TRUNK, SentenceEncoder
 from wamjax.codec.text import TextEncoder
 from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array, Bool, Float, Key, Params, UInt8
@@ -27,6 +29,7 @@ from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens, Wam, latents_from_tokens, tokens_from_latents
+from wamjax.pretrained.minilm import installed_minilm
 from wamjax.recipes.additions import read_out, told_jumps
 from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.objectives import PLANS, WHOLE, Plan
@@ -54,9 +57,23 @@ class Parts:
     config: SystemConfig
 
     @functools.cached_property
-    def text(self) -> TextEncoder:
+    def text(self) -> TextEncoder | SentenceEncoder:
         t = self.config.text
-        return TextEncoder(width=t.width, words=t.words, hidden=t.hidden)
+        match t.kind:
+            case "bytes":
+                return TextEncoder(width=t.width, words=t.words, hidden=t.hidden)
+            case "minilm":
+                vocabulary = installed_minilm().vocabulary
+                return SentenceEncoder(vocabulary, MINILM_L6, width=t.width, words=t.words)
+            case _:
+                assert_never(t.kind)
+
+    def told(self, params: Params, text: UInt8[Array, "B X"]) -> tuple[Array, Array, Array]:
+        """Tokens of instructions, which of them are real, and one vector each."""
+        weights = params["text"]
+        if self.config.text.kind == "minilm":
+            weights = {**weights, TRUNK: params["language"]}
+        return call(self.text, weights, text)
 
     @functools.cached_property
     def codec(self) -> PatchCodec | Autoencoder:
@@ -203,6 +220,9 @@ class Parts:
         weights: dict[str, Any] = {
             "text": self.text.init(keys["text"], jnp.zeros((1, c.text_length), jnp.uint8))
         }
+        if c.text.kind == "minilm":
+            # A part of its own: it begins with the published weights and stays as it is.
+            weights["language"] = {"params": weights["text"]["params"].pop(TRUNK)}
         frames = jnp.zeros((1, c.history + c.future, *size))
         if c.codec.kind == "autoencoder":
             weights["codec"] = self.codec.init(keys["codec"], frames)
@@ -262,7 +282,7 @@ class Parts:
         batch = proprio.shape[0]
         if self.config.without == "proprio":
             proprio = jnp.zeros_like(proprio)
-        words, word_mask, pooled = call(self.text, params["text"], text)
+        words, word_mask, pooled = self.told(params, text)
         values, real, guess = [words], [word_mask], None
         if self.context is not None:
             newest = frames[:, :, -1]
