@@ -52,10 +52,10 @@ def test_weights_are_split(name):
     )
     flat = jax.tree.leaves(sizes, is_leaf=lambda x: isinstance(x, tuple))
     whole, own = (sum(column) for column in zip(*flat, strict=True))
-    # Embeddings are split over one axis alone.
+    # Embeddings are split over their width alone.
     tables = sum(
         leaf.size
         for path, leaf in jax.tree_util.tree_leaves_with_path(unbox(boxed))
-        if str(path[-1].key) in ("embedding", "word")
+        if str(path[-1].key) in ("embedding", "word", "place")
     )
     assert own < 1.01 * ((whole - tables) / 8 + tables / 4)
