@@ -197,27 +197,6 @@ def test_names_are_a_bijection_at_full_size(name):
     assert sum(leaf.size for leaf in jax.tree.leaves(target)) == weights
 
 
-@pytest.mark.parametrize(
-    ("name", "model", "config", "prefix"),
-    [
-        ("SigLIP", "SiglipModel", "SiglipConfig", "vision_model."),
-        ("CLIP", "CLIPModel", "CLIPConfig", "vision_model."),
-        ("SigLIP", "PaliGemmaForConditionalGeneration", "PaliGemmaConfig", "vision_tower."),
-    ],
-)
-def test_it_is_found_in_files_of_whole_models(name, model, config, prefix):
-    """Before the names of the vision model stands a prefix that ends so."""
-    case = CASES[name]
-    vision = case.make(case.sizes).config.to_dict()
-    whole = getattr(hf, config)(vision_config=vision)
-    shapes = theirs.shapes(lambda: getattr(hf, model)(whole))
-    first = expand(case.table(case.sizes))[0].theirs
-    (found,) = (k.removesuffix(first) for k in shapes if k.endswith(first))
-    assert prefix in found
-    below = {k.removeprefix(found): x for k, x in shapes.items() if k.startswith(found)}
-    checked(case.table(case.sizes), fresh(case.sizes), below)
-
-
 def test_wans_own_names():
     """The names of Wan's file, as its source tells them, fill the same leaves."""
     sizes = vit.CLIP_HUGE
