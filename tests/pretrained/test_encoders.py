@@ -11,8 +11,9 @@ from wamjax.codec import bert, t5, vit
 from wamjax.core.errors import UserError
 from wamjax.core.tree import leaves_by_path
 from wamjax.pretrained import encoders
-from wamjax.pretrained.bijection import checked
-from wamjax.pretrained.moves import theirs
+from wamjax.pretrained.bijection import checked, unfilled
+from wamjax.pretrained.licences import LICENCES
+from wamjax.pretrained.moves import expand, theirs
 from wamjax.pretrained.tensors import InMemory
 
 TINY = {
@@ -66,6 +67,13 @@ def test_types_of_the_file_are_kept():
     half = {name: value.astype(jnp.bfloat16) for name, value in tensors.items()}
     got = encoders.read(InMemory(half), TINY["t5"])
     assert {leaf.dtype for leaf in jax.tree.leaves(got)} == {jnp.dtype(jnp.bfloat16)}
+
+
+@pytest.mark.parametrize("family", encoders.FAMILIES, ids=lambda family: family.name)
+def test_families_are_filled_and_have_a_licence(family):
+    assert family.licence in LICENCES
+    for make in family.layouts.values():
+        assert not unfilled(expand(make()), family.target())
 
 
 @dataclasses.dataclass(frozen=True)

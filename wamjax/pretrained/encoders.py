@@ -4,19 +4,30 @@ Its names tell the layout, and what stands before them: a file may be the encode
 whole model ("vision_model.", "model.vision_tower.vision_model.").
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from wamjax.codec.bert import BertEncoder
-from wamjax.codec.t5 import T5Encoder
-from wamjax.codec.vit import VitEncoder
+from wamjax.codec.bert import MINILM_L6, BertEncoder
+from wamjax.codec.t5 import T5_11B, T5_BASE, T5_V1_1_XXL, UMT5_XXL, T5Encoder
+from wamjax.codec.vit import (
+    CLIP_HUGE,
+    DINOV2_BASE,
+    DINOV2_LARGE,
+    DINOV2_LARGE_REGISTERS,
+    SIGLIP_BASE,
+    SIGLIP_SO400M,
+    V_JEPA2_LARGE,
+    VitEncoder,
+)
 from wamjax.core.typing import Params, PyTree
 from wamjax.pretrained import bert, t5, vit
 from wamjax.pretrained.bijection import unfilled
+from wamjax.pretrained.family import Family
 from wamjax.pretrained.load import load
 from wamjax.pretrained.moves import expand
 from wamjax.pretrained.table import Table
@@ -76,3 +87,46 @@ def read(
     """
     below, table = found(tensors, encoder)
     return load(below, table, target(encoder), shardings, dtype=dtype)
+
+
+def _family(
+    name: str, licence: str, encoder: Published, layouts: Mapping[str, Callable[[Any], Table]]
+) -> Family:
+    layers = encoder.sizes.layers
+    return Family(
+        name=name,
+        about=f"encoder, {layers.depth} layers of {layers.width}",
+        licence=licence,
+        layouts={key: functools.partial(made, encoder.sizes) for key, made in layouts.items()},
+        target=functools.partial(target, encoder),
+    )
+
+
+T5 = {"transformers": t5.transformers_t5}
+DINOV2 = {"transformers": vit.transformers_dinov2}
+SIGLIP = {"transformers": vit.transformers_siglip}
+
+FAMILIES = (
+    _family("umt5-xxl", "umt5", T5Encoder(UMT5_XXL), {**T5, "original": t5.wan_umt5}),
+    _family("t5-v1_1-xxl", "t5", T5Encoder(T5_V1_1_XXL), T5),
+    _family("t5-11b", "t5", T5Encoder(T5_11B), T5),
+    _family("t5-base", "t5", T5Encoder(T5_BASE), T5),
+    _family("minilm", "minilm", BertEncoder(MINILM_L6), {"transformers": bert.transformers_bert}),
+    _family("siglip-base", "siglip", VitEncoder(SIGLIP_BASE), SIGLIP),
+    _family("siglip-so400m", "siglip", VitEncoder(SIGLIP_SO400M), SIGLIP),
+    _family("dinov2-base", "dinov2", VitEncoder(DINOV2_BASE), DINOV2),
+    _family("dinov2-large", "dinov2", VitEncoder(DINOV2_LARGE), DINOV2),
+    _family("dinov2-large-registers", "dinov2", VitEncoder(DINOV2_LARGE_REGISTERS), DINOV2),
+    _family(
+        "clip-vit-h",
+        "clip-vit-h",
+        VitEncoder(CLIP_HUGE),
+        {"transformers": vit.transformers_clip, "original": vit.wan_clip},
+    ),
+    _family(
+        "v-jepa2-large",
+        "v-jepa2",
+        VitEncoder(V_JEPA2_LARGE),
+        {"transformers": vit.transformers_v_jepa2},
+    ),
+)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from wamjax.core.errors import UserError
-from wamjax.pretrained import wan
+from wamjax.pretrained import encoders, wan
 from wamjax.pretrained.family import Family
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (*wan.FAMILIES,)}
+FAMILIES: Mapping[str, Family] = {
+    family.name: family for family in (*wan.FAMILIES, *encoders.FAMILIES)
+}
 
 
 def family_of(name: str) -> Family:
