@@ -14,17 +14,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Encode the windows of a run once, by its frozen codec; train on the latents with\n"
         "--config.data.latents=OUT. A codec with weights is that of --run: the averaged weights\n"
-        "of its newest checkpoint, behind the stage that trains it. They lie beside the latents,\n"
-        "and a run on OUT begins with them. The same command goes on where it was interrupted,\n"
-        "shares the work with others that were given it, and mends what was damaged."
+        "of its newest checkpoint, behind the stage that trains it; a published one (wan22) is\n"
+        "read from --weights. They lie beside the latents, and a run on OUT begins with them. The\n"
+        "same command goes on where it was interrupted, shares the work with others that were\n"
+        "given it, and mends what was damaged."
     )
     parser.epilog = (
         "Examples:\n  wamjax data encode --run runs/ae --out LATENTS\n"
         "  wamjax train --config configs/quickstart_autoencoder.py --config.data.dir=DIR \\\n"
-        "      --config.data.latents=LATENTS --workdir runs/on_latents"
+        "      --config.data.latents=LATENTS --workdir runs/on_latents\n"
+        "  wamjax data encode --config C.py --config.system.codec.kind=wan22 \\\n"
+        "      --config.system.codec.temporal=4 --weights Wan2.2_VAE.pth --out LATENTS"
     )
     add = parser.add_argument
     add("--run", dest="workdir", type=pathlib.Path, metavar="WORKDIR", help="of the trained codec")
+    add("--weights", metavar="PATH", help="of a published codec: a file, or a converted folder")
     add("--config", metavar="FILE", help="data and system; default: those of --run")
     add("--out", required=True, type=pathlib.Path, metavar="OUT", help="is made")
     add("--dir", metavar="DIR", help="where the data are now, if they have moved")

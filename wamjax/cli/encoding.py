@@ -15,6 +15,8 @@ from wamjax.core.errors import UserError
 from wamjax.core.typing import Params
 from wamjax.data.files.latent_format import LatentPlan, Stored, refuse_others
 from wamjax.data.writing.latents import make_latents
+from wamjax.pretrained.codecs import read
+from wamjax.pretrained.opened import open_tensors
 from wamjax.recipes.assembly import assembled
 from wamjax.recipes.latents import Encoding
 from wamjax.train.checkpoint import load_for_inference
@@ -54,8 +56,12 @@ def opened(args: argparse.Namespace) -> Codec:
     if args.dir is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, dir=args.dir))
     encoding = encoding_for(assembled(config.system))
+    if args.weights is not None:
+        return Codec(config, encoding, published(args.weights, encoding, config.name))
     if encoding.part is None:
         return Codec(config, encoding, None)
+    if before is None and encoding.published is not None:
+        raise UserError(f"The codec of {config.name} is a published one: give its --weights.")
     if before is None or old is None:
         raise UserError(
             f"The codec of {config.name} is trained: train it, and give the run as --run."
@@ -71,6 +77,17 @@ def opened(args: argparse.Namespace) -> Codec:
                 f"{stage.end}: train it further, then encode."
             )
     return Codec(config, encoding, weights)
+
+
+def published(path: str, encoding: Encoding, name: str) -> Params:
+    """The weights of a published codec.
+
+    Raises:
+        UserError: the codec is none, or these are not its weights.
+    """
+    if encoding.published is None:
+        raise UserError(f"The codec of {name} is not a published one: leave out --weights.")
+    return read(open_tensors(path), encoding.published)
 
 
 def encoded(

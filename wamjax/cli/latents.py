@@ -13,6 +13,7 @@ from wamjax.data.windows.encoded import EncodedWindows, Latents
 from wamjax.data.windows.pipeline import Numbered
 from wamjax.recipes.assembly import AnySystem
 from wamjax.recipes.latents import Encoding, encoding_of
+from wamjax.recipes.system import System
 from wamjax.train.config import StageConfig
 from wamjax.train.run_config import RunConfig
 
@@ -57,6 +58,19 @@ def with_latents(
     weights = flax.traverse_util.unflatten_dict(latents.weights(), sep="/")
     refuse_training(config.stages, encoding.part, weights)
     return found, {encoding.part: weights}
+
+
+def refuse_published(config: RunConfig, system: AnySystem) -> None:
+    """Refuse to train on frames through a published codec: nothing would give it its weights.
+
+    Raises:
+        UserError: the codec is one.
+    """
+    if isinstance(system, System) and system.config.codec.published:
+        raise UserError(
+            f"The codec of {config.name} is a published one ({system.config.codec.kind}): encode "
+            "the frames by `wamjax data encode --weights`, and train with data.latents."
+        )
 
 
 def refuse_training(stages: tuple[StageConfig, ...], part: str, weights: Params) -> None:

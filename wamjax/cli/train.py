@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from wamjax.cli import config_file
-from wamjax.cli.latents import with_latents
+from wamjax.cli.latents import refuse_published, with_latents
 from wamjax.cli.ript import refuse_others, run_ript
 from wamjax.core.errors import Unfinished, UserError
 from wamjax.core.runtime import keep_memory
@@ -82,6 +82,8 @@ def run_training(
     if config.data.latents is not None:
         source, codec = with_latents(config, system, windows)
         given |= codec
+    else:
+        refuse_published(config, system)
     loader = Loader(source, config.train.batch, *share)
     return train(
         config,

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from wamjax.core.errors import UserError
-from wamjax.pretrained import encoders, wan
+from wamjax.pretrained import codecs, encoders, wan
 from wamjax.pretrained.family import Family
 
 FAMILIES: Mapping[str, Family] = {
-    family.name: family for family in (*wan.FAMILIES, *encoders.FAMILIES)
+    family.name: family for family in (*wan.FAMILIES, *codecs.FAMILIES, *encoders.FAMILIES)
 }
 
 

@@ -27,17 +27,37 @@ class CodecConfig:
     """Frames to latents.
 
     Attributes:
-        kind: "patch" (no weights, invertible) or "autoencoder" (small, causal, trained first).
+        kind: "patch" (no weights, invertible), "autoencoder" (small, causal, trained first), or a
+            published one, frozen, with its own sizes: "wan21" (4 x 8 x 8), "wan22" (4 x 16 x 16).
         patch: pixels per latent cell on a side, under "patch".
-        temporal: pixel frames per latent frame after the first.
+        temporal: pixel frames per latent frame after the first; 4 under "wan21" and "wan22".
         channels, width: latent channels and inner width of the autoencoder.
+
+    Raises:
+        ValueError: `temporal` is not that of a published codec.
     """
 
-    kind: Literal["patch", "autoencoder"] = "patch"
+    kind: Literal["patch", "autoencoder", "wan21", "wan22"] = "patch"
     patch: int = 8
     temporal: int = 1
     channels: int = 16
     width: int = 32
+
+    def __post_init__(self) -> None:
+        if self.published and self.temporal != 4:
+            raise ValueError(
+                f"codec.kind {self.kind} makes a latent frame of 4 frames: set codec.temporal to "
+                f"4, got {self.temporal}"
+            )
+
+    @property
+    def published(self) -> bool:
+        """Its weights are those of a checkpoint, and are not trained here."""
+        return self.kind in ("wan21", "wan22")
+
+    @property
+    def has_weights(self) -> bool:
+        return self.kind != "patch"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

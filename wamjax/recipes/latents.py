@@ -7,6 +7,7 @@ each first stage), so that an embedding from before would be that of other weigh
 """
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from wamjax.codec.patch import PatchCodec
+from wamjax.codec.wan_vae import WanVAE
 from wamjax.core.typing import Array, Float, Params, UInt8
 from wamjax.recipes.assembly import AnySystem
 from wamjax.recipes.learner import Learner
@@ -31,6 +33,7 @@ class Encoding:
         shape: (W, L, h, w, c), of the latents of a window.
         pixels: places, among a window's frames, of those that other networks read as pixels.
         encode: (weights of the system, uint8 [B, V, T, H, W, 3]) -> float [B, W, L, h, w, c].
+        published: the codec, if its weights are those of a checkpoint.
     """
 
     codec: dict[str, Any]
@@ -38,6 +41,7 @@ class Encoding:
     shape: tuple[int, int, int, int, int]
     pixels: tuple[int, ...]
     encode: Callable[[Params, UInt8[Array, "B V T H W 3"]], Float[Array, "B W L h w c"]]
+    published: WanVAE | None = None
 
 
 def encoding_of(system: AnySystem) -> Encoding:
@@ -56,7 +60,8 @@ def settings(codec: nn.Module, views: int) -> dict[str, Any]:
         for field in dataclasses.fields(codec)
         if field.name not in ("parent", "name")
     }
-    return {"kind": type(codec).__name__, "views": views, **own}
+    # As JSON: tuples are lists.
+    return json.loads(json.dumps({"kind": type(codec).__name__, "views": views, **own}))
 
 
 def _of_system(system: System) -> Encoding:
@@ -67,13 +72,14 @@ def _of_system(system: System) -> Encoding:
 
     return Encoding(
         codec=settings(parts.codec, c.predicted_views),
-        part="codec" if c.codec.kind == "autoencoder" else None,
+        part="codec" if c.codec.has_weights else None,
         shape=(
             c.predicted_views,
             *parts.codec.latent_shape(c.history + c.future, c.image_size, c.image_size),
         ),
         pixels=_pixels(system),
         encode=encode,
+        published=parts.codec if isinstance(parts.codec, WanVAE) else None,
     )
 
 

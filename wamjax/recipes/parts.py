@@ -13,11 +13,9 @@ from typing import Any, assert_never
 import flax.linen as nn
 import jax.numpy as jnp
 
-from wamjax.codec.autoencoder import Autoencoder
 from wamjax.codec.bert import MINILM_L6
 from wamjax.codec.intent import Intent
 from wamjax.codec.keypoints import KeypointEncoder
-from wamjax.codec.patch import PatchCodec
 from wamjax.codec.sentence import TRUNK, SentenceEncoder
 from wamjax.codec.text import TextEncoder
 from wamjax.core.keys import named_keys
@@ -31,6 +29,7 @@ from wamjax.model.segments import Segment, Stream
 from wamjax.model.wam import Tokens, Wam, latents_from_tokens, tokens_from_latents
 from wamjax.pretrained.minilm import installed_minilm
 from wamjax.recipes.additions import read_out, told_jumps
+from wamjax.recipes.codecs import AnyCodec, codec_of
 from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.objectives import PLANS, WHOLE, Plan
 
@@ -76,15 +75,8 @@ class Parts:
         return call(self.text, weights, text)
 
     @functools.cached_property
-    def codec(self) -> PatchCodec | Autoencoder:
-        c = self.config.codec
-        match c.kind:
-            case "patch":
-                return PatchCodec(patch=c.patch, temporal=c.temporal)
-            case "autoencoder":
-                return Autoencoder(channels=c.channels, width=c.width, temporal=c.temporal)
-            case _:
-                assert_never(c.kind)
+    def codec(self) -> AnyCodec:
+        return codec_of(self.config.codec)
 
     @functools.cached_property
     def context(self) -> KeypointEncoder | None:
@@ -224,7 +216,7 @@ class Parts:
             # A part of its own: it begins with the published weights and stays as it is.
             weights["language"] = {"params": weights["text"]["params"].pop(TRUNK)}
         frames = jnp.zeros((1, c.history + c.future, *size))
-        if c.codec.kind == "autoencoder":
+        if c.codec.has_weights:
             weights["codec"] = self.codec.init(keys["codec"], frames)
         if self.context is not None:
             weights["context"] = self.context.init(
@@ -250,8 +242,7 @@ class Parts:
         return {name: part["params"] for name, part in weights.items()}
 
     def _codec(self, params: Params, values: Array, method: str) -> Array:
-        # The patch codec has no weights.
-        weights = params["codec"] if self.config.codec.kind == "autoencoder" else {}
+        weights = params["codec"] if self.config.codec.has_weights else {}
         return call(self.codec, weights, values, method=method)
 
     def encode(self, params: Params, frames: Float[Array, "B V T H W 3"]) -> list[Array]:
