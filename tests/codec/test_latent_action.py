@@ -111,6 +111,7 @@ def test_the_instruction_belongs_to_the_first_stage(stage, given):
         codec.apply(weights, *given)
 
 
+@pytest.mark.slow
 def test_it_names_the_moves_that_it_is_shown():
     """Four moves of the features, never labelled: each gets words that no other one has."""
     codec = LatentActions(

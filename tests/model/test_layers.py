@@ -91,6 +91,7 @@ def test_a_split_weight_is_not_gathered(features, axes, inputs):
     assert "all-gather" not in text
 
 
+@pytest.mark.slow
 def test_layers_with_weights_of_their_own_are_the_loop_over_stacked_ones():
     model, params, tokens, sigma = toy("layer_cross")
     straight = model.clone(config=dataclasses.replace(model.config, scan_layers=False))

@@ -99,6 +99,7 @@ def test_every_input_has_a_gradient():
         assert jnp.abs(gradient).max() > 0, segment.kind
 
 
+@pytest.mark.slow
 def test_what_is_made_anew_backward_changes_no_gradient():
     _, params, tokens, sigma, _ = built("mot")
 

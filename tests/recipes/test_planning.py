@@ -95,6 +95,7 @@ def observed():
     return tuple(map(jnp.asarray, seen))
 
 
+@pytest.mark.slow
 def test_a_recipe_s_plan_is_the_loop_over_its_forms(small):
     one, plain = small(3), Learner(dataclasses.replace(COSMOS))
     params = weights(COSMOS)

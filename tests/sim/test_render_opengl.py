@@ -59,7 +59,7 @@ def colour_difference(lamps: tuple[Lamp, ...], seeds: tuple[int, ...]) -> float:
     return float(np.abs(theirs.rgb / 255.0 - ours.rgb).mean())
 
 
-@pytest.mark.parametrize("endless", [False, True])
+@pytest.mark.parametrize("endless", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_who_is_seen_and_how_far(endless):
     theirs, ours = both((), tuple(range(24)), endless=endless)
     away = inner(theirs.geom)
@@ -103,7 +103,7 @@ def test_colours(name, lamps, limit):
     assert difference <= limit
 
 
-@pytest.mark.parametrize("kind", ["directional", "spot"])
+@pytest.mark.parametrize("kind", [pytest.param("directional", marks=pytest.mark.slow), "spot"])
 def test_shadows_fall_in_the_same_places(kind):
     """A pixel is in shadow where the light's own part of the picture loses half of its brightness.
 

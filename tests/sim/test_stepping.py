@@ -28,6 +28,7 @@ def parting(histories, worlds: slice, ticks: int, where: slice) -> float:
     return float(np.abs(one - other).max())
 
 
+@pytest.mark.slow
 def test_mjx_and_c_agree_over_a_second(both_histories) -> None:
     """Measured over clean worlds: 2e-6 rad of the joints, 0.3 um of the blocks."""
     for worlds in (slice(0, 10), slice(10, 20)):

@@ -77,9 +77,8 @@ def test_weights_averages_and_slots_are_declared_by_the_table(name: str, lengths
     assert (len(split) > 10) == (lengths.get("fsdp", 1) * lengths.get("tensor", 1) > 1)
 
 
-@pytest.mark.parametrize(
-    "lengths", [SOURCE, *[pytest.param(m, marks=pytest.mark.slow) for m in MESHES]], ids=named
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("lengths", [SOURCE, *MESHES], ids=named)
 def test_a_step_leaves_everything_where_it_was_declared(lengths: dict[str, int]):
     there = on(tuple(lengths.items()))
     state = there.fresh()

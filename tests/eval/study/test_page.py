@@ -231,7 +231,7 @@ def test_an_odd_study_has_its_own_sections_and_no_empty_ones(odd, tmp_path):
     for absent in ("Under each axis", "mean of axes", "What was expected", "By severity"):
         assert absent not in text, absent
     assert text.count("joint: reach, clean") == 2
-    assert text.index("<h3>never came near</h3>") < text.index("ended 9.0 cm away")
+    assert text.index(">never came near</h3>") < text.index("ended 9.0 cm away")
     assert "joint action_only randomised 100% target" in text
     gap = next(iter(odd["transfer"]["gaps"].values()))["cells"]["all"]
     assert f"<td>{wording.signed(gap['value'])}<span" in text
