@@ -20,6 +20,7 @@ def printed():
     return json.loads(out.getvalue())
 
 
+@pytest.mark.slow
 def test_cases_times_and_ceilings(printed):
     base, single = printed["cases"]
     assert (base["size"], base["worlds"], base["geoms"], base["shadows"]) == (16, 2, 5, True)

@@ -31,7 +31,7 @@ MESHES = [
     {"data": 2, "fsdp": 2, "across_fsdp": 2},
 ]
 
-QUICK = [MESHES[7], MESHES[10]]
+QUICK = [MESHES[4], MESHES[10]]
 
 
 def named(mesh: dict[str, int]) -> str:

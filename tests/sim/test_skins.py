@@ -54,6 +54,7 @@ def played(menagerie: pathlib.Path):
     return out
 
 
+@pytest.mark.slow
 def test_only_the_robot_is_drawn_differently(played) -> None:
     """Parts ride on their bodies and cast shadows as the primitives of those do."""
     (plain, *_), (dressed, starts, *_) = played

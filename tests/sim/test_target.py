@@ -194,6 +194,7 @@ def test_what_cannot_be_played_is_refused(reach: Target) -> None:
         Target("reach", cameras=("behind",))
 
 
+@pytest.mark.slow
 def test_pictures_show_the_same_scene_with_another_look(with_pictures: Target) -> None:
     seeds = np.arange(4, dtype=np.int32)
     theirs = with_pictures.play(seeds, record=True, ticks=1).frames

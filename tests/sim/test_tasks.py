@@ -81,7 +81,13 @@ class Played:
 PLAYED: dict[str, Played] = {}
 
 
-@pytest.fixture(params=NAMES)
+# Their grasps and places are those of the others.
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name in ("place", "stack3", "sort") else ())
+        for name in NAMES
+    ]
+)
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 

@@ -189,6 +189,7 @@ def run_chaos(folder: pathlib.Path, whole: pathlib.Path, counts: dict[str, int])
     assert steps[-1] == STEPS
 
 
+@pytest.mark.slow
 def test_a_run_that_suffers_a_little_ends_with_the_same_bits(
     own_disk: pathlib.Path, tmp_path: pathlib.Path
 ):

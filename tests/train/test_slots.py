@@ -27,7 +27,7 @@ OPTIMIZERS = [
 
 @pytest.mark.parametrize(
     "config",
-    [pytest.param(c, marks=() if c is OPTIMIZERS[2] else pytest.mark.slow) for c in OPTIMIZERS],
+    [pytest.param(c, marks=pytest.mark.slow) for c in OPTIMIZERS],
     ids=["adamw", "adamw-bfloat16", "adafactor-parts"],
 )
 def test_every_weight_slot_and_output_lies_where_it_was_declared(config: TrainConfig):

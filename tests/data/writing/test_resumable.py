@@ -181,7 +181,9 @@ def small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(module, "collect_from", lambda *a, **k: collect(*a, **k, batch=8))
 
 
-@pytest.mark.parametrize("stop", [1, 4, 6])
+@pytest.mark.parametrize(
+    "stop", [pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(6, marks=pytest.mark.slow)]
+)
 def test_demonstrations_that_are_taken_up_again_are_the_same(
     demonstrated, tmp_path, monkeypatch, stop: int
 ) -> None:
