@@ -14,6 +14,8 @@ from collections.abc import Iterator  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+from tests.memory import resident  # noqa: E402
+from wamjax.core import runtime  # noqa: E402
 from wamjax.core.runtime import (  # noqa: E402
     enable_compile_cache,
     fusion_emitters_are_optional,
@@ -23,6 +25,8 @@ from wamjax.core.runtime import (  # noqa: E402
 if fusion_emitters_are_optional():
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 enable_compile_cache()
+# A process of tests lives through hundreds of trainings: it gives back what each of them used.
+runtime.KEPT_MEMORY = ()
 
 pytest_plugins = ["tests.conformance_table", "tests.pretrained.parity"]
 
@@ -39,6 +43,17 @@ def shared_data() -> pathlib.Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real robot data at {SHARED_DATA}; set WAMJAX_SHARED_DATA")
     return SHARED_DATA
+
+
+MOST_RESIDENT = 3 * 2**30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_programs_are_given_back() -> Iterator[None]:
+    """A large process forgets its compiled programs between files: hundreds are gigabytes."""
+    yield
+    if resident() > MOST_RESIDENT:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="module")

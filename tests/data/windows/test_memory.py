@@ -1,7 +1,6 @@
 """Memory is bounded by the budget in the config, and does not grow with the batches."""
 
 import dataclasses
-import gc
 import pathlib
 
 import numpy as np
@@ -11,18 +10,12 @@ from tests.data.lerobot_sets import write_v21
 from tests.data.sources.test_lerobot import CAMERAS
 from tests.data.sources.test_lerobot import config as lerobot_config
 from tests.data.synthetic import config, episode
+from tests.memory import resident
 from wamjax.data import Loader, Windows, compute_statistics, read_episodes, write_rlds
 from wamjax.data.windows.members import members_of
 
 MIB = 2**20
 SIDE = 32
-
-
-def resident() -> int:
-    """Bytes of this process that stand in memory."""
-    gc.collect()
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096
 
 
 @pytest.fixture(scope="module")
