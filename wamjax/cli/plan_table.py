@@ -74,16 +74,29 @@ class Target:
         return case_of_config(self.config, rows)
 
     @functools.cached_property
-    def told(self) -> tuple[str, ...]:
-        """Name, weights, tokens and FLOP of an example, examples a device."""
-        one = self.make(1)
-        count = sum(leaf.size for leaf in jax.tree.leaves(one.boxed))
+    def one(self) -> Training:
+        """The case of one example."""
+        return self.make(1)
+
+    @functools.cached_property
+    def weights(self) -> int:
+        """How many."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.one.boxed))
+
+    def told(self, reports: Sequence[Report]) -> tuple[str, ...]:
+        """Name, weights, tokens of an example, examples a device, FLOP of an example.
+
+        FLOPs of a config are nowhere counted without its program: they are those of a report.
+        """
+        one = self.one
+        walked = [report.flops["walked"] / report.rows for report in reports]
+        flop = walked[0] if one.counted is None and walked else one.counted
         return (
             f"`{self.name}`",
-            _count(count),
+            _count(self.weights),
             "" if one.tokens is None else f"{one.tokens:,}",
             str(examples(one.tokens)),
-            "" if one.counted is None else big(one.counted, "FLOP"),
+            "" if flop is None else big(flop, "FLOP"),
         )
 
 
@@ -130,7 +143,7 @@ def table_page(
     targets = [Target("config", path) for path in configs]
     targets += [Target("recipe", name) for name in RECIPES]
     table: Table = {family: {} for family in families}
-    order = sorted(targets, key=lambda target: target.make(1).tokens or 0)
+    order = sorted(targets, key=lambda target: target.one.tokens or 0)
     with Progress("plan", len(families) * len(targets), "rows") as progress:
         for target, family in itertools.product(order, families):
 
@@ -216,8 +229,9 @@ def sizes(targets: Sequence[Target], table: Table) -> list[str]:
         "|---" * (5 + len(FAMILIES)) + "|",
     ]
     for target in targets:
-        slices = [slice_text(table.get(family, {}).get(target.name)) for family in FAMILIES]
-        lines.append(_cells(*target.told, *slices))
+        found = [table.get(family, {}).get(target.name) for family in FAMILIES]
+        reports = [row.report for row in found if row is not None and row.report is not None]
+        lines.append(_cells(*target.told(reports), *map(slice_text, found)))
     return lines
 
 
