@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wamjax.data.split import members, position
+from wamjax.data.split import members, position, shows_actions
 
 CONTENTS = [f"{number:032x}" for number in range(4000)]
 
@@ -26,3 +26,15 @@ def test_the_side_depends_on_the_content_alone() -> None:
 def test_a_larger_share_only_adds() -> None:
     assert members(CONTENTS, 0.4, "heldout")[members(CONTENTS, 0.1, "heldout")].all()
     assert all(0 <= position(content) < 1 for content in CONTENTS)
+
+
+def test_of_the_training_episodes_a_share_shows_its_actions_and_a_larger_one_only_adds() -> None:
+    train = members(CONTENTS, 0.2, "train")
+    shown = [
+        np.array([shows_actions(content, 0.2, share) for content in CONTENTS])
+        for share in (0.125, 0.5, 1.0)
+    ]
+    assert all(these[~train].all() for these in shown)
+    # Independent of which are held out.
+    assert [these[train].mean() for these in shown] == pytest.approx([0.125, 0.5, 1.0], abs=0.02)
+    assert shown[1][shown[0]].all()

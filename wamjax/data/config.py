@@ -52,6 +52,8 @@ class DataConfig:
             or one drawn among those after now ("uniform"), see data.windows.goals.
         only_solved: leave out episodes that say that the task was not solved
             (`episode_metadata/success`).
+        action_share: of the training episodes, by a hash of their content, whose actions are shown;
+            the others are video without actions, from statistics on.
         idle: leave out windows in whose chunk no number moves by more than this share of its
             spread, see data.windows.idle; it needs a card. None keeps all.
         latents: directory of the windows' latents (`wamjax data encode`), which then stand in for
@@ -96,6 +98,7 @@ class DataConfig:
     value_discount: float | None = None
     goal: Goal = later("none")
     only_solved: bool = later(False)
+    action_share: float = later(1.0)
     idle: float | None = None
     latents: str | None = None
     holdout: float = 0.1
@@ -116,6 +119,8 @@ class DataConfig:
         for name in ("holdout", "bad_budget"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if not 0.0 < self.action_share <= 1.0:
+            raise ValueError(f"action_share must be in (0, 1], got {self.action_share}")
         if self.idle is not None:
             if not 0.0 <= self.idle < 1.0:
                 raise ValueError(f"idle must be none or in [0, 1), got {self.idle}")

@@ -11,7 +11,7 @@ import numpy as np
 from wamjax.core.errors import UserError
 from wamjax.data.cards.card import Card
 from wamjax.data.cards.prepared import Prepared
-from wamjax.data.cards.reading import by_card, by_keys
+from wamjax.data.cards.reading import reading_of
 from wamjax.data.config import DataConfig
 from wamjax.data.faults import Fault, Ledger
 from wamjax.data.files.images import is_black
@@ -99,7 +99,7 @@ def read_episodes(config: DataConfig) -> Episodes:
     if not config.dir:
         raise UserError("data.dir is not set: give the directory of a data set.")
     source = open_source(config.dir, config.split)
-    reading = by_card(config, source) if config.card else by_keys(config, source)
+    reading = reading_of(config, source)
     ledger = Ledger(f"episodes of {source.directory}", len(source), config.bad_budget)
     columns, left_out = _Columns(), 0
     for item in source.scan():

@@ -22,6 +22,7 @@ from wamjax.data.cards.relative import Relative, relative_of
 from wamjax.data.cards.striding import stride
 from wamjax.data.config import DataConfig
 from wamjax.data.sources.source import RawEpisode, Source
+from wamjax.data.split import shows_actions
 
 # What may stand before a key: RLDS nests by "/", LeRobot by ".".
 BEFORE = ("", "observation/", "observation.", "observation.images.")
@@ -65,6 +66,25 @@ def find_key(source: Source, key: str, kind: str, setting: str) -> str:
         f"data.{setting} = {key!r} is no {kind} feature in {source.named_in}: choose from "
         f"{known or 'none, there is no such feature'}."
     )
+
+
+def reading_of(config: DataConfig, source: Source) -> Reading:
+    """By the card, or else by the keys, of the config; what it hides is hidden.
+
+    Raises:
+        UserError: see `by_card` and `by_keys`.
+    """
+    found = by_card(config, source) if config.card else by_keys(config, source)
+    if config.action_share == 1.0:
+        return found
+
+    def hiding(episode: RawEpisode) -> Prepared:
+        made = found.prepare(episode)
+        if shows_actions(episode.content(), config.holdout, config.action_share):
+            return made
+        return dataclasses.replace(made, action_ok=np.zeros_like(made.action_ok))
+
+    return dataclasses.replace(found, prepare=hiding)
 
 
 def by_card(config: DataConfig, source: Source) -> Reading:

@@ -168,6 +168,8 @@ def selection(config: DataConfig, table: dict[str, Any] | None, skipped: int) ->
         chosen["only_solved"] = True
     if config.relative:
         chosen["relative"] = config.chunk
+    if config.action_share < 1.0:
+        chosen["action_share"] = config.action_share
     return {**chosen, "holdout": config.holdout, "skipped": skipped}
 
 

@@ -19,7 +19,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.pool import Tick, Workers
 from wamjax.core.progress import Progress
 from wamjax.data.cards.prepared import Prepared
-from wamjax.data.cards.reading import by_card, by_keys
+from wamjax.data.cards.reading import reading_of
 from wamjax.data.config import DataConfig
 from wamjax.data.faults import Ledger
 from wamjax.data.files.store_format import cameras_of
@@ -43,14 +43,13 @@ class _Stream:
     def __init__(self, config: DataConfig):
         self.config = config
         self.source = open_source(config.dir, config.split)
-        if config.card:
-            self.reading = by_card(config, self.source)
-        else:
+        if not config.card:
             # No image is looked at, so any camera will do.
             cameras = cameras_of(self.source.features)[:1]
             if not cameras:
                 raise UserError(f"{config.dir} has no camera: it is no robot data that we know.")
-            self.reading = by_keys(dataclasses.replace(config, cameras=cameras), self.source)
+            config = dataclasses.replace(config, cameras=cameras)
+        self.reading = reading_of(config, self.source)
         what = f"episodes of {self.source.directory}"
         self.ledger = Ledger(what, len(self.source), config.bad_budget, "--bad-budget")
 

@@ -50,7 +50,7 @@ DECISIVE = (
 # Settings that came later: named only where they are set, so that states from before stay valid.
 LATER = (
     "history_stride", "past_actions", "value_discount", "every", "only_solved", "idle", "relative",
-    "goal",
+    "goal", "action_share",
 )  # fmt: skip
 UNSET = {field.name: field.default for field in dataclasses.fields(DataConfig)}
 # Groups of a fingerprint that follow from the rest of it.
@@ -132,13 +132,21 @@ class Windows:
         return len(np.asarray(self.action_normaliser.mask)), self.proprio.shape[-1]
 
     def told(self) -> list[str]:
-        """How many windows there are, where some were left out."""
-        if self.config.idle is None:
-            return []
-        return [
-            f"{len(self)} windows; {self.left_out} in which nothing moves are left out "
-            f"(data.idle = {self.config.idle:g})"
-        ]
+        """How many windows there are, where some were left out, and what else is hidden."""
+        lines, config = [], self.config
+        if config.idle is not None:
+            lines.append(
+                f"{len(self)} windows; {self.left_out} in which nothing moves are left out "
+                f"(data.idle = {config.idle:g})"
+            )
+        if config.action_share < 1.0:
+            ok = np.logical_or.reduceat(self.episodes.action_ok, self.episodes.starts[:-1])
+            acted = ok[np.unique(self.index.episode)]
+            lines.append(
+                f"{int(acted.sum())} of {len(acted)} episodes show their actions "
+                f"(data.action_share = {config.action_share:g})"
+            )
+        return lines
 
     def order(self) -> Order:
         """The endless stream of windows."""
