@@ -38,6 +38,7 @@ def refused(capsys, argv, *words):
         (["--workdir", "w", "--seeds", "0"], ("--seeds must be at least 1",)),
         (["--workdir", "w", "--parallel", "0"], ("--parallel must be at least 1",)),
         (["--workdir", "w", "--unmatched", "luck"], ("--unmatched", "'luck'")),
+        (["--workdir", "w", "--stage", "arms", "--page", "p"], ("--page shows the report",)),
         (["--workdir", "w", "--topology", "v5p-8"], ("--topology needs --dry-run",)),
         (["--workdir", "w", "--detect", "5"], ("--detect needs --dry-run",)),
         (["--dry-run", "--detect", "0"], ("no plan for these numbers",)),

@@ -257,6 +257,8 @@ def run(args: argparse.Namespace) -> None:
     for flag in ("topology", "detect"):
         if getattr(args, flag) is not None and not args.dry_run:
             raise UserError(f"--{flag} needs --dry-run.")
+    if args.page is not None and (args.dry_run or args.check or args.stage in ("prepare", "arms")):
+        raise UserError("--page shows the report: leave --dry-run, --check and --stage out.")
     if args.parallel < 1:
         raise UserError(f"--parallel must be at least 1, got {args.parallel}.")
     if args.equal_flops:
@@ -282,7 +284,7 @@ def run(args: argparse.Namespace) -> None:
             place.demonstrate(data)
     if args.stage in ("all", "arms"):
         if args.parallel > 1 and len(arms) > 1:
-            in_parallel(args, arms)
+            in_parallel(args, study.chains(arms))
         else:
             work(place, arms)
     if args.stage in ("all", "report"):

@@ -38,10 +38,10 @@ def command(args: argparse.Namespace, stage: str, arms: Sequence[str] = ()) -> l
     return words
 
 
-def in_parallel(args: argparse.Namespace, arms: Sequence[str]) -> None:
+def in_parallel(args: argparse.Namespace, chains: Sequence[Sequence[str]]) -> None:
     """Run each arm as a process, so many at a time; each has its share of the GPUs or cores.
 
-    What an arm says goes to WORKDIR/logs/ARM.log.
+    What an arm says goes to WORKDIR/logs/ARM.log, with what those say that go on from it.
 
     Raises:
         UserError: an arm failed; the others are finished first.
@@ -50,7 +50,7 @@ def in_parallel(args: argparse.Namespace, arms: Sequence[str]) -> None:
     logs = pathlib.Path(args.workdir) / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     shares = places(args.parallel)
-    waiting, free = list(arms), list(range(len(shares)))
+    waiting, free = list(chains), list(range(len(shares)))
     running: dict[int, tuple[str, subprocess.Popen]] = {}
     failed, ending = [], False
 
@@ -65,8 +65,9 @@ def in_parallel(args: argparse.Namespace, arms: Sequence[str]) -> None:
     try:
         while waiting or running:
             while waiting and free and not ending:
-                place, arm = free.pop(), waiting.pop(0)
-                words = [sys.executable, "-m", "wamjax", *command(args, "arms", [arm])]
+                place, chain = free.pop(), waiting.pop(0)
+                words = [sys.executable, "-m", "wamjax", *command(args, "arms", chain)]
+                arm = chain[0]
                 with open(logs / f"{arm}.log", "ab") as log:
                     process = subprocess.Popen(
                         words, stdout=log, stderr=log, env=os.environ | shares[place]
@@ -128,10 +129,15 @@ def _gpus() -> int:
     return len(list(pathlib.Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
+def every_chain(study: Study) -> list[tuple[str, ...]]:
+    """What must follow one another, of all arms."""
+    return study.chains(arm.name for arm in study.arms)
+
+
 def slurm(args: argparse.Namespace, study: Study) -> str:
     """Three job files and one that submits them in order; what to do next."""
     folder = pathlib.Path(args.workdir) / study.name / "jobs"
-    arms = [arm.name for arm in study.arms]
+    arms = [",".join(chain) for chain in every_chain(study)]
     head = "#!/usr/bin/env bash\n#SBATCH --requeue\n#SBATCH --signal=TERM@300\n"
     head += f"#SBATCH --open-mode=append\n#SBATCH --output={folder}/%x-%j.out\n"
     # 75 has saved and goes on.
@@ -168,8 +174,8 @@ def jobset(args: argparse.Namespace, study: Study) -> str:
     folder = pathlib.Path(args.workdir) / study.name / "jobs"
     parts = {"prepare": command(args, "prepare")}
     parts |= {
-        f"arm-{arm.name.replace('_', '-').replace('.', '-')}": command(args, "arms", [arm.name])
-        for arm in study.arms
+        f"arm-{chain[0].replace('_', '-').replace('.', '-')}": command(args, "arms", chain)
+        for chain in every_chain(study)
     }
     parts["report"] = command(args, "report")
     first, *middle, last = parts

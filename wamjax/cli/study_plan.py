@@ -38,7 +38,7 @@ def plan_text(
     runs, conditions = list(study.runs), list(study.conditions)
     manifest = manifest_of(study)
     trials = len(conditions) * len(study.seeds) * study.worlds.repeats
-    whole = sum(budgets[run.arm.name].flops for run in runs)
+    whole = sum(budgets[run.arm.name].flops for run in runs if not run.arm.after)
     lines = [
         f"{study.name}: {study.question}",
         "",
@@ -53,8 +53,16 @@ def plan_text(
         lines.append(
             f"data {data.name}: {count:,} demonstrations ({data.clean:,} clean, "
             f"{data.randomised:,} randomised a task), actions {data.action}"
+            + (f" of {100 * data.action_share:g} %" if data.action_share < 1 else "")
         )
-    lines += ["", _head(), *(_row(arm, budgets[arm.name]) for arm in study.arms), ""]
+    imitation = [arm for arm in study.arms if not arm.after]
+    lines += ["", _head(), *(_row(arm, budgets[arm.name]) for arm in imitation)]
+    lines += [
+        f"{arm.name:<22} goes on from {arm.after} by {arm.steps:,} iterations of RL, not counted"
+        for arm in study.arms
+        if arm.after
+    ]
+    lines.append("")
     lines += _matched(study, unmatched)
     if topology is None:
         dtype = _dtype(study.arms[0])
@@ -111,6 +119,8 @@ def _on_slice(study: Study, topology: str) -> list[str]:
     how = "compiled by libtpu" if compiler else "counted, not compiled (no libtpu here)"
     lines = [f"on {topology} ({part.chips} chips), {how}; nothing runs:"]
     for arm in study.arms:
+        if arm.after:
+            continue
         case = case_of_config(arm.config)
         found = planned(case, part, arm.config.mesh, compiler=compiler, quick=True)
         lines.append(f"  {arm.name:<22} {_fit(found)}, {_steps(found, arm)}")

@@ -25,6 +25,7 @@ import numpy as np
 
 from wamjax.cli.demos import NAME, VERSION, Demos, write_demos
 from wamjax.cli.eval import worlds_of
+from wamjax.cli.ript import run_ript
 from wamjax.cli.train import run_training
 from wamjax.cli.worlds import action_frame
 from wamjax.core.errors import Unfinished
@@ -102,7 +103,8 @@ class Place:
 
     def demos_folder(self, data: Data) -> pathlib.Path:
         """Of demonstrations."""
-        return self.workdir / "demos" / f"{data.name}_{data.clean}_{data.randomised}"
+        whose = data.demos or data.name
+        return self.workdir / "demos" / f"{whose}_{data.clean}_{data.randomised}"
 
     def data_folder(self, data: Data) -> pathlib.Path:
         """Of their RLDS files."""
@@ -118,18 +120,30 @@ class Place:
 
     def config_of(self, run: Run) -> RunConfig:
         """The arm's config on this data, with this seed and the checkpoints that are tried."""
-        c = run.arm.config
-        tried = checkpoint_steps(self.study, c.train.steps)
-        every = max(1, math.gcd(*tried, c.train.steps // QUARTERS))
+        c, steps = run.arm.config, run.arm.steps
+        every = max(1, math.gcd(*checkpoint_steps(self.study, steps), steps // QUARTERS))
+        kept, name = max(2, -(-steps // every)), run.name.replace("/", "_")
+        if (start := self.study.start(run)) is not None and c.ript is not None:
+            folder = str(self.run_folder(start))
+            ript = dataclasses.replace(
+                c.ript, start=folder, seed=run.seed, save_every=every, keep=kept
+            )
+            return dataclasses.replace(self.config_of(start), name=name, ript=ript)
+        data = dataclasses.replace(
+            c.data,
+            dir=str(self.data_folder(run.data)),
+            seed=run.seed,
+            action_share=run.data.action_share,
+        )
         return dataclasses.replace(
             c,
-            name=run.name.replace("/", "_"),
-            data=dataclasses.replace(c.data, dir=str(self.data_folder(run.data)), seed=run.seed),
+            name=name,
+            data=data,
             train=dataclasses.replace(
                 c.train,
                 seed=run.seed,
                 save_every=every,
-                keep=max(2, -(-c.train.steps // every)),
+                keep=kept,
             ),
         )
 
@@ -146,11 +160,11 @@ class Place:
                 action=data.action,  # pyright: ignore[reportArgumentType]
             )
             write_demos(self.demos_folder(data), made)
-        own = dataclasses.replace(config.data, dir=str(folder))
+        own = dataclasses.replace(config.data, dir=str(folder), action_share=data.action_share)
         statistics_for(own, read_episodes(own))
 
     def train(self, run: Run) -> dict[str, Any]:
-        """Train a run to its end; the content of its final.json.
+        """Train a run to its end, and before it the one that it goes on from; its final.json.
 
         Raises:
             Unfinished: SIGTERM ended it, and it has saved.
@@ -158,15 +172,19 @@ class Place:
         final = self.run_folder(run) / "final.json"
         if final.is_file():
             return read_json(final)
-        found = run_training(self.config_of(run), self.run_folder(run))
+        if (start := self.study.start(run)) is not None:
+            self.train(start)
+        learn = run_training if start is None else run_ript
+        found = learn(self.config_of(run), self.run_folder(run))
         if not found["finished"]:
             raise Unfinished
         return found
 
     def opened(self, run: Run, condition: Condition) -> TrainedRun:
         """The weights of a condition, sampled in its mode."""
-        steps = run.arm.config.train.steps
-        step = checkpoint_steps(self.study, steps)[self.study.checkpoints.index(condition.fraction)]
+        step = checkpoint_steps(self.study, run.arm.steps)[
+            self.study.checkpoints.index(condition.fraction)
+        ]
         mode = condition.mode
         return (
             open_run(self.run_folder(run), step)

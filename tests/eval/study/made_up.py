@@ -14,6 +14,7 @@ from wamjax.eval.worlds import AXES, CLEAN
 from wamjax.recipes.objectives import Training
 from wamjax.recipes.tabletop import tabletop
 from wamjax.sim.tasks.registry import find_task
+from wamjax.train.ript_config import RiptConfig
 
 RATES = {"direct": 0.5, "cotrain": 0.55, "joint": 0.8}
 WORLDS = {CLEAN: 30, **dict.fromkeys(AXES, 20)}
@@ -24,6 +25,13 @@ def arm(training: Training, **options: object) -> Arm:
     """An arm that differs in the objective."""
     config = dataclasses.replace(CONFIG, name=training, system=tabletop(training))
     return Arm(name=training, says=f"the objective {training}", config=config, **options)  # pyright: ignore
+
+
+def rewarded(after: Arm, iterations: int = 10) -> Arm:
+    """An arm that goes on from another by RL."""
+    config = dataclasses.replace(after.config, ript=RiptConfig(iterations=iterations))
+    name = f"{after.name}_rl"
+    return Arm(name=name, says="rewarded", config=config, after=after.name)
 
 
 def study(**options: object) -> Study:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.eval.study.made_up import arm, study
+from tests.eval.study.made_up import arm, rewarded, study
 from wamjax.eval.study.matching import Budget, budget, unmatched, weights_of, with_equal_flops
 from wamjax.eval.study.study import Arm
 from wamjax.recipes.config import ContextConfig
@@ -46,6 +46,12 @@ def test_what_differs_is_told(base: Arm, change: dict, aspect: str, words: str):
     told = found_in(base, changed(base, "other", **change))
     assert list(told) == [aspect]
     assert words in told[aspect][0]
+
+
+def test_rl_on_top_is_told(base: Arm):
+    assert found_in(base, rewarded(base)) == {
+        "budget": ["direct_rl goes on from direct by 10 iterations of RL"]
+    }
 
 
 def test_more_weights_are_told(base: Arm):

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.eval.study.made_up import arm, study
+from tests.eval.study.made_up import arm, rewarded, study
 from wamjax.eval.study import Arm, Data, Mode, Study
 
 
@@ -66,6 +66,23 @@ def test_where_the_reference_is_not_trained_nothing_is_compared():
 def test_what_is_no_study_is_refused(change: dict, words: str):
     with pytest.raises(ValueError, match=words):
         study(**change)
+
+
+def test_an_arm_that_goes_on_from_another_follows_it():
+    direct, joint = arm("direct"), arm("joint")
+    found = study(arms=(direct, joint, rewarded(direct)))
+    assert found.chains(["direct", "joint", "direct_rl"]) == [("direct", "direct_rl"), ("joint",)]
+    # One alone is a chain; what it goes on from is trained where it has not been.
+    assert found.chains(["direct_rl"]) == [("direct_rl",)]
+    starts = {run.name: found.start(run) for run in found.runs}
+    assert starts["direct/clean/seed1"] is None
+    assert starts["direct_rl/clean/seed1"].name == "direct/clean/seed1"
+    with pytest.raises(ValueError, match="no arm before it"):
+        study(arms=(rewarded(direct), direct))
+    with pytest.raises(ValueError, match="need one another"):
+        dataclasses.replace(rewarded(direct), after="")
+    with pytest.raises(ValueError, match="need one another"):
+        dataclasses.replace(joint, after="direct")
 
 
 def test_two_modes_of_one_name_are_refused():

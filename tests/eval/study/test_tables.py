@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tests.eval.study.made_up import RATES, WORLDS, costs, played, study
+from tests.eval.study.made_up import RATES, WORLDS, budgets, costs, played, rewarded, study
 from wamjax.eval.study.records import Episode
 from wamjax.eval.study.study import Study
 from wamjax.eval.study.tables import CAUSES, cause, results, verdict
@@ -125,6 +125,21 @@ def test_costs_follow_the_checkpoints(made: Study, paid: dict):
     part = told["joint/clean/0.5/own/source"]["cost"]
     assert part["train_flops"] == pytest.approx(whole["train_flops"] / 2)
     assert part["train_seconds"] == pytest.approx(whole["train_seconds"] / 2)
+
+
+def test_rl_adds_to_what_it_goes_on_from(made: Study):
+    direct = made.arm("direct")
+    both = dataclasses.replace(made, arms=(direct, rewarded(direct)), checkpoints=(0.5, 1.0))
+    rates, alike = {"direct": 0.5, "direct_rl": 0.7}, budgets(both)["direct"]
+    paid = costs(both, dict.fromkeys(rates, alike))
+    told = results(both, list(played(both, rates)), paid)["conditions"]
+    spent = {key.removesuffix("/own/source"): row["cost"] for key, row in told.items()}
+    before, half, whole = (
+        spent[key] for key in ("direct/clean/1", "direct_rl/clean/0.5", "direct_rl/clean/1")
+    )
+    for name, own in (("train_flops", 1.4e13), ("train_seconds", 205.0)):
+        assert half[name] == pytest.approx(before[name] + own / 2)
+        assert whole[name] == pytest.approx(before[name] + own)
 
 
 @pytest.mark.parametrize(

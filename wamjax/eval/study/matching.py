@@ -119,6 +119,8 @@ def unmatched(study: Study, budgets: Mapping[str, Budget]) -> dict[Aspect, list[
                 f"{arm.name} has {mine.parameters:,} weights, {reference.name} "
                 f"{base.parameters:,}: more than {100 * WITHIN:g} % apart",
             )
+        if arm.after:
+            tell("budget", f"{arm.name} goes on from {arm.after} by {arm.steps:,} iterations of RL")
         match study.match:
             case "steps":
                 if mine.steps != base.steps:

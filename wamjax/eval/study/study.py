@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from wamjax.flow.sampler import Program
@@ -65,6 +65,11 @@ class Arm:
         config: of its runs; the study sets data.dir and the seeds.
         modes: in which its weights are tried.
         data: names of the training data it is trained on; empty for all of the study's.
+        after: the arm whose runs, of the same data and seed, its own go on from by RL
+            (`config.ript`).
+
+    Raises:
+        ValueError: modes of one name, or `after` without RL or RL without it.
     """
 
     name: str
@@ -72,9 +77,18 @@ class Arm:
     config: RunConfig
     modes: tuple[Mode, ...] = (Mode(),)
     data: tuple[str, ...] = ()
+    after: str = ""
 
     def __post_init__(self) -> None:
         _check_names("mode", [mode.name for mode in self.modes])
+        if bool(self.after) != (self.config.ript is not None):
+            raise ValueError(f"arm {self.name}: config.ript and `after` need one another")
+
+    @property
+    def steps(self) -> int:
+        """Of its own training; of RL, iterations."""
+        ript = self.config.ript
+        return self.config.train.steps if ript is None else ript.iterations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,6 +101,8 @@ class Data:
         randomised: episodes a task, each in a look of its own.
         action: what the numbers of an action mean, see sim.control.
         tasks: whose; empty for the study's.
+        demos: the data of the same numbers whose demonstrations these are; empty for its own.
+        action_share: of the episodes whose actions are shown; the others are video alone.
     """
 
     name: str
@@ -94,6 +110,8 @@ class Data:
     randomised: int = 0
     action: str = "ee_delta"
     tasks: tuple[str, ...] = ()
+    demos: str = ""
+    action_share: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,8 +196,8 @@ class Study:
         world_seed: of the manifest and the samplers.
 
     Raises:
-        ValueError: a name that is no folder's or comes twice, an unknown arm or data, checkpoints
-            that do not rise to 1, or no seed.
+        ValueError: a name that is no folder's or comes twice, an unknown arm or data, an arm before
+            the one it goes on from, checkpoints that do not rise to 1, or no seed.
     """
 
     name: str
@@ -202,9 +220,14 @@ class Study:
         _check_names("data set", [data.name for data in self.data])
         self.arm(self.against)
         known = {data.name for data in self.data}
+        earlier = set[str]()
         for arm in self.arms:
             if unknown := {*arm.data} - known:
                 raise ValueError(f"arm {arm.name} names data {unknown} that the study has not")
+            if arm.after and arm.after not in earlier:
+                raise ValueError(f"arm {arm.name} goes on from {arm.after!r}, no arm before it")
+            if not arm.after:
+                earlier.add(arm.name)
         if not self.seeds or len({*self.seeds}) < len(self.seeds):
             raise ValueError(f"a study needs different seeds, got {self.seeds}")
         rising = all(low < high for low, high in itertools.pairwise((0.0, *self.checkpoints)))
@@ -221,6 +244,18 @@ class Study:
             if arm.name == name:
                 return arm
         raise ValueError(f"there is no arm {name!r}; arms: {', '.join(a.name for a in self.arms)}")
+
+    def chains(self, names: Iterable[str]) -> list[tuple[str, ...]]:
+        """Arms that must follow one another, in their order; chains need not."""
+        wanted, chains = {*names}, dict[str, list[str]]()
+        for arm in self.arms:
+            if arm.name in wanted:
+                chains.setdefault(arm.after or arm.name, []).append(arm.name)
+        return [tuple(chain) for chain in chains.values()]
+
+    def start(self, run: Run) -> Run | None:
+        """The run that a run goes on from; None where it starts from nothing."""
+        return dataclasses.replace(run, arm=self.arm(run.arm.after)) if run.arm.after else None
 
     @property
     def runs(self) -> Iterator[Run]:

@@ -245,14 +245,25 @@ def results(study: Study, episodes: Iterable[Episode], costs: Mapping[str, Any])
 def cost(
     study: Study, condition: Condition, budget: Budget, costs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a condition cost: training as far as its checkpoint, mean over seeds; and a chunk."""
-    names = [f"{condition.arm.name}/{condition.data.name}/seed{seed}" for seed in study.seeds]
-    runs = [costs["runs"][name] for name in names]
-    flops = budget.until(round(condition.fraction * budget.steps))
-    seconds = float(np.mean([run["seconds"] for run in runs]))
+    """What a condition cost: training as far as its checkpoint, mean over seeds; and a chunk.
+
+    RL adds to the training that it goes on from; of its FLOPs the updates are counted alone.
+    """
+    arm, data, share = condition.arm, condition.data.name, condition.fraction
+
+    def mean(name: str, what: str) -> float:
+        runs = [costs["runs"][f"{name}/{data}/seed{seed}"] for seed in study.seeds]
+        return float(np.mean([run[what] for run in runs]))
+
+    if arm.after:
+        flops = budget.flops + share * mean(arm.name, "flops")
+        seconds = mean(arm.after, "seconds") + share * mean(arm.name, "seconds")
+    else:
+        flops = budget.until(round(share * budget.steps))
+        seconds = mean(arm.name, "seconds") * flops / budget.flops
     return {
         "train_flops": flops,
-        "train_seconds": seconds * flops / budget.flops,
+        "train_seconds": seconds,
         "memory": budget.memory,
         **costs["conditions"][condition.key],
     }
