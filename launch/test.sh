@@ -29,9 +29,10 @@ $bin/pyright --pythonpath $bin/python >"$types" 2>&1 &
 checker=$!
 trap 'rm -f "$types"; kill "$checker" 2>/dev/null || true' EXIT
 cores=$($bin/python -c 'import os; print(min(4, len(os.sched_getaffinity(0))))')
-echo "+ pytest --numprocesses $cores --dist loadfile --no-loadscope-reorder $*"
+echo "+ pytest --numprocesses $cores --max-worker-restart 0 --dist loadfile --no-loadscope-reorder $*"
+# A process that dies ends the run: a new one in its place was seen to wait for ever.
 # Files are handed out in tests/conftest.py's order, the longest first, so that nobody waits at the end.
 status=0
-$bin/python -m pytest --numprocesses "$cores" --dist loadfile --no-loadscope-reorder "$@" || status=$?
+$bin/python -m pytest --numprocesses "$cores" --max-worker-restart 0 --dist loadfile --no-loadscope-reorder "$@" || status=$?
 wait "$checker" || { status=$? && cat "$types"; }
 exit "$status"

@@ -2,23 +2,20 @@
 
 import argparse
 import dataclasses
-import itertools
 import json
 import shutil
 import textwrap
 from typing import Any, assert_never
 
-import numpy as np
-
 from wamjax.core.errors import UserError
 from wamjax.flow.grid import edm_grid
 from wamjax.flow.variance_preserving import cosine_grid
-from wamjax.model.layout import Layout, mask_of
 from wamjax.recipes.blueprint import Blueprint, Phase, Recipe
 from wamjax.recipes.learner import Learner
 from wamjax.recipes.network import compared, parameters
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES, find_recipe
+from wamjax.recipes.sight import sight
 
 NO_WEIGHTS = "no published weights"
 
@@ -154,33 +151,6 @@ def line(blueprint: Blueprint, phase: Phase) -> str:
     )
 
 
-def sight(blueprint: Blueprint) -> list[str]:
-    """The training sequence's visibility, a line for each run of tokens: # all, + some, . none.
-
-    Stacks with a table of their own follow, with the runs that have keys or queries there.
-    """
-    config, layout = blueprint.model, blueprint.training
-    rows = _drawn(layout, mask_of(config, layout))
-    for name, _ in layout.own:
-        rows += [f"in {name}:", *_drawn(layout, mask_of(config, layout, config.stack(name)))]
-    return rows
-
-
-def _drawn(layout: Layout, mask: np.ndarray) -> list[str]:
-    starts = layout.starts()
-    runs = list(itertools.pairwise(starts))
-    seen = mask | mask.T
-    kept = [i for i, (a, b) in enumerate(runs) if seen[a:b].any()]
-    names = [f"{s.kind} {s.block}" for s in layout.segments]
-    width = max(len(names[i]) for i in kept)
-    rows = []
-    for q in kept:
-        cells = [mask[slice(*runs[q]), slice(*runs[k])] for k in kept]
-        marks = "".join("#" if cell.all() else "+" if np.any(cell) else "." for cell in cells)
-        rows.append(f"  {names[q]:<{width}}  {marks}")
-    return rows
-
-
 def short(count: int) -> str:
     """A number of parameters with three digits, such as 6.80 B."""
     for size, unit in ((1e9, "B"), (1e6, "M")):
@@ -263,6 +233,6 @@ def run(args: argparse.Namespace) -> None:
     if row["planning"] is not None:
         print(f"plans      {plan_line(row['planning'])}")
     print("sees       rows look at columns, in the same order (# all, + some, . none)")
-    print("\n".join(sight(blueprint)))
+    print("\n".join(sight(blueprint.model, blueprint.training)))
     for text in recipe.deviations:
         print(f"differs    {text}")

@@ -3,9 +3,10 @@
 import argparse
 import pathlib
 
-from wamjax.cli.recipes import described, line, plan_line, planned, published, short, sight
+from wamjax.cli.recipes import described, line, plan_line, planned, published, short
 from wamjax.recipes.blueprint import Blueprint, Coupling, Recipe
 from wamjax.recipes.registry import RECIPES
+from wamjax.recipes.sight import sight
 
 INTRODUCTION = """# Recipes
 
@@ -111,7 +112,7 @@ def _drawings(recipe: Recipe) -> list[str]:
     groups: dict[str, list[str]] = {}
     for form in recipe.forms or (None,):
         tiny = recipe.build("tiny") if form is None else recipe.build("tiny", form)
-        groups.setdefault("\n".join(sight(tiny)), []).append(f"`{form}`")
+        groups.setdefault("\n".join(sight(tiny.model, tiny.training)), []).append(f"`{form}`")
     blocks = [f"```\n{drawn}\n```" for drawn in groups]
     if not recipe.forms:
         return blocks

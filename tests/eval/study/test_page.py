@@ -161,6 +161,16 @@ def test_tasks_ways_and_arms_are_study_json(results, written):
         assert arm["says"] in text
         for path, own, reference in arm["differs"]:
             assert f"<code>{path}</code></td><td>{reference}</td><td>{own}</td>" in text
+        [drawn] = arm["sees"].values()
+        assert "\n".join(drawn) in text
+
+
+def test_who_sees_whom_is_what_the_objective_says(results):
+    """Of the last two runs of tokens, in this order video and actions where there are both."""
+    (direct,), (cotrain,), (joint,) = (arm["sees"].values() for arm in results["arms"].values())
+    assert not any("video/noisy" in row for row in direct)
+    assert [row.split()[-1][-2:] for row in cotrain[-2:]] == ["#.", ".#"]
+    assert [row.split()[-1][-2:] for row in joint[-2:]] == ["##", "##"]
 
 
 def test_the_page_loads_nothing_escapes_and_can_be_run_again(results, written):
@@ -264,6 +274,9 @@ def test_markdown_says_the_same(results, written):
     names = re.findall(r"\(made_up/(\w+)\.svg\)", text)
     there = {path.stem for path in (written[0].parent / "figures").glob("*.svg")}
     assert {*names} == {name for name in there if not name.startswith("severity_")}
+    for arm in results["arms"].values():
+        for drawn in arm["sees"].values():
+            assert "```\n" + "\n".join(drawn) + "\n```" in text
     assert COMMAND in text
     assert numbers.NBSP not in text
 

@@ -212,4 +212,16 @@ def _arms(results: Results) -> str:
             [name, told["says"], differs or "the reference"]
             + [facts[fact] for fact in ("weights", "steps", "batch", "training FLOPs")]
         )
-    return table(["arm", "what it is", "differs", "weights", "steps", "batch", "FLOPs"], rows)
+    head = ["arm", "what it is", "differs", "weights", "steps", "batch", "FLOPs"]
+    return f"{table(head, rows)}\n\n{_sights(results)}"
+
+
+def _sights(results: Results) -> str:
+    """Who sees whom, arms that are alike together."""
+    whose: dict[str, list[str]] = {}
+    for name, arm in results["arms"].items():
+        for stage, drawn in arm_row(name, arm)["sees"]:
+            told = f"`{name}`" if len(arm["sees"]) == 1 else f"`{name}` ({stage})"
+            whose.setdefault(drawn, []).append(told)
+    blocks = [f"{', '.join(names)}:\n\n```\n{drawn}\n```" for drawn, names in whose.items()]
+    return "\n\n".join([f"Who sees whom in training. {wording.SIGHT}", *blocks])

@@ -93,6 +93,7 @@ def page_values(
         "sections": sections(results),
         "transfer_figure": "".join(_inline(drawn, ["transfer"])),
         **gathered(pictures),
+        "sight": wording.SIGHT,
         "arms": [arm_row(name, arm) for name, arm in results["arms"].items()],
         "command": command,
         "manifest": results["manifest_sha256"],
@@ -262,6 +263,7 @@ def arm_row(name: str, arm: Mapping[str, Any]) -> dict[str, Any]:
             ("training FLOPs", numbers.big(arm["flops"])),
             ("memory", numbers.size(arm["memory"])),
         ],
+        "sees": [(stage, "\n".join(rows)) for stage, rows in arm["sees"].items() if rows],
     }
 
 

@@ -32,6 +32,7 @@ from wamjax.eval.study.study import Condition, Study
 from wamjax.eval.study.transfer import transfer
 from wamjax.eval.study.tried import Tried, axes_in, counted, estimate, in_order, same_worlds
 from wamjax.eval.worlds import CLEAN
+from wamjax.recipes.sight import sight_of
 
 LEVEL = 0.05
 LOST = 0.03
@@ -179,7 +180,8 @@ def verdict(cell: Mapping[str, Any]) -> Verdict:
 
 
 def arm_facts(study: Study, budgets: Mapping[str, Budget]) -> dict[str, Any]:
-    """Arm -> what it is, what it takes, and the settings in which it differs from the reference."""
+    """Arm -> what it is, what it takes, who sees whom in each of its stages, and the settings in
+    which it differs from the reference."""
     base = to_json(study.arm(study.against).config)
     facts = {}
     for arm in study.arms:
@@ -189,6 +191,10 @@ def arm_facts(study: Study, budgets: Mapping[str, Budget]) -> dict[str, Any]:
             "differs": [list(row) for row in rows if row[0] != "name"],
             **dataclasses.asdict(budgets[arm.name]),
             "flops": budgets[arm.name].flops,
+            "sees": {
+                stage.name: sight_of(arm.config.system, stage.objective)
+                for stage in arm.config.stages
+            },
         }
     return facts
 

@@ -61,6 +61,12 @@ class Finding(NamedTuple):
     note: str
 
 
+SIGHT = (
+    "A line for each run of tokens and whom it sees, columns in the same order: # all, + some, "
+    ". none."
+)
+
+
 def number(count: int) -> str:
     """ "two", "12"."""
     return NUMBERS[count] if count < len(NUMBERS) else f"{count:,}"
