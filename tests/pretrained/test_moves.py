@@ -102,3 +102,40 @@ def test_no_memory_at_full_size():
     table = Table(rules=(rule,), counts={"layer": 40}, sizes={"h": 40})
     target = {"x": jax.ShapeDtypeStruct((40, 2**20, 40, 2**12), jnp.float32)}
     assert their_shapes(table, target)["b.3"].shape == (40 * 2**12, 2**20)
+
+
+PARTS = Table(
+    rules=(
+        Rule("a", "x", "l (s d) -> s l d", part=(1, 3)),
+        Rule("a", "y", "l (s d) -> s l d", slot=(1, 0), part=(0, 3)),
+        Rule("b", "y", slot=(1, 1)),
+    ),
+    sizes={"s": 3},
+    blank=("a",),
+)
+PARTED = {"x": np.ones((2, 5), np.int32), "y": np.arange(20, dtype=np.int32).reshape(2, 2, 5)}
+
+
+def test_parts_of_a_tensor_go_their_ways_and_come_together():
+    """What is not read of it comes back as zeros."""
+    tensors = theirs(PARTS, PARTED)
+    assert shapes_of(tensors) == their_shapes(PARTS, target_of(PARTED))
+    want = np.concatenate([PARTED["y"][:, 0], PARTED["x"], np.zeros((2, 5))], axis=1)
+    np.testing.assert_array_equal(tensors["a"], want)
+    tensors["a"][:, 10:] = 7
+    same(ours(PARTS, tensors, target_of(PARTED)), PARTED)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"blank": ()}, "not read"),
+        ({"rules": (*PARTS.rules, Rule("a", "z", PARTS.rules[0].turn, part=(3, 3)))}, "not read"),
+        ({"rules": (*PARTS.rules, Rule("a", "z", PARTS.rules[0].turn, part=(1, 3)))}, "used twice"),
+    ],
+)
+def test_parts_that_are_forgotten_or_taken_twice_are_told(change, kind):
+    table = dataclasses.replace(PARTS, **change)
+    leaves = {**PARTED, "z": PARTED["x"]} if "rules" in change else PARTED
+    with pytest.raises(UserError, match=f"{kind} +a"):
+        checked(table, target_of(leaves), shapes_of(theirs(PARTS, PARTED)))

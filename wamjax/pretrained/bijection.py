@@ -15,7 +15,7 @@ from einops import EinopsError
 from wamjax.core.errors import UserError
 from wamjax.core.tree import leaves_by_path
 from wamjax.core.typing import PyTree
-from wamjax.pretrained.moves import Move, Shapes, expand
+from wamjax.pretrained.moves import Move, Shapes, by_tensor, expand
 from wamjax.pretrained.table import Table
 from wamjax.pretrained.tensors import shown
 
@@ -45,7 +45,8 @@ def wanted(table: Table, shapes: Shapes) -> dict[str, jax.ShapeDtypeStruct]:
 def differences(table: Table, target: PyTree, shapes: Shapes) -> list[Row]:
     """Why they are no bijection; empty if they are."""
     moves = expand(table)
-    return [*unfilled(moves, target), *differing(moves, target, wanted(table, shapes))]
+    rows = [*unfilled(moves, target), *differing(moves, target, wanted(table, shapes))]
+    return [*rows, *unread(moves, table.blank)]
 
 
 def checked(table: Table, target: PyTree, shapes: Shapes) -> tuple[Move, ...]:
@@ -122,8 +123,10 @@ def _filled(path: str, shape: tuple[int, ...], moves: list[Move]) -> list[Row]:
 def differing(moves: Iterable[Move], target: PyTree, shapes: Shapes) -> list[Row]:
     """Tensors that are missing, unexpected, used twice or of another shape."""
     leaves = leaves_by_path(target)
+    moves = [*moves]
     uses = Counter(move.theirs for move in moves)
-    rows = [Row("used twice", name) for name, count in uses.items() if count > 1]
+    parts = Counter((move.theirs, move.part) for move in moves)
+    rows = [Row("used twice", name) for (name, _), count in parts.items() if count > 1]
     rows += [Row("missing", name) for name in uses if name not in shapes]
     rows += [Row("unexpected", k, str(x.shape)) for k, x in shapes.items() if k not in uses]
     for move in moves:
@@ -140,6 +143,18 @@ def differing(moves: Iterable[Move], target: PyTree, shapes: Shapes) -> list[Row
             continue
         if here != there:
             rows.append(Row("wrong shape", move.theirs, f"{there} in the file, {here} expected"))
+    return rows
+
+
+def unread(moves: Iterable[Move], blank: Iterable[str]) -> list[Row]:
+    """Parts of tensors that no move takes, but for those that may be blank."""
+    rows = []
+    for name, own in by_tensor(moves).items():
+        taken = {move.part for move in own}
+        count = max(part[1] if part else 1 for part in taken)
+        whole = {(place, count) for place in range(count)} if None not in taken else {None}
+        if taken - whole or (whole - taken and name not in blank):
+            rows.append(Row("not read", name, f"{len(taken & whole)} of {count} parts are"))
     return rows
 
 

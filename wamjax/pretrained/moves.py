@@ -2,13 +2,15 @@
 
     leaf[index] = rearrange(tensor, turn)        tensor = rearrange(leaf[index], turn backwards)
 
+or several such slices, stacked and turned backwards.
+
 Moves copy numbers and change none, so that both directions together are the identity.
 """
 
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import EllipsisType
 
 import flax.traverse_util
@@ -36,6 +38,7 @@ class Move:
         index: of the slice in the leaf.
         turn: an einops pattern from their axes to those of the slice; empty for the same.
         sizes: of axes in the pattern.
+        part: (index, count) on the leading axis behind the turn; None for the whole tensor.
     """
 
     theirs: str
@@ -43,6 +46,7 @@ class Move:
     index: Index
     turn: str = ""
     sizes: tuple[tuple[str, int], ...] = ()
+    part: tuple[int, int] | None = None
 
     def turned(self, tensor: np.ndarray) -> np.ndarray:
         """Our slice; a view where strides allow it.
@@ -50,18 +54,19 @@ class Move:
         Raises:
             einops.EinopsError: the shape does not fit the pattern.
         """
-        return rearrange(tensor, self.turn, **dict(self.sizes)) if self.turn else tensor
+        whole = rearrange(tensor, self.turn, **dict(self.sizes)) if self.turn else tensor
+        return whole if self.part is None else whole[self.part[0]]
 
-    def returned(self, part: np.ndarray) -> np.ndarray:
-        """Their tensor of our slice; a view where strides allow it.
+    def returned(self, whole: np.ndarray) -> np.ndarray:
+        """Their tensor of our slice, or of all parts, stacked; a view where strides allow it.
 
         Raises:
             einops.EinopsError: the shape does not fit the pattern.
         """
         if not self.turn:
-            return part
+            return whole
         before, after = self.turn.split("->")
-        return rearrange(part, f"{after} -> {before}", **dict(self.sizes))
+        return rearrange(whole, f"{after} -> {before}", **dict(self.sizes))
 
     def their_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Of the tensor, for a leaf of `shape`; no memory is needed.
@@ -70,7 +75,35 @@ class Move:
             IndexError, einops.EinopsError: the slice or the pattern does not fit.
         """
         # All numbers of a broadcast scalar are one: axes are split and joined without a copy.
-        return self.returned(np.broadcast_to(np.int8(0), shape)[self.index]).shape
+        own = np.broadcast_to(np.int8(0), shape)[self.index]
+        if self.part is not None:
+            own = np.broadcast_to(own, (self.part[1], *own.shape))
+        return self.returned(own).shape
+
+
+def by_tensor(moves: Iterable[Move]) -> dict[str, list[Move]]:
+    """Name of a tensor of theirs -> the moves of its parts, or the one of all of it."""
+    found: dict[str, list[Move]] = {}
+    for move in moves:
+        found.setdefault(move.theirs, []).append(move)
+    return found
+
+
+def their_tensor(moves: Sequence[Move], read: Callable[[str], np.ndarray]) -> np.ndarray:
+    """A tensor of theirs; zeros where no move has a part.
+
+    Args:
+        moves: all of that tensor.
+        read: path -> our leaf.
+    """
+    first, slices = moves[0], [read(move.ours)[move.index] for move in moves]
+    if first.part is None:
+        return first.returned(slices[0])
+    whole = np.zeros((first.part[1], *slices[0].shape), slices[0].dtype)
+    for move, own in zip(moves, slices, strict=True):
+        assert move.part is not None
+        whole[move.part[0]] = own
+    return first.returned(whole)
 
 
 def expand(table: Table) -> tuple[Move, ...]:
@@ -94,7 +127,7 @@ def _moves(rule: Rule, table: Table) -> list[Move]:
         # Ends with ... so that a number, too, is a slice of its leaf.
         index = (*(at[axis] for axis in dict.fromkeys(rule.stacked)), *slot, ...)
         name, path = rule.theirs.format(**at), rule.ours.format(**at)
-        moves.append(Move(name, path, index, rule.turn, sizes))
+        moves.append(Move(name, path, index, rule.turn, sizes, rule.part))
     return moves
 
 
@@ -140,6 +173,6 @@ def theirs(table: Table, params: Params) -> dict[str, np.ndarray]:
     """Their tensors of our tree; the inverse of `ours`."""
     leaves = {path: np.asarray(leaf) for path, leaf in leaves_by_path(params).items()}
     return {
-        move.theirs: np.array(move.returned(leaves[move.ours][move.index]), order="C")
-        for move in expand(table)
+        name: np.array(their_tensor(moves, leaves.__getitem__), order="C")
+        for name, moves in by_tensor(expand(table)).items()
     }

@@ -3,8 +3,12 @@
     Rule("blocks.{layer}.attn1.to_q.weight", "layers/qkv/kernel", "(h d) w -> w h d", slot=(2, 0))
 
 reads: of every layer, the weight of `to_q`, turned as said, is index 0 of axis 2 of the leaf
-`layers/qkv/kernel`, whose first axis is the layer. A table is checked to be a bijection: every
-tensor is used once, and every element of our tree is filled once (`wamjax.pretrained.moves`).
+`layers/qkv/kernel`, whose first axis is the layer. Where several of our leaves stand in one tensor,
+
+    Rule("mlp/gate_and_up", "layers/mlp/up/kernel", "l s d f -> s l d f", part=(1, 2))
+
+reads: of two parts, which lead the turned tensor, the second. A table is checked to be a bijection:
+every tensor is used once, and every element of our tree is filled once (`wamjax.pretrained.moves`).
 """
 
 import dataclasses
@@ -25,12 +29,15 @@ class Rule:
         turn: an einops pattern from their axes to those of our slice; empty for the same.
         slot: (axis, index) of our slice in the leaf, counted without the layers; None for the whole
             leaf.
+        part: (index, count) of what is taken of the leading axis of the turned tensor; None for all
+            of it. All rules of one tensor turn it the same way.
     """
 
     theirs: str
     ours: str
     turn: str = ""
     slot: tuple[int, int] | None = None
+    part: tuple[int, int] | None = None
 
     @property
     def stacked(self) -> tuple[str, ...]:
@@ -48,9 +55,11 @@ class Table:
         counts: how far each {axis} counts, from 0.
         sizes: of axes that patterns split, by their letter: {"h": 24}.
         ignored: regular expressions of names in files that are no weights (counters, tables).
+        blank: tensors some of whose parts nothing reads: those are left out, and written as zeros.
     """
 
     rules: tuple[Rule, ...]
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    blank: tuple[str, ...] = ()
