@@ -1,5 +1,6 @@
 """Hidden tokens change nothing; cached equals uncached; every input matters."""
 
+import dataclasses
 import functools
 from typing import get_args
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 from tests.model.sequences import LAYOUT, SEGMENTS, TABLE, toy
+from wamjax.model.cache import blank_cache, older
 from wamjax.model.couplings import Coupling
+from wamjax.model.layout import Layout
 from wamjax.model.visibility import is_prefix, visibility_mask
-from wamjax.model.wam import Tokens, latents_from_tokens, tokens_from_latents
+from wamjax.model.wam import Tokens, Wam, latents_from_tokens, tokens_from_latents
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
@@ -50,6 +53,35 @@ def test_padding_leaves_the_rest_bit_equal():
     before = run(params, tokens, sigma)
     for name in before:
         np.testing.assert_array_equal(before[name], after[name])
+
+
+def test_padding_takes_no_room_where_positions_count_tokens():
+    """A sequence with padding in its middle, behind a cache, is the shorter one without."""
+    model, params, tokens, sigma = toy("mot")
+    ports = tuple(dataclasses.replace(p, positions="count") for p in model.config.ports)
+    config = dataclasses.replace(model.config, ports=ports)
+    counting = Wam(config, LAYOUT, model.features)
+    real = jnp.ones_like(tokens.real).at[:, 2].set(False)
+    short = (dataclasses.replace(SEGMENTS[0], frames=2), *SEGMENTS[1:])
+    values = (tokens.values[0][:, :2], *tokens.values[1:])
+    context = LAYOUT.context_count()
+    seen = int(LAYOUT.starts()[context])
+
+    @jax.jit
+    def both(params):
+        given = Tokens(tokens.values[:context], real[:, :seen])
+        cache = counting.apply(params, LAYOUT.first(context), given, method="prefill")
+        noisy = Tokens(tokens.values[context:], real[:, seen:])
+        padded = counting.apply(params, LAYOUT, noisy, sigma, cache, method="denoise")
+        whole = Tokens(values, jnp.delete(real, 2, axis=1))
+        layout = Layout(short, TABLE)
+        return padded, counting.apply(params, layout, whole, sigma, method="denoise")
+
+    padded, whole = both(params)
+    for stream in ("video", "action"):
+        np.testing.assert_allclose(padded[stream], whole[stream], atol=2e-5)
+    with pytest.raises(ValueError, match="positions that count tokens do not move"):
+        older(config, blank_cache(2), 1.0, 1)
 
 
 @pytest.mark.parametrize("coupling", COUPLINGS)

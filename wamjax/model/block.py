@@ -41,7 +41,7 @@ class Sight:
     """What a stack's queries see, the same in every layer.
 
     Attributes:
-        angles: [N, head_dim / 2], of the new tokens.
+        angles: [N, head_dim / 2] of the new tokens, or [B, N, head_dim / 2].
         tokens: M of them, the cached ones, then the new ones.
         memory: expert -> what its tokens see of its memory.
     """
@@ -84,13 +84,14 @@ class HeadNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        one = self.expert.from_one
         match self.expert.qk_norm:
             case "none":
                 return x
             case "head":
-                return Normed("rms", axis="head_dim", name="norm")(x)
+                return Normed("rms", "head_dim", from_one=one, name="norm")(x)
             case "full":
-                flat = Normed("rms", axis="heads", name="norm")(
+                flat = Normed("rms", "heads", from_one=one, name="norm")(
                     x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
                 )
                 return flat.reshape(x.shape)
@@ -99,7 +100,7 @@ class HeadNorm(nn.Module):
 def modulated(x: Array, expert: Expert, vectors: list[Array], name: str) -> Array:
     """norm(x), with its own weights, or scaled and shifted by `vectors` (shift, scale)."""
     if not vectors:
-        return Normed(expert.norm, name=name)(x)
+        return Normed(expert.norm, from_one=expert.from_one, name=name)(x)
     shift, scale = vectors
     return (standardised(x, expert.norm) * (1 + scale) + shift).astype(x.dtype)
 

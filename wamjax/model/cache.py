@@ -140,7 +140,12 @@ def older(config: WamConfig, cache: Cache, time: float, blocks: int) -> Cache:
     Args:
         config: of the model that made it.
         time, blocks: by how much, in the units of a segment's `start` and `block`.
+
+    Raises:
+        ValueError: tokens count those before them as their position, which does not move with time.
     """
+    if any(port.positions == "count" for port in config.ports):
+        raise ValueError("positions that count tokens do not move with time; give a port a line")
     keys = dict(cache.keys)
     for stack in config.stacks:
         if stack.name not in keys or stack.rotary is None:

@@ -28,7 +28,7 @@ Modulation = Literal["none", "adaln", "table", "low_rank"]
 QkNorm = Literal["none", "head", "full"]
 Embed = Literal["linear", "mlp", "timed", "timed_linear", "words", "as_is"]
 Head = Literal["none", "modulated", "table", "plain", "residual"]
-Positions = Literal["grid", "line", "none"]
+Positions = Literal["grid", "line", "count", "none"]
 Remat = Literal["none", "dots", "products", "full", "offload", "offload_products"]
 Attention = Literal["auto", "xla", "cudnn", "splash"]
 Spread = Literal["auto", "gather", "ulysses"]
@@ -43,7 +43,8 @@ class Clock:
         features: how many, even.
         scale: sigma is multiplied by it first.
         fastest, slowest: radians per unit of scaled sigma.
-        closed: the slowest frequency is itself one of them (Wan's and Gemma's grids differ).
+        closed: the slowest frequency is itself one of them (Wan's and pi0's grids differ).
+        sines_first: sines stand before cosines.
     """
 
     features: int = 64
@@ -51,6 +52,7 @@ class Clock:
     fastest: float = 2000 * 3.141592653589793
     slowest: float = 2 * 3.141592653589793
     closed: bool = True
+    sines_first: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,8 @@ class Expert:
         width, mlp: of its tokens, and of the feed-forward part.
         activation: of the feed-forward part; geglu and swiglu are gated.
         norm: before attention and before the feed-forward part; without modulation it has weights.
+        from_one: weights of norms are counted from one, as Gemma stores them.
+        norm_out: norm the tokens behind the last layer, with weights.
         modulation: how the noise level acts. adaln: six vectors per layer from the level
             (arXiv 2212.09748). table: six vectors from one shared projection plus a learned table
             per layer (PixArt, Wan, LTX). low_rank: the shared projection plus one of rank `rank`
@@ -110,6 +114,8 @@ class Expert:
     mlp: int
     activation: Activation = "gelu"
     norm: Norm = "layer"
+    from_one: bool = False
+    norm_out: bool = False
     modulation: Modulation = "adaln"
     rank: int = 256
     qk_norm: QkNorm = "none"
@@ -185,9 +191,12 @@ class Port:
         embed: linear; mlp: two layers with GELU; timed: linear, beside features of the noise
             level, then two layers with SiLU (pi0); timed_linear: one layer on value and features
             (X-VLA); words: rows of a table, for integer values; as_is: not at all.
+        scaled: words are multiplied by the root of the width (Gemma).
         width: of the tokens under a memory; an expert has its own.
         place: learned positions. kind: a learned vector per (stream, copy, view, block).
-        positions: rotary positions: the grid, time alone over the whole head, or none.
+        positions: rotary positions: the grid, time alone over the whole head ("line"), how many
+            real tokens of the stack stand before it, also over the whole head ("count": padding
+            takes no room), or none.
         head: how predictions leave: modulated (norm, scale and shift from the level, zero start),
             table (the same with a learned table, Wan), plain (norm with weights, linear), residual
             (OpenVLA-OFT's two residual layers), none.
@@ -206,6 +215,7 @@ class Port:
     stream: Stream
     into: str
     embed: Embed = "linear"
+    scaled: bool = False
     width: int = 0
     place: bool = False
     kind: bool = True

@@ -90,18 +90,20 @@ def standardised(
 
 
 class Normed(nn.Module):
-    """A norm with weights; layer norm also has a bias."""
+    """A norm with weights, `from_one` counted from one; layer norm also has a bias."""
 
     kind: Norm = "layer"
     axis: str = "embed"
     eps: float = 1e-6
+    from_one: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = x.shape[-1:]
-        ones = nn.with_logical_partitioning(nn.initializers.ones, (self.axis,))
-        weight: Any = self.param("scale", ones, shape)
-        out = standardised(x, self.kind, self.eps) * weight
+        unit = nn.initializers.zeros if self.from_one else nn.initializers.ones
+        unit = nn.with_logical_partitioning(unit, (self.axis,))
+        weight: Any = self.param("scale", unit, shape)
+        out = standardised(x, self.kind, self.eps) * (1 + weight if self.from_one else weight)
         if self.kind == "layer":
             zeros = nn.with_logical_partitioning(nn.initializers.zeros, (self.axis,))
             shift: Any = self.param("bias", zeros, shape)
@@ -119,4 +121,5 @@ def sigma_features(sigma: Float[Array, "*lead"], clock: Clock) -> Float[Array, "
     power = (fall * np.arange(half, dtype=np.float32) / count).astype(np.float64)
     frequency = (clock.fastest * np.exp(power)).astype(np.float32)
     angle = (sigma.astype(jnp.float32) * clock.scale)[..., None] * frequency
-    return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+    parts = [jnp.cos(angle), jnp.sin(angle)]
+    return jnp.concatenate(parts[::-1] if clock.sines_first else parts, axis=-1)

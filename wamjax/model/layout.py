@@ -131,7 +131,10 @@ def mask_of(config: WamConfig, layout: Layout, stack: Stack | None = None) -> np
 
 @functools.lru_cache(maxsize=256)
 def angles_of(config: WamConfig, stack: Stack, layout: Layout) -> np.ndarray:
-    """Rotary angles of every token of the sequence in `stack`, float32 [N, head_dim / 2]."""
+    """Rotary angles of every token of the sequence in `stack`, float32 [N, head_dim / 2].
+
+    Those of tokens whose position is a count (see `counts_of`) mean nothing.
+    """
     if stack.rotary is None or not stack.heads:
         return np.zeros((int(layout.starts()[-1]), stack.head_dim // 2), np.float32)
     table = token_table(layout.segments)
@@ -145,3 +148,10 @@ def angles_of(config: WamConfig, stack: Stack, layout: Layout) -> np.ndarray:
         for place, segment in enumerate(layout.segments)
     ]
     return np.concatenate(parts)
+
+
+@functools.lru_cache(maxsize=256)
+def counts_of(config: WamConfig, layout: Layout) -> np.ndarray:
+    """Which tokens of the sequence have a count of real ones as their position, bool [N]."""
+    counts = [config.port(s.stream).positions == "count" for s in layout.segments]
+    return np.repeat(counts, [s.count for s in layout.segments])

@@ -2,7 +2,7 @@
 
     linear        W v                           mlp      W_2 gelu(W_1 v)
     timed_linear  W [v, f(sigma)]               timed    W_2 silu(W_1 [W_0 v, f(sigma)])
-    words         table[v]                          as_is    v
+    words         table[v], scaled: sqrt(D) table[v]     as_is    v
 
     modulated     W (norm(x) (1 + scale) + shift),  scale and shift from the level, zero start
     table         the same with  level + learned table  in the place of a linear map (Wan)
@@ -16,6 +16,7 @@ With `domains` every linear map and every table at the edge has weights per doma
 2510.10274).
 """
 
+import math
 from typing import Any, assert_never
 
 import flax.linen as nn
@@ -23,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array
-from wamjax.model.config import Clock, Expert, Norm, Port
+from wamjax.model.config import Clock, Expert, Port
 from wamjax.model.layers import Linear, Normed, embedding, sigma_features, standardised
 from wamjax.model.modulation import spread
 
@@ -94,7 +95,7 @@ class PortIn(nn.Module):
                 if p.domains:
                     assert domain is not None, "this model has words per domain: give Tokens.domain"
                     word = word + self.features * domain[:, None]
-                return table[word]
+                return table[word] * math.sqrt(width) if p.scaled else table[word]
             case _:
                 assert_never(p.embed)
 
@@ -123,7 +124,7 @@ class PortOut(nn.Module):
 
     port: Port
     features: int
-    norm: Norm
+    expert: Expert
 
     @nn.compact
     def __call__(
@@ -139,7 +140,7 @@ class PortOut(nn.Module):
                     jax.nn.silu(level)
                 )
                 shift, scale = (spread(vectors[:, :, place], counts) for place in range(2))
-                h = standardised(x, self.norm) * (1 + scale) + shift
+                h = standardised(x, self.expert.norm) * (1 + scale) + shift
                 return self._edge(zero=True)(h, domain)
             case "table":
                 init = nn.with_logical_partitioning(
@@ -148,10 +149,11 @@ class PortOut(nn.Module):
                 table: Any = self.param("table", init, (2, width))
                 vectors = level[:, :, None] + table
                 shift, scale = (spread(vectors[:, :, place], counts) for place in range(2))
-                h = standardised(x, self.norm) * (1 + scale) + shift
+                h = standardised(x, self.expert.norm) * (1 + scale) + shift
                 return self._edge()(h, domain)
             case "plain":
-                return self._edge()(Normed(self.norm, name="norm")(x), domain)
+                norm = Normed(self.expert.norm, from_one=self.expert.from_one, name="norm")
+                return self._edge()(norm(x), domain)
             case "residual":
                 h = Linear((width,), ("embed", None), name="first")(Normed("layer", name="norm")(x))
                 h = jax.nn.relu(h)

@@ -6,13 +6,14 @@ The pairs of a head are dealt to the three axes; a pair with frequency w turns b
 
 The pair of i is i + head_dim / 2 (half-split, arXiv 2104.09864 section 3.4.2), or its neighbour
 (Wan, LTX). An axis that is stretched by r has the base  base * r ** (d / (d - 2))  with d twice its
-pairs (NTK-aware scaling, as Cosmos-Predict2 does). On a "line" only time turns, over all pairs.
+pairs (NTK-aware scaling, as Cosmos-Predict2 does). On a "line" only time turns, over all pairs; so
+does a "count", in the place of time, of the real tokens that stand before.
 """
 
 import jax.numpy as jnp
 import numpy as np
 
-from wamjax.core.typing import AnyArray, Array, Float, typed
+from wamjax.core.typing import AnyArray, Array, Bool, Float, typed
 from wamjax.model.config import Positions, Rotary
 
 
@@ -29,7 +30,7 @@ def axis_pairs(head_dim: int) -> tuple[int, int, int]:
 
 
 def _dealt(rotary: Rotary, head_dim: int, kind: Positions) -> tuple[int, int, int]:
-    if kind == "line":
+    if kind in ("line", "count"):
         return head_dim // 2, 0, 0
     pairs = rotary.pairs or axis_pairs(head_dim)
     if sum(pairs) != head_dim // 2:
@@ -41,6 +42,8 @@ def rotary_angles(
     position: np.ndarray, head_dim: int, rotary: Rotary, kind: Positions = "grid"
 ) -> np.ndarray:
     """Angles float32 [N, head_dim / 2] for positions [N, 3]; zero where `kind` is "none".
+
+    A count is not known before there are tokens: see `counted_angles`.
 
     Raises:
         ValueError: pairs that do not add up to half of `head_dim`.
@@ -57,12 +60,24 @@ def rotary_angles(
 
 
 @typed
+def counted_angles(
+    real: Bool[Array, "B N"], head_dim: int, rotary: Rotary
+) -> Float[Array, "B N half"]:
+    """Angles of tokens whose position is how many real ones stand before them."""
+    before = jnp.cumsum(real, axis=1) - real
+    frequency = rotary_angles(np.array([[1.0, 0.0, 0.0]]), head_dim, rotary, "line")
+    return before[..., None].astype(jnp.float32) * frequency[0]
+
+
+@typed
 def rotate(
-    x: Float[Array, "B N heads head_dim"], angles: Float[AnyArray, "N half"], adjacent: bool = False
+    x: Float[Array, "B N heads head_dim"],
+    angles: Float[AnyArray, "*lead N half"],
+    adjacent: bool = False,
 ) -> Float[Array, "B N heads head_dim"]:
-    """Turn queries or keys to their positions."""
-    cosine = jnp.cos(jnp.asarray(angles))[None, :, None, :].astype(x.dtype)
-    sine = jnp.sin(jnp.asarray(angles))[None, :, None, :].astype(x.dtype)
+    """Turn queries or keys to their positions; those of all rows, or of each row."""
+    turn = jnp.asarray(angles)[..., None, :]
+    cosine, sine = jnp.cos(turn).astype(x.dtype), jnp.sin(turn).astype(x.dtype)
     if adjacent:
         a, b = x[..., 0::2], x[..., 1::2]
         turned = jnp.stack([a * cosine - b * sine, a * sine + b * cosine], axis=-1)

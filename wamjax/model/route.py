@@ -17,7 +17,8 @@ from wamjax.model.attention import Seen, seen
 from wamjax.model.block import Sight
 from wamjax.model.cache import Cache
 from wamjax.model.config import Cross, Expert, Stack, WamConfig
-from wamjax.model.layout import Layout, Seats, angles_of, mask_of, seats
+from wamjax.model.layout import Layout, Seats, angles_of, counts_of, mask_of, seats
+from wamjax.model.rotary import counted_angles
 from wamjax.model.segments import Segment, Stream, token_table
 from wamjax.model.transformer import Layered
 
@@ -176,9 +177,20 @@ class Route:
             for expert in stack.experts
             if expert.cross is not None
         }
-        angles = angles_of(self.config, stack, self.layout)[queries]
+        angles = self._angles(stack, columns)[..., queries, :]
         own = queries[:, None] == columns[None, :]
-        return Sight(jnp.asarray(angles), of(queries, columns, own), memory)
+        return Sight(angles, of(queries, columns, own), memory)
+
+    def _angles(self, stack: Stack, there: np.ndarray) -> Array:
+        """Rotary angles of the whole sequence, [N, head_dim / 2], or of every row where tokens
+        count those before them; `there` are the places of those that stand in the stack."""
+        fixed = jnp.asarray(angles_of(self.config, stack, self.layout))
+        counting = counts_of(self.config, self.layout)
+        if stack.rotary is None or not counting[there].any():
+            return fixed
+        mine = np.isin(np.arange(len(counting)), there)
+        made = counted_angles(self.real & mine, stack.head_dim, stack.rotary)
+        return jnp.where(counting[:, None], made, fixed)
 
     def is_read_by_layer(self, stack: Stack) -> bool:
         """Whether a later stack reads this one's layers."""

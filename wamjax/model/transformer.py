@@ -16,6 +16,7 @@ from jax.ad_checkpoint import checkpoint_name
 from wamjax.core.typing import Array
 from wamjax.model.block import Block, KeyValue, Noise, Sight
 from wamjax.model.config import Remat, Stack, Ways
+from wamjax.model.layers import Normed
 from wamjax.model.remat import ENTERS, policy
 from wamjax.model.stacking import LAYERS
 from wamjax.parallel.activations import constrain
@@ -34,7 +35,7 @@ class Transformer(nn.Module):
     Call: as `Block`, with `cache` and `held` having a leading layer axis, and a memory either the
     same for all layers or `Layered`. Returns the tokens, the keys and values of all layers
     [depth, B, N, heads, head_dim], those of the memories, and, if `keep`, the tokens behind every
-    layer, expert -> [depth, B, N_e, D_e].
+    layer, expert -> [depth, B, N_e, D_e]. Experts with `norm_out` norm what leaves the last layer.
     """
 
     stack: Stack
@@ -80,14 +81,23 @@ class Transformer(nn.Module):
             )
             block = Block(self.stack, self.ways, name=LAYERS)
             x, (new, stored, kept) = scanned(block, tokens, xs)
-            return x, new, stored, kept
+            return self._left(x), new, stored, kept
         x, made = tokens, []
         for place in range(self.stack.depth):
             block = Block(self.stack, self.ways, name=f"{LAYERS}_{place}")
             x, out = layer(block, x, jax.tree.map(operator.itemgetter(place), xs))
             made.append(out)
         new, stored, kept = jax.tree.map(lambda *parts: jnp.stack(parts), *made)
-        return x, new, stored, kept
+        return self._left(x), new, stored, kept
+
+    def _left(self, x: dict[str, Array]) -> dict[str, Array]:
+        """The tokens as they leave the stack."""
+        norms = {
+            e.name: Normed(e.norm, from_one=e.from_one, name=f"{e.name}_norm_out")
+            for e in self.stack.experts
+            if e.norm_out and e.name in x
+        }
+        return x | {name: norm(x[name]) for name, norm in norms.items()}
 
 
 def empty_cache(stack: Stack, batch: int, dtype: jnp.dtype) -> KeyValue:

@@ -153,7 +153,7 @@ class Wam(nn.Module):
                 PortOut(
                     c.port(stream),
                     features[stream],
-                    experts[c.port(stream).into].norm,
+                    experts[c.port(stream).into],
                     name=f"head_{stream}" + (f"_{place}" if place else ""),
                 )
                 for place in range(c.port(stream).heads)

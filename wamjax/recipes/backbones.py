@@ -6,7 +6,8 @@ wan      Wan-Video 2.1 and 2.2 (arXiv 2503.20314; diffusers transformer_wan): la
 cosmos   Cosmos-Predict2 (arXiv 2501.03575, 2503.15558): low-rank modulation of rank 256 of all
          three parts, RMS norm per head, no biases, rotary axes stretched 1, 3, 3.
 ltx      LTX-Video (arXiv 2501.00103): RMS norms, one shared modulation plus a table per layer.
-gemma    Gemma (arXiv 2403.08295): RMS norm, gated GELU, one key head, no biases.
+gemma    Gemma (arXiv 2403.08295): RMS norm with weights counted from one, gated GELU, one key
+         head, no biases.
 gemma_flow   the same with adaptive RMS norm and gates (pi0.5, arXiv 2504.16054).
 llama    Llama 2 (arXiv 2307.09288) and Qwen 3: RMS norm, gated SiLU, no biases.
 vit      vision and text encoders of the ViT kind: layer norm with weights, GELU, biases.
@@ -20,7 +21,10 @@ WAN_ROTARY = Rotary(base=10_000.0, adjacent=True)
 COSMOS_ROTARY = Rotary(base=10_000.0, stretch=(1.0, 3.0, 3.0))
 LINE_ROTARY = Rotary(base=10_000.0)
 PI_CLOCK = Clock(
-    features=1024, fastest=2 * 3.141592653589793 / 4e-3, slowest=2 * 3.141592653589793 / 4.0
+    features=1024,
+    fastest=2 * 3.141592653589793 / 4e-3,
+    slowest=2 * 3.141592653589793 / 4.0,
+    sines_first=True,
 )
 """Periods from 4e-3 to 4."""
 
@@ -67,14 +71,16 @@ def ltx(name: str, width: int, mlp: int, *, cross: Cross | None) -> Expert:
     )
 
 
-def gemma(name: str, width: int, mlp: int) -> Expert:
-    """An expert with Gemma's block."""
+def gemma(name: str, width: int, mlp: int, *, norm_out: bool = False) -> Expert:
+    """An expert with Gemma's block; with `norm_out` its last norm, too."""
     return Expert(
         name=name,
         width=width,
         mlp=mlp,
         activation="geglu",
         norm="rms",
+        from_one=True,
+        norm_out=norm_out,
         modulation="none",
         bias=False,
         clock=PI_CLOCK,
@@ -109,6 +115,6 @@ def llama(name: str, width: int, mlp: int, *, qk_norm: bool = False) -> Expert:
     )
 
 
-def vit(name: str, width: int, mlp: int) -> Expert:
-    """An expert with a vision transformer's block."""
-    return Expert(name=name, width=width, mlp=mlp, modulation="none")
+def vit(name: str, width: int, mlp: int, *, norm_out: bool = False) -> Expert:
+    """An expert with a vision transformer's block; with `norm_out` its last norm, too."""
+    return Expert(name=name, width=width, mlp=mlp, modulation="none", norm_out=norm_out)
