@@ -3,8 +3,11 @@
 import functools
 import json
 
+import flax.traverse_util
 import jax
+import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from tests.pretrained import zip_files
@@ -12,11 +15,12 @@ from tests.pretrained.test_readers import same, written
 from tests.train.test_loop import go, run
 from wamjax.cli.main import main
 from wamjax.core.tree import leaves_by_path
-from wamjax.pretrained import wan
+from wamjax.pretrained import openpi, wan
 from wamjax.pretrained.families import FAMILIES
 from wamjax.pretrained.family import Family
-from wamjax.pretrained.moves import theirs
+from wamjax.pretrained.moves import their_shapes, theirs
 from wamjax.pretrained.opened import open_tensors
+from wamjax.pretrained.openpi_sizes import Sizes, Tower
 from wamjax.train.checkpoint import load_for_inference
 
 SIZES = wan.Sizes(heads=2, head_dim=8, depth=2, mlp=12, text=6, channels=3)
@@ -28,8 +32,32 @@ def params():
     return jax.tree.map(lambda x: rng.normal(size=x.shape).astype(x.dtype), wan.target(SIZES))
 
 
+OPENPI = Sizes(
+    vision=Tower(width=4, mlp=5, depth=2, heads=2, head_dim=2),
+    width=6,
+    mlp=8,
+    action_width=4,
+    action_mlp=6,
+    depth=2,
+    heads=2,
+    head_dim=6,
+    patch=2,
+    patches=4,
+    vocabulary=7,
+    action=3,
+)
+
+
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, params):
+    family = Family(
+        name="pi",
+        about="for tests",
+        licence="openpi",
+        layouts={"openpi": functools.partial(openpi.table, OPENPI, "pi0")},
+        target=functools.partial(openpi.target, OPENPI, "pi0"),
+    )
+    monkeypatch.setitem(FAMILIES, "pi", family)
     for name, licence in (("tiny", "wan"), ("bound", "ge-act")):
         family = Family(
             name=name,
@@ -87,6 +115,41 @@ def test_a_zip_file_under_a_prefix_with_the_other_names(tmp_path, capsys, params
     assert told["converted"] == "tiny (diffusers names)"
     done(capsys, "--to", "safetensors", out, "--layout", "original", "--out", tmp_path / "back")
     same(open_tensors(tmp_path / "back"), checkpoint[1])
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_openpis_trees_come_back_as_they_were(tmp_path, capsys, wrap):
+    """With `value` at the end of paths, as training leaves them, and without."""
+    rng = np.random.default_rng(0)
+    table, target = openpi.table(OPENPI, "pi0"), openpi.target(OPENPI, "pi0")
+    tensors = {
+        name: rng.normal(size=x.shape).astype(jnp.bfloat16)
+        for name, x in their_shapes(table, target).items()
+    }
+    named = {f"params/{name}{'/value' if wrap else ''}": x for name, x in tensors.items()}
+    tree = flax.traverse_util.unflatten_dict(named, sep="/")
+    ocp.PyTreeCheckpointer().save(tmp_path / "ckpt" / "params", tree)
+    ckpt, made, back = (tmp_path / name for name in ("ckpt", "made", "back"))
+    told = done(capsys, "--from", "pi", ckpt, "--out", made)
+    assert told["converted"] == "pi (openpi names)"
+    told = done(capsys, "--from", "pi", ckpt, "--verify", "--out", made)
+    assert told["verdict"].startswith(f"all {len(tensors)} tensors are used once; 0 of them differ")
+    told = done(capsys, "--to", "openpi", made, "--out", back)
+    assert told["tensors"] == len(tensors)
+    same(open_tensors(back), tensors)
+    whole = ocp.PyTreeCheckpointer().restore(back / "params")
+    assert {*whole} == {"params"}
+    done(capsys, "--to", "openpi", made, "--out", back)
+    done(capsys, "--to", "safetensors", made, "--out", tmp_path / "flat")
+    same(open_tensors(tmp_path / "flat"), tensors)
+    refused(capsys, ["--to", "openpi", made, "--out", made], "belongs to another conversion")
+
+
+def test_only_openpis_are_written_for_openpi(tmp_path, capsys, checkpoint):
+    done(capsys, "--from", "tiny", checkpoint[0], "--out", tmp_path / "ours")
+    words = ["tiny has no names for openpi", "--to safetensors"]
+    refused(capsys, ["--to", "openpi", tmp_path / "ours", "--out", tmp_path / "x"], *words)
+    refused(capsys, ["--to", "openpi", tmp_path, "--out", tmp_path / "x"], "converted from openpi")
 
 
 def test_what_differs_is_told(tmp_path, capsys, params):

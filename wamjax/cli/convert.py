@@ -1,4 +1,4 @@
-"""`wamjax convert`: public checkpoints to ours, and ours to safetensors."""
+"""`wamjax convert`: public checkpoints to ours, and ours to safetensors or openpi's trees."""
 
 import argparse
 import json
@@ -15,13 +15,15 @@ from wamjax.pretrained.convert import REQUEST, convert, converted, export, own_n
 from wamjax.pretrained.families import FAMILIES, family_of
 from wamjax.pretrained.family import Family
 from wamjax.pretrained.licences import LICENCES, accepted
-from wamjax.pretrained.moves import expand
+from wamjax.pretrained.moves import by_tensor, expand
 from wamjax.pretrained.opened import open_tensors
+from wamjax.pretrained.orbax_write import export_tree
 from wamjax.pretrained.tensors import InMemory, Tensors
 from wamjax.pretrained.verify import check_sums, key_table, unequal
 
 DTYPES = ("float32", "bfloat16", "float16")
-FORMATS = ("safetensors",)
+# "openpi" is also the layout of its names.
+FORMATS = {"safetensors": export, "openpi": export_tree}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "  wamjax convert --from wan2.2-ti2v-5b CKPT --verify          check sums and key table\n"
         "  wamjax convert --from wan2.2-ti2v-5b CKPT --verify --out wan     and what was made\n"
         "  wamjax convert --to safetensors wan --out back          under the names it came with\n"
-        "  wamjax convert --to safetensors runs/a --out weights    the averaged weights of a run"
+        "  wamjax convert --to safetensors runs/a --out weights    the averaged weights of a run\n"
+        "  wamjax convert --to openpi pi0 --out back               Orbax's `params`, for openpi"
     )
     add = parser.add_argument
     add("source", nargs="?", metavar="SOURCE", help="of --to: a workdir, or what was converted")
@@ -152,7 +155,8 @@ def _verified(args: argparse.Namespace) -> dict[str, Any]:
     }
     if rows:
         return {**told, "differs": as_text(rows).splitlines()}
-    told["verdict"] = f"all {len(checked(table, target, tensors.shapes))} tensors are used once"
+    moves = by_tensor(checked(table, target, tensors.shapes))
+    told["verdict"] = f"all {len(moves)} tensors are used once"
     if args.out is not None:
         wrong = unequal(tensors, table, converted(args.out)[1])
         told["verdict"] += f"; {len(wrong)} of them differ in {args.out}"
@@ -167,6 +171,8 @@ def _exported(args: argparse.Namespace) -> dict[str, Any]:
     out, source = _out(args), pathlib.Path(args.source)
     if (source / REQUEST).exists():
         return _under_their_names(args, source, out)
+    if args.to != "safetensors":
+        raise UserError(f"only what was converted from openpi is written for {args.to}.")
     # Half a gigabyte of modules that conversions do not need.
     from wamjax.train.checkpoint import FOLDER, load_for_inference
 
@@ -189,11 +195,14 @@ def _under_their_names(
     if "family" not in had:
         raise UserError(f"{source} was not converted from a family.")
     family = family_of(had["family"])
-    layout = _layout(args, family) or had["layout"]
+    layout = _layout(args, family) or (had["layout"] if args.to == "safetensors" else args.to)
+    if args.to not in ("safetensors", layout) or layout not in family.layouts:
+        raise UserError(f"{family.name} has no names for {args.to}: write it --to safetensors.")
     table = family.layouts[layout]()
-    export(leaves, table, out, {"exported": {**had, "layout": layout}})
+    request = {"exported": {**had, "layout": layout, "format": args.to}}
+    FORMATS[args.to](leaves, table, out, request)
     return {
         "exported": f"{source} ({family.name}, {layout} names)",
-        "tensors": len(expand(table)),
+        "tensors": len(by_tensor(expand(table))),
         "out": str(out),
     }

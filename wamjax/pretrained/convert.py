@@ -27,7 +27,7 @@ from wamjax.core.typing import PyTree
 from wamjax.pretrained.bijection import checked, filling
 from wamjax.pretrained.load import leaf_dtypes
 from wamjax.pretrained.moved import Megabytes, bytes_of
-from wamjax.pretrained.moves import Move, Shapes
+from wamjax.pretrained.moves import Move, Shapes, by_tensor, their_shapes, their_tensor
 from wamjax.pretrained.safetensors_file import INDEX, SafetensorsFile, sharded, write
 from wamjax.pretrained.table import Rule, Table
 from wamjax.pretrained.tensors import Tensors
@@ -106,18 +106,12 @@ def export(
     """
     leaves = tensors.shapes
     tree = flax.traverse_util.unflatten_dict(dict(leaves), sep="/")
-    moves = {move.theirs: move for move in filling(table, tree)}
-    shapes = {
-        name: jax.ShapeDtypeStruct(
-            move.their_shape(tuple(leaves[move.ours].shape)), leaves[move.ours].dtype
-        )
-        for name, move in moves.items()
-    }
+    moves = by_tensor(filling(table, tree))
+    shapes = their_shapes(table, tree)
     with Megabytes("export", shapes.values()) as bar:
 
         def fill(name: str, place: Callable[[], np.ndarray]) -> None:
-            move = moves[name]
-            place()[...] = move.returned(tensors.read(move.ours)[move.index])
+            place()[...] = their_tensor(moves[name], tensors.read)
             bar.moved(shapes[name])
 
         _write(out, THEIRS, shapes, fill, lambda name: bar.moved(shapes[name]), request, at_most)
@@ -139,7 +133,7 @@ def _write(
 ) -> None:
     files = _planned(stem, shapes, at_most)
     try:
-        _begun(out, request)
+        begun(out, request)
         for file, own in files.items():
             if (out / file).exists() and _same(SafetensorsFile(out / file).shapes, own):
                 for name in own:
@@ -174,7 +168,12 @@ def _same(one: Shapes, other: Shapes) -> bool:
     return [*one.items()] == [*other.items()]
 
 
-def _begun(out: pathlib.Path, request: Mapping[str, Any]) -> None:
+def begun(out: pathlib.Path, request: Mapping[str, Any]) -> None:
+    """Make the folder of a conversion, or go on with it.
+
+    Raises:
+        UserError: it belongs to another conversion, or holds something else.
+    """
     file = out / REQUEST
     # What a kill left of the two files that are written through a temporary one.
     for left in (*out.glob(f".{REQUEST}.*"), *out.glob(f".*{INDEX}.*")):

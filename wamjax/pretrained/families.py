@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 
 from wamjax.core.errors import UserError
-from wamjax.pretrained import codecs, encoders, wan
+from wamjax.pretrained import codecs, encoders, openpi, wan
 from wamjax.pretrained.family import Family
 
 FAMILIES: Mapping[str, Family] = {
-    family.name: family for family in (*wan.FAMILIES, *codecs.FAMILIES, *encoders.FAMILIES)
+    family.name: family
+    for families in (wan.FAMILIES, openpi.FAMILIES, codecs.FAMILIES, encoders.FAMILIES)
+    for family in families
 }
 
 
