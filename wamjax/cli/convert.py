@@ -1,29 +1,28 @@
-"""`wamjax convert`: public checkpoints to ours, and ours to safetensors or openpi's trees."""
+"""`wamjax convert`: public checkpoints to ours; ours to safetensors or openpi's trees; runs back."""
 
 import argparse
 import json
 import pathlib
+import sys
 from typing import Any
 
-import numpy as np
-
 from wamjax.core.errors import UserError
-from wamjax.core.files import write_json
-from wamjax.core.tree import count_parameters, leaves_by_path
+from wamjax.core.tree import count_parameters
 from wamjax.pretrained.bijection import as_text, checked
-from wamjax.pretrained.convert import REQUEST, convert, converted, export, own_names
+from wamjax.pretrained.convert import REQUEST, convert, converted, export
 from wamjax.pretrained.families import FAMILIES, family_of
 from wamjax.pretrained.family import Family
 from wamjax.pretrained.licences import LICENCES, accepted
 from wamjax.pretrained.moves import by_tensor, expand
 from wamjax.pretrained.opened import open_tensors
 from wamjax.pretrained.orbax_write import export_tree
-from wamjax.pretrained.tensors import InMemory, Tensors
+from wamjax.pretrained.tensors import Tensors
 from wamjax.pretrained.verify import check_sums, key_table, unequal
 
 DTYPES = ("float32", "bfloat16", "float16")
 # "openpi" is also the layout of its names.
 FORMATS = {"safetensors": export, "openpi": export_tree}
+RUN = "run"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,17 +39,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "  wamjax convert --from wan2.2-ti2v-5b CKPT --verify          check sums and key table\n"
         "  wamjax convert --from wan2.2-ti2v-5b CKPT --verify --out wan     and what was made\n"
         "  wamjax convert --to safetensors wan --out back          under the names it came with\n"
-        "  wamjax convert --to safetensors runs/a --out weights    the averaged weights of a run\n"
-        "  wamjax convert --to openpi pi0 --out back               Orbax's `params`, for openpi"
+        "  wamjax convert --to openpi pi0 --out back               Orbax's `params`, for openpi\n"
+        "  wamjax convert --to safetensors runs/a --out weights    the averaged weights of a run,\n"
+        "                                                          with config and statistics\n"
+        "  wamjax convert --to run weights --out runs/b            a run again, for eval and sample"
     )
     add = parser.add_argument
-    add("source", nargs="?", metavar="SOURCE", help="of --to: a workdir, or what was converted")
+    add("source", nargs="?", metavar="SOURCE", help="of --to: a workdir, or what was written")
     add("--list", action="store_true", help="families with their licences")
     add("--from", dest="family", nargs=2, metavar=("FAMILY", "CKPT"), help="what to convert")
     add("--out", type=pathlib.Path, metavar="DIR", help="is made")
     add("--prefix", default="", metavar="P", help="of all names in CKPT, as 'state_dict.'")
     add("--dtype", choices=DTYPES, help="of floating numbers (as they are stored)")
-    add("--to", choices=FORMATS, help="write SOURCE in this format")
+    add("--to", choices=(*FORMATS, RUN), help="write SOURCE in this format")
     add("--layout", metavar="L", help="names to write, as 'original' (those it came with)")
     add("--verify", action="store_true", help="write nothing: check sums, key table, comparison")
     add("--accept-licence", action="store_true", help="of weights that may not be for every use")
@@ -169,23 +170,23 @@ def _exported(args: argparse.Namespace) -> dict[str, Any]:
     if args.source is None:
         raise UserError("say which workdir or converted folder to write.")
     out, source = _out(args), pathlib.Path(args.source)
-    if (source / REQUEST).exists():
+    if args.to != RUN and (source / REQUEST).exists():
         return _under_their_names(args, source, out)
-    if args.to != "safetensors":
-        raise UserError(f"only what was converted from openpi is written for {args.to}.")
-    # Half a gigabyte of modules that conversions do not need.
-    from wamjax.train.checkpoint import FOLDER, load_for_inference
-
-    if not (source / FOLDER).is_dir():
-        raise UserError(f"{source} is neither a workdir with checkpoints nor what was converted.")
     if args.layout is not None:
         raise UserError("a trained run has our names only; leave --layout out.")
-    config, statistics, weights, step = load_for_inference(source)
-    leaves = InMemory({k: np.asarray(x) for k, x in leaves_by_path(weights).items()})
-    export(leaves, own_names(weights), out, {"exported": {"workdir": source.name, "step": step}})
-    write_json(out / "config.json", config)
-    write_json(out / "statistics.json", statistics)
-    return {"exported": f"{source}, step {step}", "tensors": len(leaves.arrays), "out": str(out)}
+    # Half a gigabyte of modules that conversions do not need.
+    from wamjax.train.checkpoint import FOLDER
+    from wamjax.train.exported import export_run, import_run
+
+    if args.to == RUN:
+        step = import_run(source, out, lambda line: print(line, file=sys.stderr))
+        return {"run": f"{out}, step {step}", "from": str(source)}
+    if args.to != "safetensors":
+        raise UserError(f"only what was converted from openpi is written for {args.to}.")
+    if not (source / FOLDER).is_dir():
+        raise UserError(f"{source} is neither a workdir with checkpoints nor what was converted.")
+    step, tensors = export_run(source, out)
+    return {"exported": f"{source}, step {step}", "tensors": tensors, "out": str(out)}
 
 
 def _under_their_names(

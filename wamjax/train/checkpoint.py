@@ -38,6 +38,8 @@ from wamjax.train.state import TrainState
 
 Say = Callable[[str], None]
 FOLDER = "checkpoints"
+# In the `meta` of a checkpoint that holds averaged weights and no state to go on from.
+WEIGHTS_ONLY = "weights_only"
 
 
 class Checkpoints:
@@ -219,7 +221,15 @@ class Checkpoints:
             step: a step that `latest` named.
             abstract: shapes, dtypes and the shardings wanted now; the mesh may be another one
                 than when it was saved.
+
+        Raises:
+            UserError: it holds weights alone.
         """
+        if WEIGHTS_ONLY in self.meta(step):
+            raise UserError(
+                f"{self._workdir} holds the weights of a run without its optimizer, so it cannot "
+                "be trained on: choose another --workdir."
+            )
         restored = self._manager.restore(
             step,
             args=ocp.args.Composite(
@@ -251,9 +261,9 @@ class Checkpoints:
 
 
 def _items(state: TrainState) -> dict[str, Any]:
-    """The state as it stands on disk: without a window if it has none, as in older checkpoints."""
+    """The state as it stands on disk: without what it does not have."""
     fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-    return {name: value for name, value in fields.items() if name != "window" or value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def of_first_host(number: int) -> int:
@@ -300,7 +310,7 @@ def load_for_inference(
             f"({', '.join(map(str, steps))}) or train further there."
         )
     folder = epath.Path(directory) / str(chosen)
-    meta = ocp.JsonCheckpointHandler().restore(folder / "meta")
+    meta = load_meta(workdir, chosen)
     arrays = ocp.PyTreeCheckpointHandler()
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype),
@@ -314,3 +324,9 @@ def load_for_inference(
         ),
     )
     return meta["config"], meta["statistics"], restored["ema"], chosen
+
+
+def load_meta(workdir: str | pathlib.Path, step: int) -> Mapping[str, Any]:
+    """The JSON item `meta` of a checkpoint that stands there."""
+    folder = epath.Path(pathlib.Path(workdir).resolve()) / FOLDER / str(step)
+    return ocp.JsonCheckpointHandler().restore(folder / "meta")
