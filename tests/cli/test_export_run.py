@@ -5,10 +5,13 @@ import json
 import jax
 import numpy as np
 import pytest
+import yaml
 
 from tests.cli.made_data import episodes
 from tests.train.test_loop import go, run
 from wamjax.cli.main import main
+from wamjax.core.config import fingerprint
+from wamjax.core.files import read_json
 from wamjax.core.records import Observation
 from wamjax.core.tree import leaves_by_path
 from wamjax.data.writing.rlds import write_rlds
@@ -128,3 +131,39 @@ def test_what_is_not_whole_is_refused(trained, tmp_path, capsys):
     file.write_bytes((weights / file.name).read_bytes())
     refused(capsys, ["convert", "--to", "run", broken, *back], "statistics.json does not exist")
     assert not (tmp_path / "back").exists()
+
+
+def test_the_card_tells_the_run_by_its_own_files(trained):
+    workdir, weights = trained
+    text = (weights / "README.md").read_text()
+    _, head, body = text.split("---\n", 2)
+    front = yaml.safe_load(head)
+    assert front["license"] == "unknown"
+    assert front["library_name"] == "wamjax"
+    assert front["tags"] == ["robotics", "jax", "fast_wam"]
+    final, config = read_json(workdir / "final.json"), read_json(workdir / "config.json")
+    statistics = read_json(weights / "statistics.json")
+    assert json.loads(body.split("```json\n")[1].split("```")[0]) == config
+    rows = {
+        "step": "3",
+        "batch": "8",
+        "parameters": f"{final['parameters']:,}",
+        "trained parameters": f"all {final['parameters']:,}",
+        "SHA-256 of the weights": f"`{final['weights_sha256']}`",
+        "device": final["device"],
+        "loss": f"{final['losses']['loss']:.4g}",
+        "fingerprint": f"`{fingerprint(statistics['fingerprint'])}`",
+        "episodes": "5",
+        "steps": "60",
+        "wamjax": final["source"],
+        "jax": jax.__version__,
+    }
+    for name, value in rows.items():
+        assert f"| {name} | {value} |" in body
+    mean, std = (statistics["action"][key][1] for key in ("mean", "std"))
+    assert f"| 1 | {mean:.4g} | {std:.4g} |" in body
+    assert "state\nyour own" in body
+    # A licence that was written into it stays.
+    (weights / "README.md").write_text(text.replace("unknown", "mit", 1))
+    assert main(["convert", "--to", "safetensors", str(workdir), "--out", str(weights)]) == 0
+    assert yaml.safe_load((weights / "README.md").read_text().split("---")[1])["license"] == "mit"

@@ -16,17 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from wamjax.core.errors import UserError
-from wamjax.core.files import read_json, write_json
-from wamjax.core.tree import leaves_by_path, weights_sha256
+from wamjax.core.files import read_json, write_json, write_text
+from wamjax.core.tree import count_parameters, leaves_by_path, weights_sha256
 from wamjax.pretrained.convert import REQUEST, export, own_names
 from wamjax.pretrained.opened import open_tensors
 from wamjax.pretrained.tensors import InMemory
+from wamjax.train.card import model_card
 from wamjax.train.checkpoint import WEIGHTS_ONLY, Checkpoints, Say, load_for_inference, load_meta
 from wamjax.train.outcome import FINAL
 from wamjax.train.state import TrainState
 from wamjax.train.workdir import CONFIG, told_if_unwritable
 
-STATISTICS, TRAINING, EXPORTED = "statistics.json", "training.json", "exported"
+STATISTICS, TRAINING, CARD = "statistics.json", "training.json", "README.md"
+EXPORTED = "exported"
 
 
 def export_run(workdir: pathlib.Path, out: pathlib.Path) -> tuple[int, int]:
@@ -44,16 +46,27 @@ def export_run(workdir: pathlib.Path, out: pathlib.Path) -> tuple[int, int]:
     """
     config, statistics, weights, step = load_for_inference(workdir)
     leaves = {path: np.asarray(leaf) for path, leaf in leaves_by_path(weights).items()}
-    whose = {"run": workdir.name, "step": step, "weights_sha256": weights_sha256(weights)}
-    export(InMemory(leaves), own_names(weights), out, {EXPORTED: whose})
-    told = load_meta(workdir, step)
+    told = {"run": workdir.name, "step": step, "weights_sha256": weights_sha256(weights)}
+    export(InMemory(leaves), own_names(weights), out, {EXPORTED: told})
+    meta = load_meta(workdir, step)
+    training = {name: x for name, x in meta.items() if name not in ("config", "statistics")}
+    final = read_json(workdir / FINAL) if (workdir / FINAL).is_file() else None
+    card = model_card(
+        config=config,
+        statistics=statistics,
+        training=training,
+        final=final,
+        whose=told,
+        parameters=count_parameters(weights),
+    )
+    files = {CONFIG: config, STATISTICS: statistics, TRAINING: training, FINAL: final}
     with told_if_unwritable(out):
-        write_json(out / CONFIG, config)
-        write_json(out / STATISTICS, statistics)
-        rest = {name: value for name, value in told.items() if name not in ("config", "statistics")}
-        write_json(out / TRAINING, rest)
-        if (workdir / FINAL).is_file():
-            shutil.copyfile(workdir / FINAL, out / FINAL)
+        for name, value in files.items():
+            if value is not None:
+                write_json(out / name, value)
+        # What somebody has written into it since then stays.
+        if not (out / CARD).exists():
+            write_text(out / CARD, card)
     return step, len(leaves)
 
 

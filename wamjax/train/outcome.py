@@ -8,7 +8,7 @@ import jax
 from jax.experimental import multihost_utils
 
 from wamjax.core.config import fingerprint
-from wamjax.core.runtime import device_name, versions
+from wamjax.core.runtime import device_name, source, versions
 from wamjax.core.tree import weights_sha256
 from wamjax.core.typing import PyTree
 from wamjax.train.state import Plan, TrainState
@@ -20,7 +20,7 @@ UNTROUBLED: dict[str, Any] = {"streak": 0, "rollbacks": [], "goodput": None}
 
 
 def run_meta(config: dict[str, Any], statistics: Any) -> dict[str, Any]:
-    """Config, statistics, their fingerprints, versions, and the sums of `ADDED_UP` at zero.
+    """Config, statistics, their fingerprints, versions, commit, and `ADDED_UP` at zero.
 
     Work that was lost by a kill is in no sum.
     """
@@ -34,6 +34,7 @@ def run_meta(config: dict[str, Any], statistics: Any) -> dict[str, Any]:
             "statistics": fingerprint(statistics),
         },
         "versions": versions(),
+        "source": source(),
         **dict.fromkeys(ADDED_UP, 0.0),
         **UNTROUBLED,
     }
@@ -90,6 +91,7 @@ def run_final(
         "config_fingerprint": meta["fingerprint"]["config"],
         "device": device_name(),
         "versions": meta["versions"],
+        "source": meta["source"],
     }
 
 
