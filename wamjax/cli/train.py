@@ -47,6 +47,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "agree) with 2, a run that hangs with 3. --config.train.spike_sigmas=6 passes over\n"
         "spikes, patience says how many skipped steps in a row are borne, hang_after how many\n"
         "seconds a step may take. See docs/reliability.md.\n"
+        "--config.train.only=PATTERN trains the weights whose path it matches,\n"
+        "--config.train.lora=PATTERN low-rank adapters beside the kernels that it matches. See\n"
+        "docs/weights.md.\n"
         "On many hosts it is started by the files of launch/."
     )
     config_file.arguments(parser)

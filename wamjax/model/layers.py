@@ -69,6 +69,23 @@ class Linear(nn.Module):
         return y
 
 
+def matrix_axes(names: Sequence[str | None]) -> tuple[int, int]:
+    """Of a kernel with these logical axes: (leading axes that count matrices, input axes).
+
+    Matrices are counted by layer, and by domain where the edge has weights for each.
+
+    Raises:
+        ValueError: it is no stack of matrices, but a convolution or a vector.
+    """
+    stacked = int(tuple(names[:1]) == ("layer",))
+    own = tuple(names[stacked:])
+    if len(own) == 3 and own[0] is None and own[1] is not None:
+        stacked, own = stacked + 1, own[1:]
+    if len(own) < 2 or (len(own) > 3 and own[0] is None):
+        raise ValueError(f"with axes {tuple(names)} is no matrix")
+    return stacked, 2 if own[:2] == ("heads", "head_dim") else 1
+
+
 def embedding(
     module: nn.Module, name: str, shape: Sequence[int], axes: Sequence[str | None]
 ) -> Array:

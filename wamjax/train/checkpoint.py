@@ -32,6 +32,7 @@ from wamjax.train.intact import (
     sweep,
     write_table,
 )
+from wamjax.train.lora import merged_on_host
 from wamjax.train.outcome import stored_meta
 from wamjax.train.rendezvous import Rendezvous, cause, told_by_all
 from wamjax.train.state import TrainState
@@ -289,7 +290,8 @@ def load_for_inference(
         step: which checkpoint; by default the newest.
 
     Returns:
-        (config JSON, statistics JSON, averaged weights as NumPy arrays, step).
+        (config JSON, statistics JSON, averaged weights as NumPy arrays, step). Adapters are merged
+        into their kernels.
 
     Raises:
         UserError: there is no such checkpoint, or it is broken.
@@ -323,7 +325,8 @@ def load_for_inference(
             item={"ema": shapes}, restore_args={"ema": to_numpy}, partial_restore=True
         ),
     )
-    return meta["config"], meta["statistics"], restored["ema"], chosen
+    config = meta["config"]
+    return config, meta["statistics"], merged_on_host(restored["ema"], config), chosen
 
 
 def load_meta(workdir: str | pathlib.Path, step: int) -> Mapping[str, Any]:

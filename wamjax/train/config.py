@@ -63,6 +63,12 @@ class TrainConfig:
         accumulate: parts into which the batch is split, whose gradients are added up one after
             the other, so that the activations of one part are in memory; None for 1. See
             train.accumulate.
+        only: regular expressions over whole weight paths: of what a stage trains, only what one of
+            these matches; None for all of it, with `lora` for nothing but the adapters.
+        lora: regular expressions over whole paths of kernels, which stay as they are and get an
+            adapter each; see train.lora. A stage trains the adapters of what it would train.
+        lora_rank: None means 16.
+        lora_alpha: adapters' products are multiplied by alpha / rank; None means the rank.
     """
 
     steps: int = 1000
@@ -88,6 +94,10 @@ class TrainConfig:
     optimizer: Optimizer | None = None
     mu_dtype: Literal["float32", "bfloat16"] | None = None
     accumulate: int | None = None
+    only: tuple[str, ...] | None = None
+    lora: tuple[str, ...] | None = None
+    lora_rank: int | None = None
+    lora_alpha: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "save_every", "keep", "log_every"):
@@ -102,14 +112,18 @@ class TrainConfig:
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("spike_sigmas", "hang_after"):
+        for name in ("spike_sigmas", "hang_after", "lora_alpha"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive or None, got {value}")
-        for name, least in (("spike_window", 2), ("patience", 1), ("accumulate", 1)):
+        least_of = {"spike_window": 2, "patience": 1, "accumulate": 1, "lora_rank": 1}
+        for name, least in least_of.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least} or None, got {value}")
+        for name in ("lora_rank", "lora_alpha"):
+            if self.lora is None and getattr(self, name) is not None:
+                raise ValueError(f"{name} means nothing without lora, which names the kernels")
         if self.batch % self.parts:
             raise ValueError(
                 f"accumulate splits the batch into equal parts: {self.batch} examples do not "
@@ -126,6 +140,11 @@ class TrainConfig:
     def parts(self) -> int:
         """Parts of the batch, one after the other."""
         return 1 if self.accumulate is None else self.accumulate
+
+    @property
+    def rank(self) -> int:
+        """Of adapters."""
+        return 16 if self.lora_rank is None else self.lora_rank
 
     @property
     def window(self) -> int | None:

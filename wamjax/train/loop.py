@@ -27,6 +27,7 @@ from wamjax.train.checkpoint import Checkpoints
 from wamjax.train.config import PATIENCE
 from wamjax.train.goodput import Goodput
 from wamjax.train.heartbeat import Heart
+from wamjax.train.lora import Adapted, adapted, on_merged
 from wamjax.train.meter import Meter
 from wamjax.train.metrics import Metrics, read_metrics
 from wamjax.train.outcome import FINAL, run_final, run_meta, stored_meta
@@ -82,6 +83,7 @@ def train(
             everything, steps are skipped again and again, or the last state cannot be saved.
     """
     workdir, settings = pathlib.Path(workdir), config.train
+    system = adapted(system, settings)
     meta = run_meta(to_json(config), statistics)
     refuse_disagreement({name: meta[name] for name in ("config", "fingerprint", "versions")})
     stages = stages_of(config.stages, settings.steps)
@@ -103,6 +105,9 @@ def train(
     keys = named_keys(jax.random.key(settings.seed), "init", "step", "inputs")
     boxed = jax.eval_shape(system.init, keys["init"])
     plans = [plan_stage(stage, boxed, settings, mesh) for stage in stages]
+    if isinstance(system, Adapted):
+        say(system.told(boxed))
+        evaluate = on_merged(evaluate, system.scale)
     run_key = jax.jit(lambda key: key, out_shardings=replicated(mesh))(keys["step"])
 
     with contextlib.ExitStack() as stack:

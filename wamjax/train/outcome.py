@@ -11,6 +11,7 @@ from wamjax.core.config import fingerprint
 from wamjax.core.runtime import device_name, source, versions
 from wamjax.core.tree import weights_sha256
 from wamjax.core.typing import PyTree
+from wamjax.train.lora import merged_on_host
 from wamjax.train.state import Plan, TrainState
 
 FINAL = "final.json"
@@ -86,7 +87,7 @@ def run_final(
         "rollbacks": meta["rollbacks"],
         "parameters": plans[0].total,
         "trained_parameters": {plan.stage.name: plan.trained for plan in plans},
-        "weights_sha256": weights_sha256(whole.ema),
+        "weights_sha256": weights_sha256(merged_on_host(whole.ema, meta["config"])),
         "state_sha256": weights_sha256(whole),
         "config_fingerprint": meta["fingerprint"]["config"],
         "device": device_name(),

@@ -89,7 +89,7 @@ def plan_stage(stage: Stage, boxed: Params, config: TrainConfig, mesh: Mesh) -> 
         UserError: a pattern matches nothing, or a large weight does not divide over the mesh.
     """
     shapes = unbox(boxed)
-    mask = trained_mask(shapes, stage.train)
+    mask = trained_mask(shapes, stage.train, config.only)
     schedule = learning_rate_schedule(config, stage.steps)
     optimizer = make_optimizer(config, schedule, part(decay_mask(boxed), mask, keep=True))
     places = param_shardings(boxed, mesh)

@@ -29,6 +29,7 @@ from wamjax.recipes.objectives import PLANS
 from wamjax.recipes.on_values import OnValues
 from wamjax.train.config import StageConfig, TrainConfig
 from wamjax.train.flops import count_flops
+from wamjax.train.lora import adapted
 from wamjax.train.run_config import RunConfig
 from wamjax.train.stages import Stage
 from wamjax.train.state import Plan, plan_stage
@@ -281,17 +282,18 @@ def case_of_config(
     count = config.train.batch if rows is None else rows
     chosen = config.system if remat is None else with_remat(config.system, remat)
     bare = with_remat(chosen, "none")
-    system = assembled(chosen)
+    whole = assembled(chosen)
+    system = adapted(whole, config.train)
     model = chosen.model if isinstance(chosen, SystemConfig) else chosen.blueprint.model
     return Training(
         name=config.name,
         system=system,
-        bare=system if bare == chosen else assembled(bare),
+        bare=system if bare == chosen else adapted(assembled(bare), config.train),
         dtype=model.dtype,
         boxed=boxed_of(system),
         batch=batch_of(config.data, chosen.action_dim, chosen.proprio_dim, count),
         rows=count,
-        tokens=tokens_of(system, stage.objective),
+        tokens=tokens_of(whole, stage.objective),
         train=config.train,
         stage=Stage(
             name=stage.name, start=0, end=1000, objective=stage.objective, train=stage.train
