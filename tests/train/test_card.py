@@ -30,6 +30,7 @@ def test_pretrained_parts_bring_their_licence(codec: str, text: str, of: list[st
         config=settings,
         statistics={"members": {"one": {}, "two": {}}},
         final=None,
+        start=None,
         whose={"run": "a", "step": 7, "weights_sha256": "0"},
         parameters=1234,
         **TOLD,

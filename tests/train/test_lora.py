@@ -227,6 +227,7 @@ def test_patterns_that_mean_nothing_are_refused(
     ("settings", "sentence"),
     [
         ({"lora_rank": 4}, "lora_rank means nothing without lora"),
+        ({"start_names": (("a", "b"),)}, "start_names means nothing without start"),
         ({"lora": (".*",), "lora_rank": 0}, "lora_rank must be at least 1"),
         ({"lora": (".*",), "lora_alpha": 0.0}, "lora_alpha must be positive"),
     ],

@@ -49,7 +49,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "seconds a step may take. See docs/reliability.md.\n"
         "--config.train.only=PATTERN trains the weights whose path it matches,\n"
         "--config.train.lora=PATTERN low-rank adapters beside the kernels that it matches. See\n"
-        "docs/weights.md.\n"
+        "docs/weights.md. --config.train.start=DIR begins with the weights of a run or of what\n"
+        "`wamjax convert` wrote.\n"
         "On many hosts it is started by the files of launch/."
     )
     config_file.arguments(parser)

@@ -5,11 +5,16 @@ matter is YAML, of which JSON's strings and lists are a part.
 """
 
 import json
+import pathlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wamjax.core.config import fingerprint
+from wamjax.core.files import read_json
+from wamjax.pretrained.convert import REQUEST
 from wamjax.pretrained.licences import LICENCES, Licence
+from wamjax.pretrained.licences import UNKNOWN as NOT_KNOWN
 
 # Setting of a run -> its value -> the weights that it brings, a key of LICENCES.
 BROUGHT: Mapping[tuple[str, ...], Mapping[Any, str]] = {
@@ -23,23 +28,53 @@ HUB_NAMES = {
     "CC BY-NC-SA 4.0": "cc-by-nc-sa-4.0",
     "Gemma Terms of Use": "gemma",
 }
-UNKNOWN = "unknown"
+UNKNOWN, START, CONFIG = "unknown", "start.json", "config.json"
 
 
-def inherited(config: Mapping[str, Any]) -> dict[str, Licence]:
+def inherited(
+    config: Mapping[str, Any], start: Mapping[str, Any] | None = None
+) -> dict[str, Licence]:
     """Licences of the pretrained weights in a run, by what they are of.
 
     Args:
         config: of the run, as JSON.
+        start: what `start.json` tells, if the run began with other weights than fresh ones.
     """
     found = {}
     for path, brings in BROUGHT.items():
-        value: Any = config
-        for key in path:
-            value = value[key] if isinstance(value, Mapping) and key in value else None
+        value = _at(config, *path)
         if value in brings:
             found[f"{path[1]} ({value})"] = LICENCES[brings[value]]
+    began = _at(config, "train", "start")
+    if start is not None:
+        for of, told in start["licences"].items():
+            found[of] = Licence(told["name"], told["page"], False)
+    elif began is not None:
+        found["weights it started from"] = Licence(NOT_KNOWN, began, False)
     return found
+
+
+def licences_of(folder: pathlib.Path) -> dict[str, Licence]:
+    """Licences of weights in a folder: a conversion, an exported run or a workdir."""
+    request = read_json(folder / REQUEST) if (folder / REQUEST).is_file() else {}
+    if "family" in request:
+        told = request["licence"]
+        return {f"weights ({request['family']})": Licence(told["name"], told["page"], False)}
+    config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    return inherited(config, start_of(folder))
+
+
+def start_of(folder: pathlib.Path) -> dict[str, Any] | None:
+    """What is told of the weights that a run began with; None where it began with fresh ones."""
+    return read_json(folder / START) if (folder / START).is_file() else None
+
+
+def _at(config: Mapping[str, Any], *path: str) -> Any:
+    """A setting; None where there is none."""
+    value: Any = config
+    for key in path:
+        value = value[key] if isinstance(value, Mapping) and key in value else None
+    return value
 
 
 def front_matter(config: Mapping[str, Any], licences: Mapping[str, Licence]) -> dict[str, Any]:
@@ -63,6 +98,7 @@ def model_card(
     statistics: Mapping[str, Any],
     training: Mapping[str, Any],
     final: Mapping[str, Any] | None,
+    start: Mapping[str, Any] | None,
     whose: Mapping[str, Any],
     parameters: int,
 ) -> str:
@@ -71,14 +107,15 @@ def model_card(
     Args:
         config, statistics, training, final: the files of `wamjax.train.exported`; no final of a
             run that goes on.
+        start: what it began with, see `inherited`.
         whose: run, step and hash of the weights.
         parameters: numbers in the weights.
     """
-    licences = inherited(config)
+    licences = inherited(config, start)
     head = [f"{key}: {json.dumps(x)}" for key, x in front_matter(config, licences).items()]
     sections = {
         "Use": _use(config),
-        "Training": _training(config, training, final, whose, parameters),
+        "Training": _training(config, training, final, start, whose, parameters),
         "Data": _data(statistics),
         "Licence": _licence(licences),
         "Versions": _versions(training),
@@ -116,6 +153,7 @@ def _training(
     config: Mapping[str, Any],
     training: Mapping[str, Any],
     final: Mapping[str, Any] | None,
+    start: Mapping[str, Any] | None,
     whose: Mapping[str, Any],
     parameters: int,
 ) -> list[str]:
@@ -130,6 +168,9 @@ def _training(
         "training, seconds": f"{training['seconds']:.0f}",
         "training, FLOPs": f"{training['flops']:.3g}",
     }
+    if start is not None:
+        kinds = Counter(start["weights"].values())
+        rows["started from"] = ", ".join([start["from"], *(f"{n} {k}" for k, n in kinds.items())])
     if final is not None:
         stages = final["trained_parameters"]
         rows["trained parameters"] = ", ".join(f"{k} {n:,}" for k, n in stages.items())

@@ -69,6 +69,12 @@ class TrainConfig:
             adapter each; see train.lora. A stage trains the adapters of what it would train.
         lora_rank: None means 16.
         lora_alpha: adapters' products are multiplied by alpha / rank; None means the rank.
+        start: a folder whose weights a fresh run begins with: a workdir, or what `wamjax convert`
+            wrote; see train.warm_start.
+        start_names: (regular expression, replacement), in order: a path there is rewritten to the
+            path here; one that becomes empty is left out.
+        start_resized: the same for paths here that got no weight: what it makes of them names the
+            weight of another width that they are made from.
     """
 
     steps: int = 1000
@@ -98,6 +104,9 @@ class TrainConfig:
     lora: tuple[str, ...] | None = None
     lora_rank: int | None = None
     lora_alpha: float | None = None
+    start: str | None = None
+    start_names: tuple[tuple[str, str], ...] | None = None
+    start_resized: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "save_every", "keep", "log_every"):
@@ -121,9 +130,11 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least} or None, got {value}")
-        for name in ("lora_rank", "lora_alpha"):
-            if self.lora is None and getattr(self, name) is not None:
-                raise ValueError(f"{name} means nothing without lora, which names the kernels")
+        needs = {"lora_rank": "lora", "lora_alpha": "lora"}
+        needs |= {"start_names": "start", "start_resized": "start"}
+        for name, needed in needs.items():
+            if getattr(self, needed) is None and getattr(self, name) is not None:
+                raise ValueError(f"{name} means nothing without {needed}")
         if self.batch % self.parts:
             raise ValueError(
                 f"accumulate splits the batch into equal parts: {self.batch} examples do not "

@@ -21,7 +21,7 @@ from wamjax.core.tree import count_parameters, leaves_by_path, weights_sha256
 from wamjax.pretrained.convert import REQUEST, export, own_names
 from wamjax.pretrained.opened import open_tensors
 from wamjax.pretrained.tensors import InMemory
-from wamjax.train.card import model_card
+from wamjax.train.card import START, model_card, start_of
 from wamjax.train.checkpoint import WEIGHTS_ONLY, Checkpoints, Say, load_for_inference, load_meta
 from wamjax.train.outcome import FINAL
 from wamjax.train.state import TrainState
@@ -56,10 +56,12 @@ def export_run(workdir: pathlib.Path, out: pathlib.Path) -> tuple[int, int]:
         statistics=statistics,
         training=training,
         final=final,
+        start=start_of(workdir),
         whose=told,
         parameters=count_parameters(weights),
     )
     files = {CONFIG: config, STATISTICS: statistics, TRAINING: training, FINAL: final}
+    files[START] = start_of(workdir)
     with told_if_unwritable(out):
         for name, value in files.items():
             if value is not None:
@@ -115,6 +117,7 @@ def import_run(folder: pathlib.Path, out: pathlib.Path, say: Say) -> int:
         with Checkpoints(out, 2, say) as checkpoints:
             checkpoints.save(told["step"], state, {}, meta)
             checkpoints.finish(told["step"], state, {}, meta)
-        if (folder / FINAL).is_file():
-            shutil.copyfile(folder / FINAL, out / FINAL)
+        for name in (FINAL, START):
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, out / name)
     return told["step"]

@@ -23,10 +23,12 @@ from wamjax.core.typing import Params
 from wamjax.parallel.mesh import Devices, make_mesh
 from wamjax.parallel.shardings import batch_sharding, replicated
 from wamjax.train.agree import refuse_disagreement
-from wamjax.train.checkpoint import Checkpoints
+from wamjax.train.card import START
+from wamjax.train.checkpoint import FOLDER, Checkpoints
 from wamjax.train.config import PATIENCE
 from wamjax.train.goodput import Goodput
 from wamjax.train.heartbeat import Heart
+from wamjax.train.intact import steps_in
 from wamjax.train.lora import Adapted, adapted, on_merged
 from wamjax.train.meter import Meter
 from wamjax.train.metrics import Metrics, read_metrics
@@ -38,6 +40,7 @@ from wamjax.train.stages import stage_index, stages_of
 from wamjax.train.state import begun_with, init_state, plan_stage
 from wamjax.train.steps import Standing, Steps
 from wamjax.train.stop import Stop
+from wamjax.train.warm_start import begun_from, warm_start
 from wamjax.train.workdir import (
     CONFIG,
     refuse_other_config,
@@ -64,7 +67,8 @@ def train(
     Args:
         config: the run's config, a frozen dataclass.
         workdir: all outputs go there: `config.json`, `metrics.jsonl`, `tensorboard/`,
-            `checkpoints/<step>/`, `goodput.json`, `heartbeat/`, `final.json`.
+            `checkpoints/<step>/`, `goodput.json`, `heartbeat/`, `final.json`; `start.json` if
+            `config.train.start` names weights to begin with.
         system: the model.
         loader: batches of `config.train.batch` examples.
         statistics: of the data, as JSON; kept with the weights.
@@ -108,6 +112,8 @@ def train(
     if isinstance(system, Adapted):
         say(system.told(boxed))
         evaluate = on_merged(evaluate, system.scale)
+    begun = steps_in(workdir / FOLDER)
+    start = None if begun else warm_start(settings, boxed)
     run_key = jax.jit(lambda key: key, out_shardings=replicated(mesh))(keys["step"])
 
     with contextlib.ExitStack() as stack:
@@ -154,6 +160,14 @@ def train(
             # Init or restore.
             if step is None:
                 fresh, place = init_state(system, plans[0], keys["init"]), None
+                if start is None:
+                    start = warm_start(settings, boxed)
+                if start is not None:
+                    say(start.told())
+                    fresh = begun_from(fresh, start, plans[0])
+                    if main:
+                        with told_if_unwritable(workdir):
+                            write_json(workdir / START, start.record)
                 state = begun_with(fresh, given or {}, plans[0])
                 at = Standing(step=0, index=0, state=state, meta=dict(meta))
             else:
