@@ -1,4 +1,4 @@
-"""`wamjax convert`: public checkpoints to ours; ours to safetensors or openpi's trees; runs back."""
+"""`wamjax convert`: public checkpoints to ours; ours to safetensors or openpi; exports to runs."""
 
 import argparse
 import json
