@@ -268,8 +268,9 @@ def as_page(targets: Sequence[Target], table: Table) -> str:
         "nothing goes on beside anything (right). MFU counts the model's FLOPs alone. The last "
         "column says what the next smaller slice would need a device: as the compiler says, "
         '"counted" for state and gradient alone, or "estimated" for the state and '
-        f"{BESIDE} bytes a weight, the least that a compiled program was seen to need (`--confirm` "
-        "compiles those, too).",
+        f"{BESIDE} bytes a weight, the least that a compiled program was seen to need, or for the "
+        "state and what the same split took beside it on the slice before (`--confirm` compiles "
+        "those, too).",
     ]
     for family, rows in table.items():
         chip = CHIPS[family]

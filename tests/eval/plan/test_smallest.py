@@ -99,6 +99,18 @@ def test_activations_that_no_split_makes_fit_need_a_larger_slice():
     assert found.below.needed > CHIPS["v6e"].memory
 
 
+def test_a_split_that_took_too_much_is_not_compiled_again_where_only_state_shrinks():
+    def tried(estimate: bool) -> list[tuple[str, int]]:
+        compiler = Compiler(60 * GIB)
+        found = smallest(fast_wam, CHIPS["v6e"], compiler, estimate=estimate)
+        assert found.report is not None
+        return [(spot.part.name, spot.mesh.tensor) for spot in compiler.spots]
+
+    # 60 GiB beside the state on eight chips, so on sixteen; split in two 30, in four 15.
+    assert tried(True) == [("v6e:2x4", 1), ("v6e:4x4", 2), ("v6e:4x4", 4)]
+    assert ("v6e:4x4", 1) in tried(False)
+
+
 def test_a_climb_that_is_cut_short_says_where_it_stands():
     found = smallest(fast_wam, CHIPS["v6e"], Compiler(20 * GIB, most=1), estimate=False)
     assert found.report is None

@@ -3,7 +3,8 @@
 From one chip upwards. A slice is passed over where it does not fit
 
     counted      the state and a float32 gradient of what is trained
-    estimated    the state and `BESIDE` bytes for each weight that is trained
+    estimated    the state and `BESIDE` bytes for each weight that is trained; or the state and what
+                 the same split took beside it on the slice before, with as much to do
 
 and on the others the step is compiled, with the weights split over all devices (fsdp), and over
 tensor as well where that may halve what is too much. A device gets as many examples as make at most
@@ -130,14 +131,21 @@ def smallest(
         estimate: trust the estimate; else only what is counted is passed over.
     """
     below: Missed | None = None
+    beside: dict[tuple[int, int], float] = {}
     for shape in shapes_of(chip).values():
         part = Slice(chip, shape)
         missed: Missed | None = None
         fault = False
         for spot, placed in spots(make, part):
+            standing = sum(placed.parts.values())
+            # Of a share of the batch: how many devices compute it, how many examples it has.
+            split = (spot.mesh.tensor, spot.rows * spot.mesh.tensor // part.devices)
+            needs = [*without_compiling(placed).items()]
+            if split in beside:
+                needs.append(("estimated", standing + beside[split]))
             over: list[Missed] = [
                 Missed(part.name, needed, how)
-                for how, needed in without_compiling(placed).items()
+                for how, needed in needs
                 if needed > part.memory and (how == "counted" or estimate)
             ]
             if over:
@@ -155,8 +163,8 @@ def smallest(
             total = report.memory["total"]
             if missed is None or missed.how != "compiled" or total < missed.needed:
                 missed = Missed(part.name, total, "compiled")
+            beside[split] = total - standing
             # Twice tensor halves at best what is not state.
-            standing = sum(placed.parts.values())
             if standing + (total - standing) / 2 > part.memory:
                 break
         if fault:
