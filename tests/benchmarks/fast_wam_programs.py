@@ -78,7 +78,7 @@ def pair(seed: int = 0) -> tuple[Reference, Params]:
     tokens = slice(starts[2], starts[-1])
     torch.manual_seed(seed)
     model = Reference(
-        angles_of(BLUEPRINT.model, stack, layout)[tokens],
+        angles_of(BLUEPRINT.model, stack, layout)[tokens, 0],
         mask_of(BLUEPRINT.model, layout)[tokens, tokens],
     )
     with torch.no_grad():

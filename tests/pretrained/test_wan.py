@@ -1,5 +1,7 @@
 """Wan's name tables at full size: shapes of diffusers' own models, and its own renaming."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -29,11 +31,13 @@ def test_shapes_are_those_of_diffusers_at_full_size(name):
         model = diffusers.WanTransformer3DModel(
             num_attention_heads=sizes.heads,
             attention_head_dim=sizes.head_dim,
-            in_channels=sizes.channels,
+            in_channels=sizes.channels + sizes.beside,
             out_channels=sizes.channels,
             text_dim=sizes.text,
             ffn_dim=sizes.mlp,
             num_layers=sizes.depth,
+            image_dim=sizes.image or None,
+            added_kv_proj_dim=sizes.width if sizes.image else None,
         )
     published = {
         k: jax.ShapeDtypeStruct(tuple(x.shape), np.float32) for k, x in model.state_dict().items()
@@ -62,15 +66,16 @@ def test_original_names_hold_the_same(name):
         assert family.layout_of(f"model.net.{theirs}" for theirs in own) == layout
 
 
-def test_diffusers_renames_original_files_as_the_tables_do():
+@pytest.mark.parametrize("sizes", [TINY, dataclasses.replace(TINY, image=10, beside=4)])
+def test_diffusers_renames_original_files_as_the_tables_do(sizes):
     pytest.importorskip("torch")
     files = pytest.importorskip("diffusers.loaders.single_file_utils")
     rng = np.random.default_rng(0)
-    target = wan.target(TINY)
+    target = wan.target(sizes)
     params = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), target)
-    diffusers, original = (theirs(wan.table(TINY, layout), params) for layout in wan.LAYOUTS)
+    diffusers, original = (theirs(wan.table(sizes, layout), params) for layout in wan.LAYOUTS)
     renamed = files.convert_wan_transformer_to_diffusers(dict(original))
     assert {*renamed} == {*diffusers}
     assert all(np.array_equal(renamed[name], x) for name, x in diffusers.items())
-    back = ours(wan.table(TINY, "original"), original, target)
+    back = ours(wan.table(sizes, "original"), original, target)
     assert jax.tree.all(jax.tree.map(np.array_equal, back, params))

@@ -8,6 +8,8 @@ Without modulation the norms have weights and the gates are 1. Without heads the
 out. Experts with shared attention: arXiv 2411.04996.
 """
 
+import functools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +24,7 @@ from wamjax.model.attention import Seen
 from wamjax.model.backends import attend
 from wamjax.model.config import Expert, Stack, Ways
 from wamjax.model.layers import Linear, Normed, standardised
-from wamjax.model.modulation import Modulation, spread
+from wamjax.model.modulation import Modulation, Noise, spread
 from wamjax.model.rotary import rotate
 
 HEADS = ("heads", "head_dim")
@@ -41,28 +43,14 @@ class Sight:
     """What a stack's queries see, the same in every layer.
 
     Attributes:
-        angles: [N, head_dim / 2] of the new tokens, or [B, N, head_dim / 2].
+        angles: of the new tokens, see model.rotary.
         tokens: M of them, the cached ones, then the new ones.
-        memory: expert -> what its tokens see of its memory.
+        memory: name of a reading (`Expert.reads`) -> what its expert's tokens see of its memory.
     """
 
     angles: AnyArray
     tokens: Seen
     memory: dict[str, Seen]
-
-
-@flax.struct.dataclass
-class Noise:
-    """The noise levels of an expert's segments; see `modulation.Level`.
-
-    Attributes:
-        level, shared: [B, S, D] and [B, S, n, D] (or None).
-        counts: how many tokens, one behind the other, stand at each of the S levels.
-    """
-
-    level: Array
-    shared: Array | None
-    counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
 
 
 def joined(parts: list[KeyValue]) -> KeyValue:
@@ -84,14 +72,14 @@ class HeadNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        one = self.expert.from_one
+        one, eps = self.expert.from_one, self.expert.qk_eps
         match self.expert.qk_norm:
             case "none":
                 return x
             case "head":
-                return Normed("rms", "head_dim", from_one=one, name="norm")(x)
+                return Normed("rms", "head_dim", eps=eps, from_one=one, name="norm")(x)
             case "full":
-                flat = Normed("rms", "heads", from_one=one, name="norm")(
+                flat = Normed("rms", "heads", eps=eps, from_one=one, name="norm")(
                     x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
                 )
                 return flat.reshape(x.shape)
@@ -121,7 +109,12 @@ class FeedForward(nn.Module):
     def __call__(self, x: Array) -> Array:
         e = self.expert
         gates = {"geglu": jax.nn.gelu, "swiglu": jax.nn.silu}
-        plain = {"gelu": jax.nn.gelu, "relu": jax.nn.relu, "silu": jax.nn.silu}
+        plain = {
+            "gelu": jax.nn.gelu,
+            "exact_gelu": functools.partial(jax.nn.gelu, approximate=False),
+            "relu": jax.nn.relu,
+            "silu": jax.nn.silu,
+        }
         options = {"bias": e.bias, **linear(self.ways)}
         h = Linear((e.mlp,), ("embed", "mlp"), name="up", **options)(x)
         if e.activation in gates:
@@ -193,8 +186,8 @@ class ExpertOut(nn.Module):
         x: Array,
         attended: Array | None,
         vectors: list[Array],
-        memory: KeyValue | None,
-        sight: Seen | None,
+        memory: Mapping[str, KeyValue],
+        sight: Mapping[str, Seen],
     ) -> Array:
         e, s = self.expert, self.stack
         options = {"bias": e.bias, **linear(self.ways)}
@@ -203,15 +196,19 @@ class ExpertOut(nn.Module):
             out = Linear((e.width,), (*HEADS, "embed"), name="out", **back)(attended)
             x = added(x, out, vectors[:1])
         if e.cross is not None:
-            assert memory is not None
-            assert sight is not None
             own = vectors[1:4] if len(vectors) > 4 else []
             h = modulated(x, e, own[:2], "memory_norm") if own or e.cross.norm else x
             axes = ("embed", *HEADS)
             query = Linear((s.heads, s.head_dim), axes, name="memory_q", **options)(h)
             query = HeadNorm(e, name="memory_query_norm")(query)
-            read = attend(query, memory.key, memory.value, sight, self.ways)
-            out = Linear((e.width,), (*HEADS, "embed"), name="memory_out", **back)(read)
+            read = [
+                attend(query, memory[name].key, memory[name].value, sight[name], self.ways)
+                for name in e.reads
+                if name in memory
+            ]
+            assert read, f"nothing has filled the memory {e.cross.memory}"
+            heard = functools.reduce(operator.add, read)
+            out = Linear((e.width,), (*HEADS, "embed"), name="memory_out", **back)(heard)
             x = added(x, out, own[2:])
         last = vectors[-3:]
         h = modulated(x, e, last[:2], "mlp_norm")
@@ -224,8 +221,8 @@ class Block(nn.Module):
     Call:
         tokens: expert -> [B, N_e, D_e]; experts stand in the sequence in the stack's order.
         cache: keys and values of M_c tokens that stand before them (M_c may be 0).
-        memory: expert -> new tokens [B, M_e, W] of its memory.
-        held: expert -> keys and values of what its memory had before.
+        memory: name of a reading (`Expert.reads`) -> new tokens [B, M_e, W] of its memory.
+        held: the same -> keys and values of what its memory had before.
         noise: expert -> levels of its segments; their counts sum to N_e.
         Returns the new tokens, the keys and values of all N tokens, and those of `memory`.
     """
@@ -246,8 +243,9 @@ class Block(nn.Module):
         s = self.stack
         # A dict that went through a scan comes back sorted by name; the sequence has its own order.
         experts = {expert.name: expert for expert in s.experts if expert.name in tokens}
+        readers = {name: e for e in experts.values() for name in e.reads}
         stored = {
-            name: MemoryKeys(experts[name], s, self.ways, name=f"{name}_memory")(given)
+            name: MemoryKeys(readers[name], s, self.ways, name=f"{name}_memory")(given)
             for name, given in memory.items()
         }
         known = {
@@ -281,7 +279,7 @@ class Block(nn.Module):
             shares = list(jnp.split(attended, ends.tolist(), axis=1))
         out = {
             name: ExpertOut(expert, s, self.ways, name=f"{name}_out")(
-                tokens[name], share, vectors[name], known.get(name), sight.memory.get(name)
+                tokens[name], share, vectors[name], known, sight.memory
             )
             for (name, expert), share in zip(experts.items(), shares, strict=True)
         }

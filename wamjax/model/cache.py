@@ -19,7 +19,7 @@ import numpy as np
 
 from wamjax.core.typing import Array, Bool
 from wamjax.model.block import KeyValue
-from wamjax.model.config import WamConfig
+from wamjax.model.config import Positions, Rotary, WamConfig
 from wamjax.model.rotary import rotary_angles, rotate
 from wamjax.model.segments import Segment
 
@@ -34,7 +34,7 @@ class Group:
         segments: in the order of the sequence.
         origin: what it stands for.
         keys: (stack, the segments whose tokens stand there, in their order there).
-        memory: (expert, tokens of its memory).
+        memory: (name of a reading, see `Expert.reads`, tokens of its memory).
     """
 
     segments: tuple[Segment, ...]
@@ -66,7 +66,8 @@ class Cache:
 
     Attributes:
         keys: stack -> keys and values of its tokens, [depth, B, M, heads, head_dim].
-        memory: expert -> keys and values of its memory, [depth, B, M_e, heads, head_dim].
+        memory: name of a reading (`Expert.reads`) -> keys and values of its memory,
+            [depth, B, M_e, heads, head_dim].
         real: bool [B, M], all cached tokens in the order of the layout.
         groups: what each of the calls that filled it wrote.
     """
@@ -150,14 +151,15 @@ def older(config: WamConfig, cache: Cache, time: float, blocks: int) -> Cache:
     for stack in config.stacks:
         if stack.name not in keys or stack.rotary is None:
             continue
-        angles = [np.zeros((0, stack.head_dim // 2), np.float32)]
+        rotary, sizes = stack.rotary, (stack.head_dim, stack.heads)
+        angles = [_between(np.zeros((0, 3)), rotary, "grid", *sizes)]
         for group in cache.groups:
             far = 0.0 if group.origin == "context" else -time
             for segment in _there(group, stack.name):
                 kind = config.port(segment.stream).positions
                 place = np.tile(np.array([[far, 0.0, 0.0]]), (segment.count, 1))
-                angles.append(rotary_angles(place, stack.head_dim, stack.rotary, kind))
-        held, turn, adjacent = keys[stack.name], np.concatenate(angles), stack.rotary.adjacent
+                angles.append(_between(place, rotary, kind, *sizes))
+        held, turn, adjacent = keys[stack.name], np.concatenate(angles), rotary.adjacent
         turned = jax.vmap(lambda key, turn=turn, adjacent=adjacent: rotate(key, turn, adjacent))
         keys[stack.name] = KeyValue(turned(held.key), held.value)
     groups = tuple(
@@ -165,6 +167,14 @@ def older(config: WamConfig, cache: Cache, time: float, blocks: int) -> Cache:
         for group in cache.groups
     )
     return Cache(keys, cache.memory, cache.real, groups)
+
+
+def _between(
+    step: np.ndarray, rotary: Rotary, kind: Positions, head_dim: int, heads: int
+) -> np.ndarray:
+    """What the angles change over steps [N, 3]."""
+    there, here = (rotary_angles(x, head_dim, rotary, kind, heads) for x in (step, 0 * step))
+    return there - here
 
 
 def _there(group: Group, stack: str) -> tuple[Segment, ...]:

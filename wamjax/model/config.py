@@ -23,11 +23,11 @@ from wamjax.core.config import later
 from wamjax.model.segments import Stream
 
 Norm = Literal["layer", "rms"]
-Activation = Literal["gelu", "geglu", "swiglu", "relu", "silu"]
+Activation = Literal["gelu", "exact_gelu", "geglu", "swiglu", "relu", "silu"]
 Modulation = Literal["none", "adaln", "table", "low_rank"]
 QkNorm = Literal["none", "head", "full"]
-Embed = Literal["linear", "mlp", "timed", "timed_linear", "words", "as_is"]
-Head = Literal["none", "modulated", "table", "plain", "residual"]
+Embed = Literal["linear", "mlp", "normed_mlp", "timed", "timed_linear", "words", "as_is"]
+Head = Literal["none", "modulated", "table", "low_rank", "plain", "residual"]
 Positions = Literal["grid", "line", "count", "none"]
 Remat = Literal["none", "dots", "products", "full", "offload", "offload_products"]
 Attention = Literal["auto", "xla", "cudnn", "splash"]
@@ -63,12 +63,16 @@ class Rotary:
         pairs: of a head for each axis; None deals a third to rows and columns, the rest to time.
         base: of the frequencies; stretch multiplies the reach of each axis (NTK ratios).
         adjacent: pairs are (0, 1), (2, 3), ... instead of (i, i + head_dim / 2).
+        canvas: times, rows and columns of the largest video. Positions are parts of it, and pairs
+            run over the width of all heads instead of one, see model.rotary (LTX); `pairs` and
+            `stretch` are then not looked at.
     """
 
     pairs: tuple[int, int, int] | None = None
     base: float = 100.0
     stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
     adjacent: bool = False
+    canvas: tuple[float, float, float] | None = later(None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,11 +83,14 @@ class Cross:
         memory: name of a memory that ports fill, or of an earlier stack.
         layer: under a stack's name: its output at the "same" depth, or its "last" one.
         norm: norm the queries' tokens first, with weights of its own.
+        beside: another memory that ports fill, with keys of its own. The same queries read both,
+            and what they read is added (the image branch of Wan 2.1).
     """
 
     memory: str
     layer: Literal["same", "last"] = "last"
     norm: bool = True
+    beside: str = later("")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,15 +100,17 @@ class Expert:
     Attributes:
         name: unique in the whole model.
         width, mlp: of its tokens, and of the feed-forward part.
-        activation: of the feed-forward part; geglu and swiglu are gated.
+        activation: of the feed-forward part; geglu and swiglu are gated, and all but exact_gelu
+            take GELU's tanh form.
         norm: before attention and before the feed-forward part; without modulation it has weights.
         from_one: weights of norms are counted from one, as Gemma stores them.
         norm_out: norm the tokens behind the last layer, with weights.
         modulation: how the noise level acts. adaln: six vectors per layer from the level
             (arXiv 2212.09748). table: six vectors from one shared projection plus a learned table
             per layer (PixArt, Wan, LTX). low_rank: the shared projection plus one of rank `rank`
-            per layer and part, cross-attention included (Cosmos). none: not at all.
-        qk_norm: RMS norm of queries and keys, over a head or over all heads at once.
+            per layer and part, cross-attention included, without biases (Cosmos). none: not at all.
+        qk_norm: RMS norm of queries and keys, over a head or over all heads at once; qk_eps is
+            added to the mean square.
         bias: of all linear maps in the layers.
         cross: cross-attention, if any.
         clock: features of the noise level.
@@ -119,10 +128,20 @@ class Expert:
     modulation: Modulation = "adaln"
     rank: int = 256
     qk_norm: QkNorm = "none"
+    qk_eps: float = later(1e-6)
     bias: bool = True
     cross: Cross | None = None
     clock: Clock = Clock()
     jump: Clock | None = None
+
+    @property
+    def reads(self) -> dict[str, Cross]:
+        """What it cross-attends to, by a name that is unique in the model."""
+        if self.cross is None:
+            return {}
+        beside = self.cross.beside
+        more = {f"{self.name}_{beside}": Cross(memory=beside)} if beside else {}
+        return {self.name: self.cross} | more
 
     @property
     def parts(self) -> int:
@@ -163,6 +182,9 @@ class Stack:
         rotary: None for no rotary positions.
         takes: tokens from earlier stacks.
         by_view: cameras do not see one another here, whatever the visibility table says.
+
+    Raises:
+        ValueError: rotary positions over all heads, which are shared by fewer key heads.
     """
 
     name: str
@@ -174,6 +196,13 @@ class Stack:
     rotary: Rotary | None = Rotary()
     takes: tuple[Take, ...] = ()
     by_view: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rotary is not None and self.rotary.canvas and self.key_heads != self.heads:
+            raise ValueError(
+                f"stack {self.name}: a rotary canvas needs as many key heads as heads, "
+                f"not {self.key_heads} and {self.heads}"
+            )
 
     @property
     def key_heads(self) -> int:
@@ -188,7 +217,8 @@ class Port:
         stream: which.
         into: an expert's name, or the name of a memory for cross-attention. A stream may have
             several ports: the first is its home, the others fill memories.
-        embed: linear; mlp: two layers with GELU; timed: linear, beside features of the noise
+        embed: linear; mlp: two layers with GELU; normed_mlp: such layers between two norms, with
+            GELU's exact form (Wan's image features); timed: linear, beside features of the noise
             level, then two layers with SiLU (pi0); timed_linear: one layer on value and features
             (X-VLA); words: rows of a table, for integer values; as_is: not at all.
         scaled: words are multiplied by the root of the width (Gemma).
@@ -198,12 +228,17 @@ class Port:
             real tokens of the stack stand before it, also over the whole head ("count": padding
             takes no room), or none.
         head: how predictions leave: modulated (norm, scale and shift from the level, zero start),
-            table (the same with a learned table, Wan), plain (norm with weights, linear), residual
-            (OpenVLA-OFT's two residual layers), none.
+            table (the same with a learned table, Wan), low_rank (the same with a low-rank map,
+            Cosmos), plain (norm with weights, linear), residual (OpenVLA-OFT's two residual
+            layers), none.
         heads: so many heads of that kind read the same tokens, each with weights of its own; their
             predictions stand side by side (a mean and its log-scale).
         behind: the stack behind which the heads read; by default the last one that holds the
             tokens. For tokens that a later stack takes over, but that are predicted before it.
+        bias: of the linear maps from values and to predictions.
+        norm: of the head; that of the expert where it is empty.
+        own_level: its tokens' noise levels have a vector with weights of its own, not the expert's.
+        shared_table: heads of the kind table with one name here have one table.
         out: width of a head's predictions, where it is not that of the values.
         merge: so many neighbouring tokens make one prediction (OpenVLA-OFT reads the hidden states
             of all dimensions of a step at once).
@@ -223,6 +258,10 @@ class Port:
     head: Head = "none"
     heads: int = 1
     behind: str = ""
+    bias: bool = later(True)
+    norm: Norm | Literal[""] = later("")
+    own_level: bool = later(False)
+    shared_table: str = later("")
     out: int = 0
     merge: int = 1
     domains: int = 0
@@ -276,7 +315,12 @@ class WamConfig:
 
     def __post_init__(self) -> None:
         names = [stack.name for stack in self.stacks]
-        experts = [expert.name for stack in self.stacks for expert in stack.experts]
+        experts = [
+            name
+            for stack in self.stacks
+            for expert in stack.experts
+            for name in {expert.name: None} | expert.reads
+        ]
         ports = [f"{port.stream} into {port.into}" for port in self.ports]
         for what, listed in (("stack", names), ("expert", experts), ("port", ports)):
             twice = sorted({name for name in listed if listed.count(name) > 1})
@@ -293,15 +337,31 @@ class WamConfig:
         read = {port.behind for port in self.ports if port.behind}
         if missing := read - {*names}:
             raise ValueError(f"a head reads behind {', '.join(sorted(missing))}, which is no stack")
+        self._check_heads()
         for place, stack in enumerate(self.stacks):
             known = {*names[:place], *memories}
             wanted = {take.stack for take in stack.takes}
-            wanted |= {e.cross.memory for e in stack.experts if e.cross is not None}
+            wanted |= {read.memory for e in stack.experts for read in e.reads.values()}
             if missing := wanted - known:
                 raise ValueError(
                     f"stack {stack.name} reads {', '.join(sorted(missing))}, "
                     "which is neither a memory nor an earlier stack"
                 )
+
+    def _check_heads(self) -> None:
+        for port in self.ports:
+            expert = self.expert(port.into)
+            low = expert is not None and expert.modulation == "low_rank"
+            if (port.head, low) in (("low_rank", False), ("table", True)):
+                raise ValueError(
+                    f"the head of {port.stream} is {port.head!r}, which needs "
+                    f"{'another' if low else 'a low_rank'} modulation of {port.into}"
+                )
+
+    def clock(self, expert: str, stream: Stream) -> str:
+        """Whose weights make the vector of a stream's noise levels in an expert."""
+        port = self.port(stream)
+        return f"{expert}_{stream}" if port.own_level and port.into == expert else expert
 
     @property
     def ways(self) -> Ways:

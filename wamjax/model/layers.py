@@ -110,7 +110,7 @@ class Normed(nn.Module):
     """A norm with weights, `from_one` counted from one; layer norm also has a bias."""
 
     kind: Norm = "layer"
-    axis: str = "embed"
+    axis: str | None = "embed"
     eps: float = 1e-6
     from_one: bool = False
 

@@ -131,12 +131,12 @@ def mask_of(config: WamConfig, layout: Layout, stack: Stack | None = None) -> np
 
 @functools.lru_cache(maxsize=256)
 def angles_of(config: WamConfig, stack: Stack, layout: Layout) -> np.ndarray:
-    """Rotary angles of every token of the sequence in `stack`, float32 [N, head_dim / 2].
+    """Rotary angles of every token of the sequence in `stack`, float32, see model.rotary.
 
     Those of tokens whose position is a count (see `counts_of`) mean nothing.
     """
     if stack.rotary is None or not stack.heads:
-        return np.zeros((int(layout.starts()[-1]), stack.head_dim // 2), np.float32)
+        return np.zeros((int(layout.starts()[-1]), 1, stack.head_dim // 2), np.float32)
     table = token_table(layout.segments)
     parts = [
         rotary_angles(
@@ -144,6 +144,7 @@ def angles_of(config: WamConfig, stack: Stack, layout: Layout) -> np.ndarray:
             stack.head_dim,
             stack.rotary,
             config.port(segment.stream).positions,
+            stack.heads,
         )
         for place, segment in enumerate(layout.segments)
     ]

@@ -2,48 +2,86 @@
 
     adaln      W_l silu(c)                          per layer, zero start (arXiv 2212.09748)
     table      P silu(c) + T_l                      one projection for all layers, a table per layer
-    low_rank   P silu(c) + B_lp A_lp silu(c)        one shift, scale and gate for all parts p, plus
-                                                    a low-rank map per layer and part
+    low_rank   P silu(W f) + B_lp A_lp silu(c)      one shift, scale and gate for all parts p, plus
+                                                    a low-rank map per layer and part (Cosmos)
 
-c is the noise level's vector; P is shared by all layers and computed once, outside them. An expert
-that is told the length d of a jump (arXiv 2410.12557) adds J (f(d) - f(0)) inside c: with d = 0 it
-is the expert that is not told.
+f are features of the noise level, c its vector: W_2 silu(W f), or with low_rank the RMS norm of f.
+P is shared by all layers and computed once, outside them. An expert that is told the length d of a
+jump (arXiv 2410.12557) adds J (f(d) - f(0)) to W f: with d = 0 it is the expert that is not told.
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import assert_never
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array
 from wamjax.model.config import Expert
-from wamjax.model.layers import Linear, sigma_features
+from wamjax.model.layers import Linear, Normed, sigma_features
+
+
+@flax.struct.dataclass
+class Noise:
+    """The noise levels of an expert's segments.
+
+    Attributes:
+        level, shared: c and what P gives, [B, S, C] and [B, S, n, D] (or None); see `Level`.
+        counts: how many tokens, one behind the other, stand at each of the S levels.
+    """
+
+    level: Array
+    shared: Array | None
+    counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
+
+    def cut(self, sizes: Sequence[int]) -> list["Noise"]:
+        """Runs of so many levels."""
+        ends = itertools.accumulate(sizes, initial=0)
+        return [
+            Noise(
+                self.level[:, start:end],
+                None if self.shared is None else self.shared[:, start:end],
+                self.counts[start:end],
+            )
+            for start, end in itertools.pairwise(ends)
+        ]
+
+
+def beside(parts: Sequence[Noise]) -> Noise:
+    """The levels of one expert's runs, one behind the other."""
+    shared = [part.shared for part in parts if part.shared is not None]
+    return Noise(
+        jnp.concatenate([part.level for part in parts], axis=1),
+        jnp.concatenate(shared, axis=1) if shared else None,
+        tuple(itertools.chain(*(part.counts for part in parts))),
+    )
 
 
 class Level(nn.Module):
-    """sigma, step [B, S] -> (c [B, S, D], P silu(c) [B, S, n, D] or None)."""
+    """sigma, step [B, S] -> (c [B, S, C], what P gives [B, S, n, D] or None)."""
 
     expert: Expert
 
     @nn.compact
     def __call__(self, sigma: Array, step: Array) -> tuple[Array, Array | None]:
         e = self.expert
-        h = Linear((e.width,), (None, "embed"), name="in")(sigma_features(sigma, e.clock))
+        features, low = sigma_features(sigma, e.clock), e.modulation == "low_rank"
+        h = Linear((e.width,), (None, "embed"), bias=not low, name="in")(features)
         if e.jump is not None:
             away = sigma_features(step, e.jump) - sigma_features(jnp.zeros_like(step), e.jump)
             h = h + Linear((e.width,), (None, "embed"), bias=False, name="jump")(away)
-        level = Linear((e.width,), ("embed", None), name="out")(jax.nn.silu(h))
-        match e.modulation:
-            case "table" | "low_rank":
-                count = 3 if e.modulation == "low_rank" else 3 * e.parts
-                shared = Linear((count, e.width), ("embed", None, "mlp"), name="shared")
-                return level, shared(jax.nn.silu(level))
-            case "none" | "adaln":
-                return level, None
-            case _:
-                assert_never(e.modulation)
+        axes, h = ("embed", None, "mlp"), jax.nn.silu(h)
+        if low:
+            shared = Linear((3, e.width), axes, bias=False, name="shared")(h)
+            return Normed("rms", axis=None, name="norm")(features), shared
+        level = Linear((e.width,), ("embed", None), name="out")(h)
+        if e.modulation == "table":
+            shared = Linear((3 * e.parts, e.width), axes, name="shared")
+            return level, shared(jax.nn.silu(level))
+        return level, None
 
 
 class Modulation(nn.Module):
@@ -71,7 +109,7 @@ class Modulation(nn.Module):
                 wide = shared + jnp.asarray(table)
             case "low_rank":
                 assert shared is not None
-                down = Linear((e.parts, e.rank), ("embed", None, None), bias=False, name="down")
+                down = Linear((e.parts, e.rank), (None, None, None), bias=False, name="down")
                 low = down(jax.nn.silu(level))
                 up_axes = (None, None, "mlp")
                 ups = [
@@ -83,6 +121,19 @@ class Modulation(nn.Module):
             case _:
                 assert_never(e.modulation)
         return [wide[:, :, place] for place in range(count)]
+
+
+class LowRank(nn.Module):
+    """One shift and scale: (c [B, S, C], what P gives) -> [B, S, 2, D]; the latter at the start."""
+
+    rank: int
+
+    @nn.compact
+    def __call__(self, level: Array, shared: Array) -> Array:
+        low = Linear((self.rank,), (None, None), bias=False, name="down")(jax.nn.silu(level))
+        axes = (None, None, "mlp")
+        up = Linear((2, shared.shape[-1]), axes, zero=True, bias=False, name="up")
+        return shared[:, :, :2] + up(low)
 
 
 def spread(values: Array, counts: tuple[int, ...]) -> Array:

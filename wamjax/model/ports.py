@@ -3,9 +3,11 @@
     linear        W v                           mlp      W_2 gelu(W_1 v)
     timed_linear  W [v, f(sigma)]               timed    W_2 silu(W_1 [W_0 v, f(sigma)])
     words         table[v], scaled: sqrt(D) table[v]     as_is    v
+    normed_mlp    norm(W_2 gelu(W_1 norm(v)))
 
     modulated     W (norm(x) (1 + scale) + shift),  scale and shift from the level, zero start
     table         the same with  level + learned table  in the place of a linear map (Wan)
+    low_rank      the same with the shared vectors + a low-rank map (Cosmos)
     plain         W norm(x)
     residual      relu layers with residuals between two norms (OpenVLA-OFT 2502.19645)
 
@@ -16,6 +18,7 @@ With `domains` every linear map and every table at the edge has weights per doma
 2510.10274).
 """
 
+import functools
 import math
 from typing import Any, assert_never
 
@@ -24,9 +27,12 @@ import jax
 import jax.numpy as jnp
 
 from wamjax.core.typing import Array
-from wamjax.model.config import Clock, Expert, Port
+from wamjax.model.config import Clock, Expert, Norm, Port
 from wamjax.model.layers import Linear, Normed, embedding, sigma_features, standardised
-from wamjax.model.modulation import spread
+from wamjax.model.modulation import LowRank, Noise, spread
+
+LEVELLED = ("modulated", "table", "low_rank")
+"""Heads that read the noise level."""
 
 
 class Edge(nn.Module):
@@ -36,11 +42,13 @@ class Edge(nn.Module):
     axes: tuple[str | None, str | None]
     domains: int = 0
     zero: bool = False
+    bias: bool = True
 
     @nn.compact
     def __call__(self, x: Array, domain: Array | None) -> Array:
         if not self.domains:
-            return Linear((self.features,), self.axes, zero=self.zero, name="one")(x)
+            options = {"zero": self.zero, "bias": self.bias, "name": "one"}
+            return Linear((self.features,), self.axes, **options)(x)
         assert domain is not None, "this model has weights per domain: Tokens.domain is needed"
         kernel = nn.initializers.variance_scaling(
             1.0, "fan_in", "truncated_normal", in_axis=1, out_axis=2, batch_axis=(0,)
@@ -48,9 +56,12 @@ class Edge(nn.Module):
         zeros = nn.initializers.zeros
         start = nn.with_logical_partitioning(zeros if self.zero else kernel, (None, *self.axes))
         weight: Any = self.param("kernel", start, (self.domains, x.shape[-1], self.features))
+        y = jnp.einsum("BNi,Bio->BNo", x, weight[domain])
+        if not self.bias:
+            return y
         shift = nn.with_logical_partitioning(zeros, (None, self.axes[1]))
         bias: Any = self.param("bias", shift, (self.domains, self.features))
-        return jnp.einsum("BNi,Bio->BNo", x, weight[domain]) + bias[domain][:, None]
+        return y + bias[domain][:, None]
 
 
 class PortIn(nn.Module):
@@ -71,18 +82,27 @@ class PortIn(nn.Module):
     def __call__(self, value: Array, sigma: Array, domain: Array | None) -> Array:
         p, width = self.port, self.width
         axes = (self.axis, "embed")
+        edge = functools.partial(Edge, width, axes, p.domains, bias=p.bias, name="in")
         match p.embed:
             case "linear":
-                return Edge(width, axes, p.domains, name="in")(value, domain)
+                return edge()(value, domain)
             case "mlp":
-                h = Edge(width, axes, p.domains, name="in")(value, domain)
+                h = edge()(value, domain)
                 h = jax.nn.gelu(h, approximate=True)
                 return Linear((width,), ("embed", None), name="out")(h)
+            case "normed_mlp":
+                # Norms with PyTorch's own epsilon, as Wan has them here.
+                h = Normed("layer", None, 1e-5, name="norm")(value)
+                wide = (self.axis, None)
+                h = Edge(self.features, wide, p.domains, bias=p.bias, name="in")(h, domain)
+                h = jax.nn.gelu(h, approximate=False)
+                h = Linear((width,), (None, "embed"), name="out")(h)
+                return Normed("layer", eps=1e-5, name="norm_out")(h)
             case "timed_linear":
                 timed = jnp.concatenate([value, self._time(value, sigma)], axis=-1)
-                return Edge(width, axes, p.domains, name="in")(timed, domain)
+                return edge()(timed, domain)
             case "timed":
-                h = Edge(width, axes, p.domains, name="in")(value, domain)
+                h = edge()(value, domain)
                 h = jnp.concatenate([h, self._time(value, sigma)], axis=-1)
                 h = jax.nn.silu(Linear((width,), (None, "embed"), name="mix")(h))
                 return Linear((width,), ("embed", None), name="out")(h)
@@ -128,7 +148,7 @@ class PortOut(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Array, level: Array, counts: tuple[int, ...], domain: Array | None
+        self, x: Array, noise: Noise, domain: Array | None, table: Array | None = None
     ) -> Array:
         merge, width = self.port.merge, x.shape[-1]
         if merge > 1:
@@ -137,22 +157,20 @@ class PortOut(nn.Module):
         match self.port.head:
             case "modulated":
                 vectors = Linear((2, width), ("embed", None, "mlp"), zero=True, name="modulation")(
-                    jax.nn.silu(level)
+                    jax.nn.silu(noise.level)
                 )
-                shift, scale = (spread(vectors[:, :, place], counts) for place in range(2))
-                h = standardised(x, self.expert.norm) * (1 + scale) + shift
-                return self._edge(zero=True)(h, domain)
+                return self._edge(zero=True)(self._moved(x, vectors, noise), domain)
             case "table":
-                init = nn.with_logical_partitioning(
-                    nn.initializers.normal(width**-0.5), (None, "embed")
-                )
-                table: Any = self.param("table", init, (2, width))
-                vectors = level[:, :, None] + table
-                shift, scale = (spread(vectors[:, :, place], counts) for place in range(2))
-                h = standardised(x, self.expert.norm) * (1 + scale) + shift
-                return self._edge()(h, domain)
+                own = shift_and_scale(self, "table", width) if table is None else table
+                vectors = noise.level[:, :, None] + own
+                return self._edge()(self._moved(x, vectors, noise), domain)
+            case "low_rank":
+                assert noise.shared is not None
+                low = LowRank(self.expert.rank, name="modulation")
+                vectors = low(noise.level, noise.shared)
+                return self._edge()(self._moved(x, vectors, noise), domain)
             case "plain":
-                norm = Normed(self.expert.norm, from_one=self.expert.from_one, name="norm")
+                norm = Normed(self._norm, from_one=self.expert.from_one, name="norm")
                 return self._edge()(norm(x), domain)
             case "residual":
                 h = Linear((width,), ("embed", None), name="first")(Normed("layer", name="norm")(x))
@@ -167,12 +185,28 @@ class PortOut(nn.Module):
             case _:
                 assert_never(self.port.head)
 
+    @property
+    def _norm(self) -> Norm:
+        return self.port.norm or self.expert.norm
+
+    def _moved(self, x: Array, vectors: Array, noise: Noise) -> Array:
+        """norm(x), shifted and scaled by vectors [B, S, 2, D]."""
+        shift, scale = (spread(vectors[:, :, place], noise.counts) for place in range(2))
+        return standardised(x, self._norm) * (1 + scale) + shift
+
     def _edge(self, zero: bool = False) -> Edge:
-        return Edge(
-            self.port.out or self.features, ("embed", "patch"), self.port.domains, zero, name="out"
-        )
+        p = self.port
+        width, axes = p.out or self.features, ("embed", "patch")
+        return Edge(width, axes, p.domains, zero, p.bias, name="out")
+
+
+def shift_and_scale(module: nn.Module, name: str, width: int) -> Array:
+    """A learned table [2, D] that is added to the noise level's vector."""
+    init = nn.with_logical_partitioning(nn.initializers.normal(width**-0.5), (None, "embed"))
+    table: Any = module.param(name, init, (2, width))
+    return table
 
 
 def needs_level(expert: Expert, heads: set[str]) -> bool:
     """Whether anything in the expert reads the noise level's vector."""
-    return expert.modulation != "none" or not heads.isdisjoint({"modulated", "table"})
+    return expert.modulation != "none" or not heads.isdisjoint(LEVELLED)

@@ -38,7 +38,7 @@ def needed(config: WamConfig, wanted: tuple[Stream, ...] | None) -> list[Stack]:
         own = {expert.name for expert in stack.experts}
         if stack.name in names or own & homes or taken & late:
             names |= {stack.name} | {take.stack for take in stack.takes}
-            names |= {e.cross.memory for e in stack.experts if e.cross is not None}
+            names |= {read.memory for e in stack.experts for read in e.reads.values()}
     return [stack for stack in config.stacks if stack.name in names]
 
 
@@ -170,36 +170,35 @@ class Route:
             return seen(mask[np.ix_(rows, places)], self.real[:, places], own)
 
         memory = {
-            expert.name: of(
+            name: of(
                 queries[seated[-1].share[expert.name]],
-                np.concatenate([self._memory_places(expert.cross, span) for span in self.spans]),
+                np.concatenate([self._memory_places(read, span) for span in self.spans]),
             )
             for expert in stack.experts
-            if expert.cross is not None
+            for name, read in expert.reads.items()
         }
-        angles = self._angles(stack, columns)[..., queries, :]
+        angles = jnp.take(self._angles(stack, columns), queries, axis=-3)
         own = queries[:, None] == columns[None, :]
         return Sight(angles, of(queries, columns, own), memory)
 
     def _angles(self, stack: Stack, there: np.ndarray) -> Array:
-        """Rotary angles of the whole sequence, [N, head_dim / 2], or of every row where tokens
-        count those before them; `there` are the places of those that stand in the stack."""
+        """Rotary angles of the whole sequence, or of every row [B, N, ...] where tokens count those
+        before them; `there` are the places of those that stand in the stack."""
         fixed = jnp.asarray(angles_of(self.config, stack, self.layout))
         counting = counts_of(self.config, self.layout)
         if stack.rotary is None or not counting[there].any():
             return fixed
         mine = np.isin(np.arange(len(counting)), there)
         made = counted_angles(self.real & mine, stack.head_dim, stack.rotary)
-        return jnp.where(counting[:, None], made, fixed)
+        return jnp.where(counting[:, None, None], made, fixed)
 
     def is_read_by_layer(self, stack: Stack) -> bool:
         """Whether a later stack reads this one's layers."""
         return any(
-            expert.cross is not None
-            and expert.cross.memory == stack.name
-            and expert.cross.layer == "same"
+            read.memory == stack.name and read.layer == "same"
             for later in self.config.stacks
             for expert in later.experts
+            for read in expert.reads.values()
         )
 
     def cut(self, stack: Stack, seated: Mapping[str, Seated], x: Mapping[str, Array]) -> None:

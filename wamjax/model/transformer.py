@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from wamjax.core.typing import Array
-from wamjax.model.block import Block, KeyValue, Noise, Sight
+from wamjax.model.block import Block, KeyValue, Sight
 from wamjax.model.config import Remat, Stack, Ways
 from wamjax.model.layers import Normed
+from wamjax.model.modulation import Noise
 from wamjax.model.remat import ENTERS, policy
 from wamjax.model.stacking import LAYERS
 from wamjax.parallel.activations import constrain

@@ -19,13 +19,12 @@ import numpy as np
 from einops import rearrange
 
 from wamjax.core.typing import Array, Float, Int, typed
-from wamjax.model.block import Noise
 from wamjax.model.cache import Cache, Group, Origin, appended, blank_cache
 from wamjax.model.config import Clock, Port, Stack, WamConfig
 from wamjax.model.layers import Linear, embedding
 from wamjax.model.layout import Layout
-from wamjax.model.modulation import Level
-from wamjax.model.ports import Film, PortIn, PortOut, needs_level
+from wamjax.model.modulation import Level, Noise, beside
+from wamjax.model.ports import Film, PortIn, PortOut, needs_level, shift_and_scale
 from wamjax.model.route import Route, Seated, levels_of, needed, shared_by
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.transformer import Layered, Transformer, empty_cache
@@ -142,11 +141,13 @@ class Wam(nn.Module):
             name: {c.port(s.stream).head for s in segments if c.port(s.stream).into == name}
             for name in experts
         }
-        self.level = {
-            name: Level(expert, name=f"level_{name}")
-            for name, expert in experts.items()
-            if needs_level(expert, heads[name])
+        clocks = {n: expert for n, expert in experts.items() if needs_level(expert, heads[n])}
+        clocks |= {
+            c.clock(port.into, port.stream): experts[port.into]
+            for port in c.ports
+            if port.own_level and port.stream in streams
         }
+        self.level = {name: Level(expert, name=f"level_{name}") for name, expert in clocks.items()}
         targets: list[Stream] = list(dict.fromkeys(s.stream for s in segments if s.predicted))
         self.head = {
             stream: [
@@ -159,6 +160,13 @@ class Wam(nn.Module):
                 for place in range(c.port(stream).heads)
             ]
             for stream in targets
+        }
+        self.table = {
+            port.shared_table: shift_and_scale(
+                self, f"table_{port.shared_table}", self._width(port)
+            )
+            for port in {c.port(stream).shared_table: c.port(stream) for stream in targets}.values()
+            if port.shared_table
         }
         self.take = {
             (stack.name, place): Linear(
@@ -243,13 +251,11 @@ class Wam(nn.Module):
             found = {place: read for place, read in found.items() if read is not None}
             if not found or (wanted is not None and stream not in wanted):
                 continue
-            places = list(found)
             x = jnp.concatenate(list(found.values()), axis=1)
-            own = {place: levels[place] for place in places if place in levels}
-            counts = [shared_by(level, layout.segments[i].count) for i, level in own.items()]
-            level = [*own.values()] or [jnp.zeros((x.shape[0], 0, 0))]
-            marks = jnp.concatenate(level, axis=1), tuple(itertools.chain(*counts))
-            read = [head(x, *marks, tokens.domain) for head in self.head[stream]]
+            own = [levels[place] for place in found if place in levels]
+            noise = beside(own or [Noise(jnp.zeros((x.shape[0], 0, 0)), None, ())])
+            table = self.table.get(self.config.port(stream).shared_table)
+            read = [head(x, noise, tokens.domain, table) for head in self.head[stream]]
             predictions[stream] = jnp.concatenate(read, axis=-1) if len(read) > 1 else read[0]
         return predictions
 
@@ -262,12 +268,12 @@ class Wam(nn.Module):
         wanted: tuple[Stream, ...] | None,
         origin: Origin = "context",
         step: Mapping[str, Array] | None = None,
-    ) -> tuple[Route, Cache, dict[int, Array]]:
+    ) -> tuple[Route, Cache, dict[int, Noise]]:
         """Embed the new segments and run the stacks.
 
         Returns:
-            The route with its outputs, the grown cache, and new segment -> its noise level's
-            vector in its last expert.
+            The route with its outputs, the grown cache, and new segment -> its noise levels in its
+            last expert.
         """
         c, batch = self.config, tokens.real.shape[0]
         new = range(len(cache.segments), len(layout.segments))
@@ -292,7 +298,7 @@ class Wam(nn.Module):
         keys, memory = dict(cache.keys), dict(cache.memory)
         stands: dict[str, tuple[Segment, ...]] = {}
         fills: dict[str, int] = {}
-        levels: dict[int, Array] = {}
+        levels: dict[int, Noise] = {}
         for stack in needed(c, wanted):
             places = route.seats(stack)
             seated: dict[str, Seated] = {}
@@ -300,9 +306,10 @@ class Wam(nn.Module):
             for expert in stack.experts:
                 take = functools.partial(self._taken, stack)
                 seat = route.seat(stack, expert, places[-1], take)
-                fresh = None if expert.cross is None else route.memory(expert.cross)
-                if fresh is not None:
-                    given[expert.name] = fresh
+                read = {name: route.memory(cross) for name, cross in expert.reads.items()}
+                fresh = {name: memory for name, memory in read.items() if memory is not None}
+                if fresh:
+                    given |= fresh
                     # Keys of a memory are made even where the expert has no tokens yet.
                     seat = seat or Seated(jnp.zeros((batch, 0, expert.width), c.dtype), ())
                 if seat is not None:
@@ -315,7 +322,8 @@ class Wam(nn.Module):
             }
             keep = route.is_read_by_layer(stack)
             held = keys.get(stack.name, empty_cache(stack, batch, jnp.dtype(c.dtype)))
-            had = {e.name: memory[e.name] for e in stack.experts if e.name in memory}
+            reads = [name for expert in stack.experts for name in expert.reads]
+            had = {name: memory[name] for name in reads if name in memory}
             x, own, stored, layers = self.transformers[stack.name](
                 {name: seat.tokens for name, seat in seated.items()},
                 held,
@@ -335,8 +343,7 @@ class Wam(nn.Module):
                 route.everywhere[stack.name] = layers[stack.experts[0].name]
             for name, seat in seated.items():
                 if seat.segments and marks[name].level.shape[-1]:
-                    ends = np.cumsum([noise[i].shape[1] for i in seat.segments])[:-1].tolist()
-                    parts = jnp.split(marks[name].level, ends, axis=1)
+                    parts = marks[name].cut([noise[i].shape[1] for i in seat.segments])
                     levels |= dict(zip(seat.segments, parts, strict=True))
         group = Group(
             layout.segments[new.start :], origin, tuple(stands.items()), tuple(fills.items())
@@ -387,6 +394,21 @@ class Wam(nn.Module):
         return steered
 
     def _levels(
+        self,
+        expert: str,
+        segments: tuple[int, ...],
+        marked: Mapping[int, tuple[Array, Array]],
+        layout: Layout,
+        batch: int,
+    ) -> Noise:
+        def clock(place: int) -> str:
+            return self.config.clock(expert, layout.segments[place].stream)
+
+        runs = [(name, tuple(run)) for name, run in itertools.groupby(segments, clock)]
+        runs = runs or [(expert, ())]
+        return beside([self._marks(name, run, marked, layout, batch) for name, run in runs])
+
+    def _marks(
         self,
         expert: str,
         segments: tuple[int, ...],

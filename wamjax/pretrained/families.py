@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from wamjax.core.errors import UserError
-from wamjax.pretrained import codecs, encoders, openpi, wan
+from wamjax.pretrained import codecs, cosmos, encoders, lingbot_va, ltx, openpi, wan
 from wamjax.pretrained.family import Family
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
-    for families in (wan.FAMILIES, openpi.FAMILIES, codecs.FAMILIES, encoders.FAMILIES)
-    for family in families
+    for module in (wan, cosmos, ltx, lingbot_va, openpi, codecs, encoders)
+    for family in module.FAMILIES
 }
 
 

@@ -10,33 +10,32 @@ channel).
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
+import itertools
+from collections.abc import Iterable, Mapping
 
 from wamjax.core.typing import PyTree
 from wamjax.model.config import Clock, Cross, Expert, Port, Rotary, Stack, WamConfig
-from wamjax.model.layout import Layout
-from wamjax.model.segments import Segment, Stream
-from wamjax.model.wam import Tokens, Wam
+from wamjax.model.segments import Stream
+from wamjax.pretrained.denoiser import weights_of
 from wamjax.pretrained.family import Family
+from wamjax.pretrained.modules import (
+    AFFINE,
+    BIAS,
+    FROM_HEADS,
+    LINEAR,
+    SCALE,
+    SIX,
+    TO_HEADS,
+    Module,
+    Part,
+    rules,
+)
 from wamjax.pretrained.table import Rule, Table
 
 PATCH = 2
 
-Held = tuple[tuple[str, str, str], ...]
-Module = tuple[str, str, str, Held, int | None]
-# What a module of theirs holds: (their end of the name, our end of the path, turn).
-LINEAR = ((".weight", "/kernel", "o i -> i o"), (".bias", "/bias", ""))
-TO_HEADS = ((".weight", "/kernel", "(h d) w -> w h d"), (".bias", "/bias", "(h d) -> h d"))
-FROM_HEADS = ((".weight", "/kernel", "w (h d) -> h d w"), (".bias", "/bias", ""))
-SIX = ((".weight", "/kernel", "(s o) i -> i s o"), (".bias", "/bias", "(s o) -> s o"))
-PATCHES = ((".weight", "/kernel", "w c 1 p q -> (p q c) w"), (".bias", "/bias", ""))
-SCALE = ((".weight", "/scale", ""),)
-AFFINE = ((".weight", "/scale", ""), (".bias", "/bias", ""))
-ROWS = (("", "", "1 n w -> n w"),)
+PATCHES = (Part(".weight", "/kernel", "w c 1 p q -> (p q c) w"), BIAS)
+ROWS = (Part("", "", "1 n w -> n w"),)
 
 TEXT, TIME = "condition_embedder.text_embedder", "condition_embedder.time_embedder"
 # (diffusers' module, the original one, ours, what it holds, which of several in our leaf).
@@ -49,6 +48,20 @@ MODULES: tuple[Module, ...] = (
     ("condition_embedder.time_proj", "time_projection.1", "level_video/shared", SIX, None),
     ("scale_shift_table", "head.modulation", "head_video/table", ROWS, None),
     ("proj_out", "head.head", "head_video/out/one", LINEAR, None),
+)
+IMAGE = "condition_embedder.image_embedder"
+# Of the image branch.
+OF_IMAGE: tuple[Module, ...] = (
+    (f"{IMAGE}.norm1", "img_emb.proj.0", "embed_image/norm", AFFINE, None),
+    (f"{IMAGE}.ff.net.0.proj", "img_emb.proj.1", "embed_image/in/one", LINEAR, None),
+    (f"{IMAGE}.ff.net.2", "img_emb.proj.3", "embed_image/out", LINEAR, None),
+    (f"{IMAGE}.norm2", "img_emb.proj.4", "embed_image/norm_out", AFFINE, None),
+)
+SEEN = "video_image_memory"
+OF_IMAGE_LAYER: tuple[Module, ...] = (
+    ("attn2.add_k_proj", "cross_attn.k_img", f"{SEEN}/kv", TO_HEADS, 0),
+    ("attn2.add_v_proj", "cross_attn.v_img", f"{SEEN}/kv", TO_HEADS, 1),
+    ("attn2.norm_added_k", "cross_attn.norm_k_img", f"{SEEN}/key_norm/norm", SCALE, None),
 )
 # The same of each layer, below "blocks.N." and "stack_video/layers/".
 OF_LAYER: tuple[Module, ...] = (
@@ -70,11 +83,17 @@ OF_LAYER: tuple[Module, ...] = (
     ("ffn.net.2", "ffn.2", "video_out/mlp/down", LINEAR, None),
 )
 LAYOUTS = ("diffusers", "original")
+LAYERS = ("blocks.{layer}.", "stack_video/layers/")
 
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Of the model: widths of the feed-forward part, of a word, of a latent; layers of heads."""
+    """Of the model: widths of the feed-forward part, of a word, of a latent; layers of heads.
+
+    Attributes:
+        image: width of CLIP's features of a picture that is told; 0 for no such branch.
+        beside: channels of a mask and of a picture's latents that come in behind the noisy ones.
+    """
 
     heads: int
     head_dim: int
@@ -82,6 +101,8 @@ class Sizes:
     mlp: int
     text: int
     channels: int
+    image: int = 0
+    beside: int = 0
 
     @property
     def width(self) -> int:
@@ -92,38 +113,45 @@ SIZES: Mapping[str, Sizes] = {
     "wan2.2-ti2v-5b": Sizes(heads=24, head_dim=128, depth=30, mlp=14336, text=4096, channels=48),
     "wan2.1-t2v-1.3b": Sizes(heads=12, head_dim=128, depth=30, mlp=8960, text=4096, channels=16),
     "wan2.1-t2v-14b": Sizes(heads=40, head_dim=128, depth=40, mlp=13824, text=4096, channels=16),
+    "wan2.1-i2v-14b": Sizes(
+        heads=40, head_dim=128, depth=40, mlp=13824, text=4096, channels=16, image=1280, beside=20
+    ),
 }
 
 
 def table(sizes: Sizes, layout: str = "diffusers") -> Table:
-    """Their names, in one of `LAYOUTS`, in the tree of `network`."""
+    """Their names, in one of `LAYOUTS`, in the tree of `config`'s model."""
     place = LAYOUTS.index(layout)
-    above = ((("", ""), module) for module in MODULES)
-    layers = ((("blocks.{layer}.", "stack_video/layers/"), module) for module in OF_LAYER)
-    rules = []
-    for (before, below), (*names, ours, held, slot) in (*above, *layers):
-        for end, leaf, turn in held:
-            # The axis of several stands before that of a head: [width, heads, several, head].
-            at = None if slot is None else (2 if end == ".weight" else 1, slot)
-            rules.append(Rule(f"{before}{names[place]}{end}", f"{below}{ours}{leaf}", turn, at))
+    above = (*MODULES, *OF_IMAGE) if sizes.image else MODULES
+    each = (*OF_LAYER, *OF_IMAGE_LAYER) if sizes.image else OF_LAYER
+    return table_of(sizes, rules(above, place), rules(each, place, *LAYERS))
+
+
+def table_of(sizes: Sizes, *named: Iterable[Rule]) -> Table:
+    """The table of rules for weights of these sizes."""
     return Table(
-        rules=tuple(rules),
+        rules=tuple(itertools.chain(*named)),
         counts={"layer": sizes.depth},
         sizes={"h": sizes.heads, "s": 6, "p": PATCH, "q": PATCH},
     )
 
 
 def config(sizes: Sizes, *, scan_layers: bool = True) -> WamConfig:
-    """Our model with Wan's settings: streams text and video, both in their own ports."""
+    """Our model with Wan's settings: streams text and video, both in their own ports.
+
+    Where it is told a picture, that is the stream image: CLIP's features, behind its norms.
+    """
     expert = Expert(
         name="video",
         width=sizes.width,
         mlp=sizes.mlp,
         modulation="table",
         qk_norm="full",
-        cross=Cross(memory="text"),
+        cross=Cross(memory="text", beside="image" if sizes.image else ""),
         clock=Clock(features=256, scale=1000.0, fastest=1.0, slowest=1e-4, closed=False),
     )
+    out = PATCH**2 * sizes.channels if sizes.beside else 0
+    picture = Port(stream="image", into="image", embed="normed_mlp", width=sizes.width, kind=False)
     return WamConfig(
         stacks=(
             Stack(
@@ -137,7 +165,8 @@ def config(sizes: Sizes, *, scan_layers: bool = True) -> WamConfig:
         ),
         ports=(
             Port(stream="text", into="text", embed="mlp", width=sizes.width, kind=False),
-            Port(stream="video", into="video", kind=False, head="table"),
+            *((picture,) if sizes.image else ()),
+            Port(stream="video", into="video", kind=False, head="table", out=out),
         ),
         patch=PATCH,
         scan_layers=scan_layers,
@@ -146,25 +175,11 @@ def config(sizes: Sizes, *, scan_layers: bool = True) -> WamConfig:
 
 def target(sizes: Sizes) -> PyTree:
     """Shapes of our weights; nothing of full size is made."""
-    segments = (Segment(stream="text", frames=1), Segment(stream="video", copy="noisy"))
-    layout = Layout(
-        segments,
-        (("video/noisy", "video/noisy", "all"), ("video/noisy", "text/clean", "all")),
-    )
-    features: tuple[tuple[Stream, int], ...] = (
-        ("text", sizes.text),
-        ("video", PATCH**2 * sizes.channels),
-    )
-    model = Wam(config(sizes), layout, features)
-    tokens = Tokens(
-        tuple(jnp.zeros((1, 1, width)) for _, width in features), jnp.ones((1, 2), bool)
-    )
-    level = {"video": jnp.zeros((1, 1))}
-    init = functools.partial(model.init, method="denoise")
-    made = jax.eval_shape(
-        lambda key: nn.unbox(init(key, model.layout, tokens, level)), jax.random.key(0)
-    )
-    return made["params"]
+    features: dict[Stream, int] = {"text": sizes.text}
+    if sizes.image:
+        features["image"] = sizes.image
+    features["video"] = PATCH**2 * (sizes.channels + sizes.beside)
+    return weights_of(config(sizes), tuple(features.items()))
 
 
 FAMILIES = tuple(

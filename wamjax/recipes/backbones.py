@@ -4,8 +4,10 @@ wan      Wan-Video 2.1 and 2.2 (arXiv 2503.20314; diffusers transformer_wan): la
          six vectors per layer on one shared projection, RMS norm of queries and keys over all
          heads, text by cross-attention, rotary pairs side by side, sigma times 1000 as the time.
 cosmos   Cosmos-Predict2 (arXiv 2501.03575, 2503.15558): low-rank modulation of rank 256 of all
-         three parts, RMS norm per head, no biases, rotary axes stretched 1, 3, 3.
-ltx      LTX-Video (arXiv 2501.00103): RMS norms, one shared modulation plus a table per layer.
+         three parts, exact GELU, RMS norm per head, no biases, rotary axes stretched 1, 3, 3, sigma
+         itself as the time, at as many frequencies as a token is wide.
+ltx      LTX-Video (arXiv 2501.00103): RMS norms, one shared modulation plus a table per layer,
+         rotary positions on a canvas, over all heads.
 gemma    Gemma (arXiv 2403.08295): RMS norm with weights counted from one, gated GELU, one key
          head, no biases.
 gemma_flow   the same with adaptive RMS norm and gates (pi0.5, arXiv 2504.16054).
@@ -19,6 +21,8 @@ WAN_CLOCK = Clock(features=256, scale=1000.0, fastest=1.0, slowest=1e-4, closed=
 """1000 sigma at frequencies 10000 ** (-i / 128)."""
 WAN_ROTARY = Rotary(base=10_000.0, adjacent=True)
 COSMOS_ROTARY = Rotary(base=10_000.0, stretch=(1.0, 3.0, 3.0))
+LTX_ROTARY = Rotary(base=10_000.0, adjacent=True, canvas=(62.5, 64.0, 64.0))
+"""Positions are latents: 8 frames of 25 a second, 32 x 32 pixels; a canvas of 20 s, 2048 x 2048."""
 LINE_ROTARY = Rotary(base=10_000.0)
 PI_CLOCK = Clock(
     features=1024,
@@ -48,12 +52,13 @@ def cosmos(name: str, width: int, mlp: int, *, memory: str = "text", rank: int =
         name=name,
         width=width,
         mlp=mlp,
+        activation="exact_gelu",
         modulation="low_rank",
         rank=rank,
         qk_norm="head",
         bias=False,
         cross=Cross(memory=memory),
-        clock=WAN_CLOCK,
+        clock=Clock(features=width, fastest=1.0, slowest=1e-4, closed=False),
     )
 
 
@@ -66,6 +71,7 @@ def ltx(name: str, width: int, mlp: int, *, cross: Cross | None) -> Expert:
         norm="rms",
         modulation="table",
         qk_norm="full",
+        qk_eps=1e-5,
         cross=cross,
         clock=WAN_CLOCK,
     )

@@ -8,11 +8,11 @@ At test time the video passes once at maximum noise; its layers stay, and only t
 The system's own code may not be copied: this follows the published facts alone.
 """
 
-from wamjax.model.config import Cross, Port, Rotary, Stack, WamConfig
+from wamjax.model.config import Cross, Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
 from wamjax.model.visibility import Visibility
-from wamjax.recipes.backbones import LINE_ROTARY, ltx
+from wamjax.recipes.backbones import LINE_ROTARY, LTX_ROTARY, ltx
 from wamjax.recipes.blueprint import (
     Blueprint,
     Learning,
@@ -89,7 +89,7 @@ def model(size: Size) -> WamConfig:
                 heads=heads,
                 head_dim=head_dim,
                 experts=(ltx("video", width, mlp, cross=Cross(memory="text", norm=False)),),
-                rotary=Rotary(base=10_000.0, adjacent=True),
+                rotary=LTX_ROTARY,
             ),
             Stack(
                 name="action",
@@ -104,7 +104,7 @@ def model(size: Size) -> WamConfig:
         ),
         ports=(
             Port(stream="text", into="text", embed="mlp", width=width, kind=False),
-            Port(stream="video", into="video", kind=True, head="table"),
+            Port(stream="video", into="video", kind=True, head="table", norm="layer"),
             Port(stream="proprio", into="action", kind=False, positions="line"),
             Port(stream="action", into="action", kind=False, positions="line", head="table"),
         ),
@@ -170,7 +170,8 @@ RECIPES = (
             "The memory has 1 to 10 % noise in training, one level for each camera, of which the "
             "video is told; that none is added when a chunk is sampled is not verified.",
             "Views attend to one another in every layer; published: in every third.",
-            "Rotary positions are indices; LTX normalises them by its largest canvas.",
+            "Time on the rotary canvas counts latent frames of LTX's 25 frames a second; the rate "
+            "that the release tells it is not verified.",
             "The robustness study prints 2.2 B for the whole system; what it counts is not said.",
         ),
         build=ge_act,

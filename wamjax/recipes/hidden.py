@@ -117,7 +117,7 @@ def model(size: Size) -> WamConfig:
         ),
         ports=(
             Port(stream="text", into="text", embed="as_is", width=SHAPES[size].text, kind=False),
-            Port(stream="video", into="low", kind=False, head="table"),
+            Port(stream="video", into="low", kind=False, head="low_rank", bias=False),
             Port(stream="proprio", into="action", kind=False, positions="line"),
             Port(stream="action", into="action", kind=False, positions="line", head="modulated"),
         ),

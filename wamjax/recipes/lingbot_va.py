@@ -147,10 +147,10 @@ LEVELS = LevelsConfig(video=LevelLaw(shift=5.0), action=LevelLaw())
 def model(size: Size, form: Form) -> WamConfig:
     """One trunk, or two experts in one attention."""
     (width, mlp), (action, action_mlp), (depth, heads, head_dim) = WIDTHS[size]
-    video = wan("video", width, mlp)
-    experts = (
-        (video, wan("action", action, action_mlp, memory=None)) if form in OF_PAPER else (video,)
-    )
+    video, split = wan("video", width, mlp), form in OF_PAPER
+    # The released trunk norms both streams' predictions by one table, and has two clocks.
+    table = "" if split else "out"
+    experts = (video, wan("action", action, action_mlp, memory=None)) if split else (video,)
     return WamConfig(
         stacks=(
             Stack(
@@ -164,12 +164,14 @@ def model(size: Size, form: Form) -> WamConfig:
         ),
         ports=(
             Port(stream="text", into="text", embed="mlp", width=width, kind=False),
-            Port(stream="video", into="video", kind=False, head="table"),
+            Port(stream="video", into="video", kind=False, head="table", shared_table=table),
             Port(
                 stream="action",
-                into="action" if form in OF_PAPER else "video",
+                into="action" if split else "video",
                 kind=False,
                 head="table",
+                own_level=not split,
+                shared_table=table,
             ),
         ),
     )
@@ -306,7 +308,6 @@ RECIPES = (
         parts="Wan2.2-5B trunk",
         published="5 B",
         deviations=(
-            "Actions share the video's time embedder; the release has a copy for them.",
             "Guidance runs the video's passes twice; the release also doubles the actions' passes.",
             "A policy prefills the last frames anew for each chunk: the cache that is kept from "
             "chunk to chunk (recipes.episode) is not carried through rollouts. The passes that are "

@@ -60,17 +60,31 @@ class Census:
         )
         return len(there.own[expert]) + sum(map(len, joined))
 
+    def levels(self, clock: str) -> int:
+        """Segments whose noise level one set of weights reads, by `WamConfig.clock`."""
+        own = {
+            self.blueprint.model.clock(port.into, port.stream): port
+            for port in self.blueprint.model.ports
+            if port.own_level
+        }
+        if clock in own:
+            return self.told(own[clock].stream)
+        others = [port for port in own.values() if port.into == clock]
+        return self.segments(clock) - sum(self.told(port.stream) for port in others)
+
+    def told(self, stream: Stream) -> int:
+        """Segments of a stream."""
+        return sum(s.stream == stream for s in self.blueprint.training.segments)
+
     def read(self, stream: Stream) -> int:
         """Tokens of a stream at which something is predicted, and how many make one prediction."""
         found = [s for s in self.blueprint.training.segments if s.stream == stream and s.predicted]
         return sum(segment.count for segment in found) // self.blueprint.model.port(stream).merge
 
-    def memory(self, stack: Stack, expert: str) -> int:
-        """Tokens of what an expert cross-attends to; 0 where it does not."""
+    def memory(self, stack: Stack, reading: str) -> int:
+        """Tokens of what is read under a name of `Expert.reads`."""
         config = self.blueprint.model
-        cross = next(e.cross for e in stack.experts if e.name == expert)
-        if cross is None:
-            return 0
+        cross = next(e.reads[reading] for e in stack.experts if reading in e.reads)
         if cross.memory in self.seated:
             first = config.stack(cross.memory)
             assert first is not None
@@ -102,7 +116,7 @@ class Census:
                     if top == f"take_{stack.name}_{take.stack}_{place}":
                         return self.taken(stack, place)
         if top.startswith("level_"):
-            return self.segments(top.removeprefix("level_"))
+            return self.levels(top.removeprefix("level_"))
         port = self.port(top)
         if top.startswith("film_") or "modulation" in path:
             return 1
@@ -141,7 +155,11 @@ def analytic_flops(
     for stack in blueprint.model.stacks:
         there = census.seated[stack.name]
         pairs = sum(there.values()) ** 2
-        pairs += sum(count * census.memory(stack, name) for name, count in there.items())
+        pairs += sum(
+            there[expert.name] * census.memory(stack, name)
+            for expert in stack.experts
+            for name in expert.reads
+        )
         scores = 4.0 * pairs * stack.heads * stack.head_dim * stack.depth
         total += scores * (3 if training else 1)
     return batch * total
