@@ -52,7 +52,7 @@ class Clock:
     fastest: float = 2000 * 3.141592653589793
     slowest: float = 2 * 3.141592653589793
     closed: bool = True
-    sines_first: bool = False
+    sines_first: bool = later(False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,8 +123,8 @@ class Expert:
     mlp: int
     activation: Activation = "gelu"
     norm: Norm = "layer"
-    from_one: bool = False
-    norm_out: bool = False
+    from_one: bool = later(False)
+    norm_out: bool = later(False)
     modulation: Modulation = "adaln"
     rank: int = 256
     qk_norm: QkNorm = "none"
@@ -250,7 +250,7 @@ class Port:
     stream: Stream
     into: str
     embed: Embed = "linear"
-    scaled: bool = False
+    scaled: bool = later(False)
     width: int = 0
     place: bool = False
     kind: bool = True

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from wamjax.core.config import later
 from wamjax.flow.levels import LevelLaw, LevelsConfig
 from wamjax.flow.path import Prediction
 from wamjax.flow.sampler import Program, SamplerConfig
@@ -74,7 +75,7 @@ class TextConfig:
         hidden: width of the features of bytes, under "bytes".
     """
 
-    kind: Literal["bytes", "minilm"] = "bytes"
+    kind: Literal["bytes", "minilm"] = later("bytes")
     width: int = 64
     words: int = 12
     hidden: int = 32
