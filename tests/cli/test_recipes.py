@@ -8,9 +8,11 @@ import pytest
 from wamjax.cli import recipes_page
 from wamjax.cli.main import main
 from wamjax.cli.recipes import NO_WEIGHTS, line, state
+from wamjax.core.tree import leaves_by_path
 from wamjax.pretrained.families import FAMILIES
 from wamjax.recipes.chance import chance
 from wamjax.recipes.learner import Learner
+from wamjax.recipes.network import parameters
 from wamjax.recipes.recipe_config import RecipeConfig
 from wamjax.recipes.registry import RECIPES
 
@@ -62,11 +64,19 @@ def test_the_state_is_what_is_so():
                 RecipeConfig(recipe=name, candidates=2)
         denoised = {s.kind for s in learner.blueprint.training.segments}
         assert ("shows video" in told[name]) == ("video/noisy" in denoised)
-    # Parts that systems start from are read (docs/weights.md); a system of its own name is not.
-    assert not [
-        family for family in FAMILIES if family.replace("-", "_").startswith((*RECIPES,))
-    ], "weights of a recipe can be read now: say whose in `state`, instead of NO_WEIGHTS"
-    assert all(NO_WEIGHTS in words for words in told.values())
+
+    # A family says whose whole tree it fills, and that it is the tree of the recipe at full size.
+    policies = {family.recipe: family for family in FAMILIES.values() if family.recipe}
+    assert {*policies} == {"pi0", "pi05", "cosmos_policy", "lingbot_va"}
+    for name, words in told.items():
+        family = policies.get(name)
+        assert (NO_WEIGHTS in words) == (family is None)
+        if family is not None:
+            assert f"reads weights of {family.name}" in words
+            target = leaves_by_path(family.target())
+            assert sum(leaf.size for leaf in target.values()) == parameters(
+                RECIPES[name].build("full")
+            )
 
 
 @pytest.mark.parametrize(

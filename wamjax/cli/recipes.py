@@ -10,6 +10,7 @@ from typing import Any, assert_never
 from wamjax.core.errors import UserError
 from wamjax.flow.grid import edm_grid
 from wamjax.flow.variance_preserving import cosine_grid
+from wamjax.pretrained.families import FAMILIES
 from wamjax.recipes.blueprint import Blueprint, Phase, Recipe
 from wamjax.recipes.learner import Learner
 from wamjax.recipes.network import compared, parameters
@@ -101,8 +102,11 @@ def held(recipe: Recipe, form: str | None) -> bool:
 
 def state(recipe: Recipe, form: str | None = None) -> list[str]:
     """What works, read off what the recipe is made of."""
+    whole = [family.name for family in FAMILIES.values() if family.recipe == recipe.name]
+    read = whole if form in (None, "", *recipe.forms[:1]) else []
+    weights = [f"reads weights of {name}" for name in read] or [NO_WEIGHTS]
     if built(recipe, "tiny", form).foreseen:
-        return ["samples while a chunk is executed", "full size counted", NO_WEIGHTS]
+        return ["samples while a chunk is executed", "full size counted", *weights]
     config = RecipeConfig(recipe=recipe.name, form=form or "")
     works = {
         "trains tiny": bool(config.learning.lessons),
@@ -111,7 +115,7 @@ def state(recipe: Recipe, form: str | None = None) -> list[str]:
         "plans": config.learning.planning is not None,
         "is rewarded in rollouts": config.learning.read == "laplace",
         "full size counted": True,
-        NO_WEIGHTS: True,
+        **dict.fromkeys(weights, True),
     }
     return [what for what, does in works.items() if does]
 

@@ -177,5 +177,6 @@ FAMILIES = (
         licence="cosmos-policy",
         layouts={"original": functools.partial(table, SIZE_OF_POLICY, "original", stack="main")},
         target=functools.partial(target, SIZE_OF_POLICY, stack="main"),
+        recipe="cosmos_policy",
     ),
 )

@@ -18,6 +18,7 @@ class Family:
         licence: of its weights, a key of `wamjax.pretrained.licences.LICENCES`.
         layouts: name of a layout -> the table of its names.
         target: our tree of shapes, nested dicts.
+        recipe: whose whole tree that is, at full size in its usual form; empty for a part.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Family:
     licence: str
     layouts: Mapping[str, Callable[[], Table]]
     target: Callable[[], PyTree]
+    recipe: str = ""
 
     def layout_of(self, names: Iterable[str]) -> str:
         """The layout that knows most of the names of a file, whatever stands before them."""

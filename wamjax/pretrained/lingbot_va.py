@@ -82,5 +82,6 @@ FAMILIES = (
         licence="lingbot-va",
         layouts={"diffusers": functools.partial(table, SIZES)},
         target=functools.partial(target, SIZES, ACTIONS),
+        recipe="lingbot_va",
     ),
 )

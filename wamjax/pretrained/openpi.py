@@ -147,6 +147,7 @@ FAMILIES = tuple(
         licence="openpi",
         layouts={name: functools.partial(make, Sizes(), version) for name, make in LAYOUTS.items()},
         target=functools.partial(target, Sizes(), version),
+        recipe=version,
     )
     for version in ("pi0", "pi05")
 )
