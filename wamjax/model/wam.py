@@ -242,7 +242,9 @@ class Wam(nn.Module):
         cache = blank_cache(tokens.real.shape[0]) if cache is None else cache
         route, _, levels = self._run(layout, tokens, sigma, cache, wanted, step=step)
         predictions: dict[str, Array] = {}
-        for stream in self.head:
+        for port in self.config.ports:
+            if (stream := port.stream) not in self.head:
+                continue
             found = {
                 place: route.read(place)
                 for place in route.spans[-1]
@@ -254,7 +256,7 @@ class Wam(nn.Module):
             x = jnp.concatenate(list(found.values()), axis=1)
             own = [levels[place] for place in found if place in levels]
             noise = beside(own or [Noise(jnp.zeros((x.shape[0], 0, 0)), None, ())])
-            table = self.table.get(self.config.port(stream).shared_table)
+            table = self.table.get(port.shared_table)
             read = [head(x, noise, tokens.domain, table) for head in self.head[stream]]
             predictions[stream] = jnp.concatenate(read, axis=-1) if len(read) > 1 else read[0]
         return predictions
