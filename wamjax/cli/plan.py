@@ -79,7 +79,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--families",
         default=",".join(FAMILIES),
-        help=f"of --table (default {','.join(FAMILIES)})",
+        help=f"of --table: make the rows of these (default {','.join(FAMILIES)})",
     )
     parser.add_argument(
         "--confirm",
@@ -87,7 +87,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="of --table: also compile for slices that only an estimate excludes",
     )
     parser.add_argument(
-        "--page", type=pathlib.Path, metavar="FILE", help="write the table there, row by row"
+        "--only",
+        metavar="NAME,...",
+        help="of --table: make these rows; the others are shown where they are known",
+    )
+    parser.add_argument(
+        "--page",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="write the table there, row by row, and its rows beside it (.json), to go on from",
     )
     parser.add_argument("--fresh", action="store_true", help="compile again what is known")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -246,6 +254,8 @@ def table(args: argparse.Namespace) -> None:
         compiler=not args.analytic,
         page=args.page,
         estimate=not args.confirm,
+        only=None if args.only is None else args.only.split(","),
+        fresh=args.fresh,
     )
     if args.page is None:
         print(text)

@@ -1,31 +1,20 @@
 """`wamjax plan --table`: the smallest slice of each family for every full-size recipe, as a page.
 
 Every program that is compiled is kept, so a table that was cut short goes on where it was, and one
-that is only partly compiled says so.
+that is only partly compiled says so. Rows are kept beside the page: another machine goes on.
 """
 
-import dataclasses
-import functools
-import itertools
 import pathlib
 from collections.abc import Sequence
-from typing import Any, Literal
 
-import jax
-
-from wamjax.cli import config_file
+from wamjax.cli.plan_rows import Target, found_of
 from wamjax.cli.plan_text import GIB, big, seconds_text
+from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
-from wamjax.core.runtime import versions
-from wamjax.eval.plan.apart import apart
-from wamjax.eval.plan.cache import keep, key_of, known
-from wamjax.eval.plan.case import Training, case_of_config, case_of_recipe
 from wamjax.eval.plan.chips import CHIPS
-from wamjax.eval.plan.report import Report, planned
-from wamjax.eval.plan.smallest import BESIDE, TOKENS, Missed, Smallest, Spot, examples, smallest
-from wamjax.eval.plan.store import libtpu
+from wamjax.eval.plan.rows import Found, Row, read_rows, write_rows
+from wamjax.eval.plan.smallest import BESIDE, TOKENS, Missed, examples
 from wamjax.recipes.registry import RECIPES
-from wamjax.train.run_config import RunConfig
 
 FAMILIES = ("v5p", "v6e", "v5e", "tpu7x")
 CLOUD = {
@@ -37,94 +26,8 @@ CLOUD = {
 """What a slice is rented as; tpu7x by its cores."""
 COMMAND = "wamjax plan --table configs/oxe_*.py --page docs/results/plans.md"
 
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """A row: what is trained, and what its reports follow from.
-
-    Attributes:
-        kind: a recipe at full size, everything made anew in the backward pass; or a file of
-            configs/, with its own policy.
-        source: the recipe's name, or the file.
-    """
-
-    kind: Literal["recipe", "config"]
-    source: str
-
-    @functools.cached_property
-    def config(self) -> RunConfig:
-        """Of a file."""
-        return config_file.load(self.source, [])
-
-    @property
-    def name(self) -> str:
-        return self.source if self.kind == "recipe" else self.config.name
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """As those of `wamjax plan`."""
-        if self.kind == "recipe":
-            return {"recipe": self.source, "form": None, "size": "full"}
-        return {"config": dataclasses.asdict(self.config)}
-
-    def make(self, rows: int) -> Training:
-        """The case of so many examples a step."""
-        if self.kind == "recipe":
-            return case_of_recipe(RECIPES[self.source], rows)
-        return case_of_config(self.config, rows)
-
-    @functools.cached_property
-    def one(self) -> Training:
-        """The case of one example."""
-        return self.make(1)
-
-    @functools.cached_property
-    def weights(self) -> int:
-        """How many."""
-        return sum(leaf.size for leaf in jax.tree.leaves(self.one.boxed))
-
-    def told(self, reports: Sequence[Report]) -> tuple[str, ...]:
-        """Name, weights, tokens of an example, examples a device, FLOP of an example.
-
-        FLOPs of a config are nowhere counted without its program: they are those of a report.
-        """
-        one = self.one
-        walked = [report.flops["walked"] / report.rows for report in reports]
-        flop = walked[0] if one.counted is None and walked else one.counted
-        return (
-            f"`{self.name}`",
-            _count(self.weights),
-            "" if one.tokens is None else f"{one.tokens:,}",
-            str(examples(one.tokens)),
-            "" if flop is None else big(flop, "FLOP"),
-        )
-
-
-def key_at(target: Target, spot: Spot) -> str:
-    """The report's key: that of `wamjax plan --quick` with the flags that say the same."""
-    settings = {**target.settings, "what": "train", "remat": None, "slice": spot.part.name}
-    settings |= {"mesh": dataclasses.asdict(spot.mesh), "rows": spot.rows}
-    return key_of({**settings, "analytic": False, "quick": True})
-
-
-def make(target: Target, spot: Spot) -> None:
-    """Compile it, and keep the report."""
-    found = planned(target.make(spot.rows), spot.part, spot.mesh, quick=True)
-    keep(key_at(target, spot), found)
-
-
-def asked(target: Target, spot: Spot, *, compiler: bool) -> Report | None:
-    """The report that is known, or made now.
-
-    Raises:
-        CompilerError: the compiler aborts on it.
-    """
-    if compiler and known(key_at(target, spot)) is None:
-        apart(make, target, spot)
-    return known(key_at(target, spot))
-
-
-Table = dict[str, dict[str, Smallest]]
+Table = dict[str, dict[str, Found]]
+"""Family -> name -> what was found."""
 
 
 def table_page(
@@ -134,29 +37,75 @@ def table_page(
     compiler: bool,
     page: pathlib.Path | None,
     estimate: bool = True,
+    only: Sequence[str] | None = None,
+    fresh: bool = False,
 ) -> str:
-    """The page, written behind every row where `page` says where.
+    """The page, written behind every row where `page` says where, with its rows beside it (.json).
 
     Rows are made by the length of their sequences: a program of many tokens compiles for minutes,
     and whoever cuts the table short has the others.
+
+    Args:
+        configs: files of configs/ that have a row each, before the recipes.
+        families: of chips, whose rows are made.
+        compiler: compile what is not known.
+        page: where.
+        estimate: see `smallest`.
+        only: make these rows alone; the others, as those of other families, are shown where they
+            are known.
+        fresh: compile what is made, known or not.
+
+    Raises:
+        UserError: `only` has a name without a row, or the file of rows is something else.
     """
     targets = [Target("config", path) for path in configs]
     targets += [Target("recipe", name) for name in RECIPES]
-    table: Table = {family: {} for family in families}
-    order = sorted(targets, key=lambda target: target.one.tokens or 0)
-    with Progress("plan", len(families) * len(targets), "rows") as progress:
-        for target, family in itertools.product(order, families):
-
-            def ask(spot: Spot, target: Target = target) -> Report | None:
-                return asked(target, spot, compiler=compiler)
-
-            table[family][target.name] = smallest(
-                target.make, CHIPS[family], ask, estimate=estimate
+    names = [target.name for target in targets]
+    for name in only or ():
+        if name not in names:
+            raise UserError(f"--only {name!r} has no row: choose from {', '.join(names)}.")
+    file = None if page is None else page.with_suffix(".json")
+    kept = {} if file is None else read_rows(file)
+    table: Table = {family: {} for family in FAMILIES}
+    missing: list[tuple[Target, str]] = []
+    for target in sorted(targets, key=lambda target: target.one.tokens or 0):
+        for family in FAMILIES:
+            chosen = family in families and (only is None or target.name in only)
+            row = kept.get((target.name, family))
+            if row is not None and row.shapes == target.shapes and not (fresh and chosen):
+                table[family][target.name] = row
+            elif chosen:
+                missing.append((target, family))
+    with Progress("plan", len(missing), "rows") as progress:
+        for target, family in missing:
+            table[family][target.name] = found_of(
+                target, family, compiler=compiler, estimate=estimate, fresh=fresh
             )
             progress.advance(note=f"{target.name} on {family}")
-            if page is not None:
-                page.write_text(as_page(targets, table), encoding="utf-8")
+            if page is not None and file is not None:
+                save(targets, table, page, file)
+    if page is not None and file is not None:
+        save(targets, table, page, file)
     return as_page(targets, table)
+
+
+def save(targets: Sequence[Target], table: Table, page: pathlib.Path, file: pathlib.Path) -> None:
+    """The page and its rows; those of what is not in this table stay."""
+    kept = read_rows(file) | {row.key: row for row in rows_of(table)}
+    stale = {
+        (target.name, family)
+        for target in targets
+        for family in table
+        if (row := kept.get((target.name, family))) is not None and row.shapes != target.shapes
+    }
+    write_rows(file, [row for key, row in sorted(kept.items()) if key not in stale])
+    page.write_text(as_page(targets, table), encoding="utf-8")
+
+
+def rows_of(table: Table) -> list[Row]:
+    """Those that were compiled."""
+    found = [row for rows in table.values() for row in rows.values()]
+    return [row for row in found if isinstance(row, Row)]
 
 
 def _cells(*cells: str) -> str:
@@ -175,41 +124,37 @@ def _below(missed: Missed | None) -> str:
     return f"{missed.slice.split(':')[1]}: {least}{missed.needed / GIB:.1f} GiB{how}"
 
 
-def rented(report: Report) -> str:
+def rented(row: Row) -> str:
     """The name under which a slice is rented."""
-    family = report.slice.split(":")[0]
-    return CLOUD[family].format(cores=2 * report.chips, chips=report.chips)
+    return CLOUD[row.family].format(cores=2 * row.chips, chips=row.chips)
 
 
-def slice_text(found: Smallest | None) -> str:
+def slice_text(found: Found | None) -> str:
     """A cell of the first table."""
     if found is None:
         return ""
-    if found.report is not None:
-        return f"**{rented(found.report)}**, {found.report.chips}"
+    if isinstance(found, Row):
+        return f"**{rented(found)}**, {found.chips}"
     if found.at_least is None:
         return "none"
     fault = " (libtpu aborts)" if found.fault else ""
     return f"{found.at_least.split(':')[1]} or larger{fault}"
 
 
-def row_text(target: Target, report: Report, below: Missed | None) -> str:
+def row_text(row: Row) -> str:
     """A row of a family's table."""
-    mesh = ", ".join(f"{axis} {n}" for axis, n in report.mesh.items() if n > 1) or "one device"
-    memory = f"{report.memory['total'] / GIB:.1f} of {report.memory['limit'] / GIB:.1f}"
-    low, high = report.mfu
-    slow, fast = report.rates["windows"]
+    mesh = ", ".join(f"{axis} {n}" for axis, n in row.mesh.items() if n > 1) or "one device"
     return _cells(
-        f"`{target.name}`",
-        f"{report.slice.split(':')[1]} ({rented(report)})",
+        f"`{row.trained}`",
+        f"{row.slice.split(':')[1]} ({rented(row)})",
         mesh,
-        f"{report.rows:,}",
-        memory,
-        " to ".join(seconds_text(report.seconds[end]) for end in ("best", "worst")),
-        f"{100 * low:.0f} to {100 * high:.0f}",
-        report.bound,
-        f"{slow:.3g} to {fast:.3g}",
-        _below(below),
+        f"{row.rows:,}",
+        f"{row.memory / GIB:.1f} of {row.limit / GIB:.1f}",
+        " to ".join(seconds_text(seconds) for seconds in row.seconds),
+        " to ".join(f"{100 * share:.0f}" for share in row.mfu),
+        row.bound,
+        " to ".join(f"{rate:.3g}" for rate in row.windows),
+        _below(row.below),
     )
 
 
@@ -218,6 +163,22 @@ HEAD = (
     "| bound by | windows a second and chip | the next smaller |",
     "|---" * 10 + "|",
 )
+
+
+def told(target: Target, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Name, weights, tokens of an example, examples a device, FLOP of an example.
+
+    FLOPs of a config are nowhere counted without its program: they are those of a row.
+    """
+    one = target.one
+    flop = rows[0].flop if one.counted is None and rows else one.counted
+    return (
+        f"`{target.name}`",
+        _count(target.weights),
+        "" if one.tokens is None else f"{one.tokens:,}",
+        str(examples(one.tokens)),
+        "" if flop is None else big(flop, "FLOP"),
+    )
 
 
 def sizes(targets: Sequence[Target], table: Table) -> list[str]:
@@ -230,15 +191,16 @@ def sizes(targets: Sequence[Target], table: Table) -> list[str]:
     ]
     for target in targets:
         found = [table.get(family, {}).get(target.name) for family in FAMILIES]
-        reports = [row.report for row in found if row is not None and row.report is not None]
-        lines.append(_cells(*target.told(reports), *map(slice_text, found)))
+        rows = [row for row in found if isinstance(row, Row)]
+        lines.append(_cells(*told(target, rows), *map(slice_text, found)))
     return lines
 
 
 def as_page(targets: Sequence[Target], table: Table) -> str:
     """All families, with what the figures mean."""
-    found = versions()
-    done = sum(row.report is not None for rows in table.values() for row in rows.values())
+    rows = rows_of(table)
+    compilers = sorted({f"jax {row.jax}, libtpu {row.libtpu}" for row in rows})
+    made_by = "; ".join(compilers) or "nothing yet"
     lines = [
         "# The smallest slice that trains each recipe",
         "",
@@ -246,11 +208,11 @@ def as_page(targets: Sequence[Target], table: Table) -> str:
         "",
         f"    {COMMAND}",
         "",
-        f"Compiled on a CPU for slices that are not there (jax {found['jax']}, libtpu {libtpu()}): "
-        f"{done} of {len(FAMILIES) * len(targets)} rows so far. A cell in bold names the slice and "
-        'its chips. "Or larger" was not compiled yet, or the compiler aborts there: smaller slices '
-        "are excluded by counting the state and a gradient, or by the compiler. The same command "
-        "goes on.",
+        f"Compiled on a CPU for slices that are not there ({made_by}): {len(rows)} of "
+        f"{len(FAMILIES) * len(targets)} rows. A cell in bold names the slice and its chips. "
+        '"Or larger" was not compiled yet, or the compiler aborts there: smaller slices are '
+        "excluded by counting the state and a gradient, or by the compiler. The same command "
+        "compiles what is missing, and what has other shapes than when it was compiled.",
         "",
         *sizes(targets, table),
         "",
@@ -272,14 +234,12 @@ def as_page(targets: Sequence[Target], table: Table) -> str:
         "state and what the same split took beside it on the slice before (`--confirm` compiles "
         "those, too).",
     ]
-    for family, rows in table.items():
+    for family, found in table.items():
         chip = CHIPS[family]
-        told = [
-            row_text(target, report, rows[target.name].below)
-            for target in targets
-            if target.name in rows and (report := rows[target.name].report) is not None
+        lines_of = [
+            row_text(row) for target in targets if isinstance(row := found.get(target.name), Row)
         ]
-        if told:
+        if lines_of:
             lines += [
                 "",
                 f"## {family}",
@@ -289,6 +249,6 @@ def as_page(targets: Sequence[Target], table: Table) -> str:
                 + (f"; {chip.devices} devices a chip." if chip.devices > 1 else "."),
                 "",
                 *HEAD,
-                *told,
+                *lines_of,
             ]
     return "\n".join(lines) + "\n"

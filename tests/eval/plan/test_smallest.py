@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from wamjax.cli import plan_table
+from wamjax.cli import plan_rows, plan_table
 from wamjax.cli.main import main
 from wamjax.eval.plan.apart import CompilerError, apart
 from wamjax.eval.plan.case import Training, case_of_recipe
 from wamjax.eval.plan.chips import CHIPS, GIB
 from wamjax.eval.plan.compile import nowhere
 from wamjax.eval.plan.report import Report, planned
+from wamjax.eval.plan.rows import read_rows, shapes_of_step
 from wamjax.eval.plan.smallest import BESIDE, TOKENS, Spot, examples, smallest
 from wamjax.recipes.registry import RECIPES
+from wamjax.train.config import TrainConfig
 
 WEIGHTS = 6_020_684_999
 NOTHING = Report(
@@ -149,6 +151,12 @@ def test_a_process_that_dies_is_a_fault_of_the_compiler():
         apart(int, "no number")
 
 
+def counted(case: Training, part, mesh, *, quick: bool) -> Report:
+    """As if it had been compiled."""
+    found = planned(case, part, mesh, compiler=False)
+    return dataclasses.replace(found, fits=True, quick=quick, compile_seconds=1.0)
+
+
 def test_a_table_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     """Compiled by counting; the second program is not reached at first."""
     made: list[str] = []
@@ -157,11 +165,10 @@ def test_a_table_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch, 
         if len(made) == 1:
             raise KeyboardInterrupt
         made.append(case.name)
-        counted = planned(case, part, mesh, compiler=False)
-        return dataclasses.replace(counted, fits=True, quick=quick, compile_seconds=1.0)
+        return counted(case, part, mesh, quick=quick)
 
-    monkeypatch.setattr(plan_table, "planned", fake)
-    monkeypatch.setattr(plan_table, "apart", lambda function, *given: function(*given))
+    monkeypatch.setattr(plan_rows, "planned", fake)
+    monkeypatch.setattr(plan_rows, "apart", lambda function, *given: function(*given))
     monkeypatch.setattr(plan_table, "RECIPES", {name: RECIPES[name] for name in ("uwm", "octo")})
     words = ["plan", "--table", "--families", "v6e", "--page", str(tmp_path / "plans.md")]
     assert main(words) == 130
@@ -184,9 +191,77 @@ def test_a_table_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch, 
     assert '"compile_seconds": 1.0' in capsys.readouterr().out
 
 
+@pytest.fixture
+def two_recipes(monkeypatch):
+    """A table of two rows whose programs are counted; which were."""
+    made: list[str] = []
+
+    def fake(case: Training, part, mesh, *, quick: bool) -> Report:
+        made.append(case.name)
+        return counted(case, part, mesh, quick=quick)
+
+    monkeypatch.setattr(plan_rows, "planned", fake)
+    monkeypatch.setattr(plan_rows, "apart", lambda function, *given: function(*given))
+    monkeypatch.setattr(plan_table, "RECIPES", {name: RECIPES[name] for name in ("uwm", "octo")})
+    return made
+
+
+def test_rows_go_from_one_machine_to_the_next(two_recipes, tmp_path, monkeypatch):
+    """Beside the page they are known without what was compiled; of other shapes they are not."""
+    page = tmp_path / "plans.md"
+    words = ["plan", "--table", "--families", "v6e", "--page", str(page)]
+    assert main([*words, "--only", "uwm"]) == 0
+    assert two_recipes == ["uwm"]
+    assert "1 of 8 rows" in page.read_text()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    assert main(words) == 0
+    assert two_recipes == ["uwm", "octo"]
+    whole, rows = page.read_text(), page.with_suffix(".json").read_text()
+    assert "2 of 8 rows" in whole
+    # Read again, nothing changes; of another family, nothing is lost.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "third"))
+    assert main(words) == 0
+    assert (page.read_text(), page.with_suffix(".json").read_text()) == (whole, rows)
+    assert main(["plan", "--table", "--families", "v5p", "--only", "uwm", *words[4:]]) == 0
+    assert set(read_rows(page.with_suffix(".json"))) == {
+        ("uwm", "v6e"), ("octo", "v6e"), ("uwm", "v5p")
+    }  # fmt: skip
+    assert two_recipes == ["uwm", "octo", "uwm"]
+    assert "3 of 8 rows" in page.read_text()
+    # The rows of a recipe that has become another one are made again, or go.
+    page.with_suffix(".json").write_text(
+        rows.replace(plan_rows.Target("recipe", "octo").shapes, "old")
+    )
+    assert main([*words, "--only", "uwm"]) == 0
+    assert "1 of 8 rows" in page.read_text()  # That of v5p is of the other file.
+    assert set(read_rows(page.with_suffix(".json"))) == {("uwm", "v6e")}
+    assert main(words) == 0
+    assert two_recipes == ["uwm", "octo", "uwm", "octo"]
+    assert (page.read_text(), page.with_suffix(".json").read_text()) == (whole, rows)
+    assert main([*words, "--fresh", "--only", "octo"]) == 0
+    assert two_recipes == ["uwm", "octo", "uwm", "octo", "octo"]
+
+
+def test_a_step_s_shapes_tell_recipes_and_settings_apart():
+    def of(name: str, **given: Any) -> str:
+        return shapes_of_step(case_of_recipe(RECIPES[name], 1, **given))
+
+    assert of("uwm") == of("uwm")
+    slots = TrainConfig(mu_dtype="bfloat16")
+    assert len({of("uwm"), of("octo"), of("uwm", size="tiny"), of("uwm", train=slots)}) == 4
+
+
+def test_a_file_that_holds_no_rows_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "plans.json").write_text('{"rows": [{"trained": "uwm"}]}')
+    assert main(["plan", "--table", "--page", str(tmp_path / "plans.md")]) == 2
+    assert "holds no rows of a plan table" in capsys.readouterr().err
+    assert not (tmp_path / "plans.md").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
+        (["--table", "--only", "uwm,no"], "--only 'no' has no row: choose from"),
         (["--table", "--recipe", "uwm"], "--recipe has no meaning beside --table"),
         (["--table", "--families", "v5p,v9"], "'v9' is not known"),
         (["--table", "--page", "no/such/folder/x.md"], "does not exist"),
