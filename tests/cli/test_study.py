@@ -173,6 +173,15 @@ def test_a_study_runs_goes_on_where_it_was_and_checks(tmp_path, capsys):
     records = [(folder / "small" / "episodes.csv.gz").read_bytes() for folder in (whole, again)]
     assert records[0] == records[1]
 
+    # An arm on one machine and the other on another: the same records.
+    one, other = tmp_path / "one", tmp_path / "other"
+    for words in ((one, "--arms", "direct"), (other, "--also", str(one))):
+        process = study(*words)
+        told, _ = process.communicate()
+        assert process.returncode == 0, told.decode()
+    assert (other / "small" / "episodes.csv.gz").read_bytes() == records[0]
+    assert not (other / "runs" / "direct").exists()
+
     # What follows from the records follows; what does not is told.
     shown = tmp_path / "shown" / "small"
     page = (shown.parent / "small.md").read_text()

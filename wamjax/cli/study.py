@@ -20,18 +20,25 @@ from wamjax.core.config import difference
 from wamjax.core.errors import UserError
 from wamjax.core.files import read_json, write_json, write_text
 from wamjax.eval.statistics import planned
+from wamjax.eval.study.elsewhere import Elsewhere, read_elsewhere
 from wamjax.eval.study.figures import figures
 from wamjax.eval.study.markdown import as_markdown
-from wamjax.eval.study.matching import Budget, budget, unmatched, with_equal_flops
+from wamjax.eval.study.matching import (
+    Budget,
+    budget,
+    unlike_demonstrations,
+    unmatched,
+    with_equal_flops,
+)
 from wamjax.eval.study.page import write_figures, write_page
-from wamjax.eval.study.records import read_episodes, write_episodes
+from wamjax.eval.study.records import COSTS, EPISODES, read_episodes, write_episodes
 from wamjax.eval.study.study import Aspect, Study
 from wamjax.eval.study.tables import results
 from wamjax.sim.manifest import save_manifest
 
 STAGES = ("all", "prepare", "arms", "report")
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
-EPISODES, COSTS, RESULTS = "episodes.csv.gz", "costs.json", "study.json"
+RESULTS = "study.json"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +59,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="of configs/studies/")
     parser.add_argument("--workdir", type=pathlib.Path, help="all outputs")
     parser.add_argument("--size", choices=SIZES, default="tiny", help="default tiny")
-    parser.add_argument("--arms", help="only these, with commas between (default: all)")
+    parser.add_argument(
+        "--arms",
+        help="only these, with commas between (default: all); the report is of them alone",
+    )
+    parser.add_argument(
+        "--also",
+        metavar="DIR,...",
+        default="",
+        help="workdirs, or folders of pages, whose records of this study are taken: what they have "
+        "is not run again",
+    )
     parser.add_argument("--seeds", type=int, help="seeds 0 to N - 1 (default: the study's)")
     parser.add_argument(
         "--dry-run",
@@ -162,6 +179,32 @@ def chosen_arms(args: argparse.Namespace, study: Study) -> tuple[str, ...]:
     return tuple(known) if args.arms is None else names(args.arms, known, "--arms")
 
 
+def only_arms(study: Study, arms: tuple[str, ...]) -> Study:
+    """The study of these arms alone.
+
+    Raises:
+        UserError: the arm compared with is not among them, or one that another goes on from.
+    """
+    mine = tuple(arm for arm in study.arms if arm.name in arms)
+    for needed in (study.against, *(arm.after for arm in mine if arm.after)):
+        if needed not in arms:
+            raise UserError(f"--arms leaves out {needed}, which the report needs: name it, too.")
+    return dataclasses.replace(study, arms=mine)
+
+
+def elsewhere(args: argparse.Namespace, study: Study) -> tuple[Elsewhere, ...]:
+    """The records of --also.
+
+    Raises:
+        UserError: a folder without any.
+    """
+    return tuple(
+        read_elsewhere(pathlib.Path(folder) / study.name)
+        for folder in args.also.split(",")
+        if folder
+    )
+
+
 def budgets_of(study: Study) -> dict[str, Budget]:
     """What training each arm takes."""
     return {arm.name: budget(arm.config) for arm in study.arms}
@@ -185,11 +228,29 @@ def checked(
     return found
 
 
-def report(place: Place, budgets: Mapping[str, Budget], differs: Any, again: str) -> Any:
-    """Gather all records, compute and write the results and the page."""
+def report(
+    place: Place,
+    budgets: Mapping[str, Budget],
+    differs: Mapping[Aspect, list[str]],
+    again: str,
+    allowed: tuple[str, ...],
+) -> dict[str, Any]:
+    """Gather all records, compute and write the results and the page.
+
+    Raises:
+        UserError: records of several machines are of other demonstrations, and that is not allowed.
+    """
     folder = place.folder
+    costs = place.costs(budgets, differs)
+    unlike = unlike_demonstrations(costs["runs"])
+    if unlike and "windows" not in {*place.study.differs, *allowed}:
+        raise UserError(
+            f"{'; '.join(unlike)}: train all on those of one machine, or say --unmatched windows."
+        )
+    if unlike:
+        costs["unmatched"].setdefault("windows", []).extend(unlike)
     write_episodes(folder / EPISODES, place.episodes())
-    write_json(folder / COSTS, place.costs(budgets, differs))
+    write_json(folder / COSTS, costs)
     found = computed(place.study, folder)
     write_json(folder / RESULTS, found)
     write_page(folder, found, command=again, pictures=place.pictures())
@@ -261,6 +322,8 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--page shows the report: leave --dry-run, --check and --stage out.")
     if args.parallel < 1:
         raise UserError(f"--parallel must be at least 1, got {args.parallel}.")
+    if args.arms is not None and args.stage in ("all", "report"):
+        study = only_arms(study, arms)
     if args.equal_flops:
         study = with_equal_flops(study, budgets_of(study))
     if args.check and workdir is not None:
@@ -273,14 +336,14 @@ def run(args: argparse.Namespace) -> None:
         if args.detect is not None:
             print(planned(power=args.power, detect=args.detect, rate=args.rate))
         return
-    place = Place(study=study, workdir=workdir, physics=args.physics)
+    place = Place(study=study, workdir=workdir, physics=args.physics, also=elsewhere(args, study))
     if args.emit is not None:
         print(EMITTERS[args.emit](args, study))
         return
-    again = shlex.join(["wamjax", *command(args, "all")])
+    again = shlex.join(["wamjax", *command(args, "all", () if args.arms is None else arms)])
     if args.stage in ("all", "prepare"):
         save_manifest(place.folder / "manifest.json", place.manifest)
-        for data in study.data:
+        for data in place.missing_data():
             place.demonstrate(data)
     if args.stage in ("all", "arms"):
         if args.parallel > 1 and len(arms) > 1:
@@ -288,7 +351,7 @@ def run(args: argparse.Namespace) -> None:
         else:
             work(place, arms)
     if args.stage in ("all", "report"):
-        found = report(place, budgets, differs, again)
+        found = report(place, budgets, differs, again, allowed)
         print(json.dumps(found, indent=2) if args.json else lines_of(found))
         if not args.json:
             print(f"report: {place.folder / 'study.html'}")

@@ -19,7 +19,7 @@ from wamjax.core.errors import Unfinished, UserError
 from wamjax.core.files import write_json, write_text
 from wamjax.eval.study.study import Study
 
-KEPT = {"size": "tiny", "seeds": None, "unmatched": "none", "physics": "auto"}
+KEPT = {"size": "tiny", "seeds": None, "unmatched": "none", "physics": "auto", "also": ""}
 """Flags with a value that every part of a study has, and their defaults."""
 
 

@@ -9,7 +9,7 @@
 Studies of one workdir share demonstrations and trainings; a training of another config is refused.
 
 Every part goes on where it was: a training from its last checkpoint, an evaluation behind the last
-(seed, task) that is whole.
+(seed, task) that is whole. What was run elsewhere (`Place.also`) is neither trained nor tried here.
 """
 
 import dataclasses
@@ -28,15 +28,17 @@ from wamjax.cli.eval import worlds_of
 from wamjax.cli.ript import run_ript
 from wamjax.cli.train import run_training
 from wamjax.cli.worlds import action_frame
+from wamjax.core.config import fingerprint, to_json
 from wamjax.core.errors import Unfinished
 from wamjax.core.files import read_json, write_json
 from wamjax.core.runtime import device_name, source, versions
-from wamjax.data import read_episodes, statistics_for
+from wamjax.data import Statistics, read_episodes, statistics_for
 from wamjax.data.writing.rlds import dataset_directory
 from wamjax.eval.evaluate import Facts, episodes_of, evaluate
 from wamjax.eval.gallery import film
 from wamjax.eval.latency import chunk_latency
 from wamjax.eval.programs import Contestants, Programs, Stage
+from wamjax.eval.study.elsewhere import Elsewhere
 from wamjax.eval.study.matching import Budget
 from wamjax.eval.study.pictures import Pictures, told
 from wamjax.eval.study.records import Episode, episodes_from
@@ -86,11 +88,13 @@ class Place:
         study: what is run.
         workdir: where.
         physics: which implementation steps the worlds of training.
+        also: records of conditions that were run elsewhere.
     """
 
     study: Study
     workdir: pathlib.Path
     physics: Physics = "auto"
+    also: tuple[Elsewhere, ...] = ()
 
     @functools.cached_property
     def manifest(self) -> Manifest:
@@ -147,10 +151,36 @@ class Place:
             ),
         )
 
+    def content_of(self, run: Run) -> str:
+        """A digest of what is trained, wherever its demonstrations and its start lie."""
+        config = self.config_of(run)
+        data = dataclasses.replace(config.data, dir="")
+        ript = None if config.ript is None else dataclasses.replace(config.ript, start="")
+        whole = dataclasses.replace(config, data=data, ript=ript)
+        return fingerprint({"config": to_json(whole), "data": to_json(run.data)})
+
+    def known(self, condition: Condition) -> Elsewhere | None:
+        """The records that hold a condition at all seeds; None where it is run here."""
+        runs = {run.name: self.content_of(run) for run in self.runs_of(condition)}
+        for other in self.also:
+            if other.holds(condition.key, runs, self.manifest.sha256):
+                return other
+        return None
+
+    def elsewhere(self, run: Run) -> bool:
+        """Whether all that is asked of a run is known from elsewhere."""
+        asked = self.study.conditions_of(run.arm, run.data)
+        return all(self.known(condition) is not None for condition in asked)
+
+    def missing_data(self) -> list[Data]:
+        """What is trained on here."""
+        named = {run.data.name for run in self.study.runs if not self.elsewhere(run)}
+        return [data for data in self.study.data if data.name in named]
+
     def demonstrate(self, data: Data) -> None:
         """Write demonstrations and their statistics, unless they are there."""
-        folder, config = self.data_folder(data), self.study.arms[0].config
-        if not folder.exists():
+        config = self.study.arms[0].config
+        if not self.data_folder(data).exists():
             made = Demos(
                 tasks=data.tasks or self.study.tasks,
                 clean=data.clean,
@@ -160,8 +190,16 @@ class Place:
                 action=data.action,  # pyright: ignore[reportArgumentType]
             )
             write_demos(self.demos_folder(data), made)
-        own = dataclasses.replace(config.data, dir=str(folder), action_share=data.action_share)
-        statistics_for(own, read_episodes(own))
+        self.statistics_of(data)
+
+    def statistics_of(self, data: Data) -> Statistics:
+        """Of demonstrations that are there."""
+        own = dataclasses.replace(
+            self.study.arms[0].config.data,
+            dir=str(self.data_folder(data)),
+            action_share=data.action_share,
+        )
+        return statistics_for(own, read_episodes(own))
 
     def train(self, run: Run) -> dict[str, Any]:
         """Train a run to its end, and before it the one that it goes on from; its final.json.
@@ -298,11 +336,11 @@ class Place:
         write_json(folder / PICTURES, told(found))
 
     def pictures(self) -> list[tuple[str, Pictures]]:
-        """(label, pictures) of every condition that has some."""
+        """(label, pictures) of every condition that was tried here and has some."""
         return [
             (condition.labelled(self.study), read_json(self.trial_folder(condition) / PICTURES))
             for condition in self.study.conditions
-            if self.pictured(condition)
+            if self.pictured(condition) and self.known(condition) is None
         ]
 
     def _facts(self, trained: TrainedRun) -> Facts:
@@ -320,6 +358,9 @@ class Place:
             UserError: a condition has not been tried.
         """
         for condition in self.study.conditions:
+            if (other := self.known(condition)) is not None:
+                yield from other.episodes[condition.key]
+                continue
             for run in self.runs_of(condition):
                 for repeat in range(self.study.worlds.repeats):
                     folder = self.trial_folder(condition) / str(repeat)
@@ -331,29 +372,38 @@ class Place:
         """The trainings of a condition, by seed."""
         return [Run(condition.arm, condition.data, seed) for seed in self.study.seeds]
 
+    def _spent(self, run: Run) -> dict[str, Any]:
+        """What a training here cost."""
+        final = read_json(self.run_folder(run) / "final.json")
+        return {
+            "content": self.content_of(run),
+            "statistics": fingerprint(self.statistics_of(run.data).to_json()),
+            "parameters": final["parameters"],
+            "trained": final["trained_parameters"],
+            "steps": final["step"],
+            "flops": final["train_flops"],
+            "seconds": round(final["seconds"], 1),
+            "compile_seconds": round(final["compile_seconds"], 1),
+            "skipped_steps": final["skipped_steps"],
+            "weights_sha256": final["weights_sha256"],
+            "losses": final["losses"],
+            "device": final["device"],
+            "source": final["source"],
+        }
+
     def costs(
         self, budgets: Mapping[str, Budget], unmatched: Mapping[Aspect, Sequence[str]]
     ) -> dict[str, Any]:
         """What arms, runs and conditions cost, as it was counted and measured."""
-        runs = {}
-        for run in self.study.runs:
-            final = read_json(self.run_folder(run) / "final.json")
-            runs[run.name] = {
-                "parameters": final["parameters"],
-                "trained": final["trained_parameters"],
-                "steps": final["step"],
-                "flops": final["train_flops"],
-                "seconds": round(final["seconds"], 1),
-                "compile_seconds": round(final["compile_seconds"], 1),
-                "skipped_steps": final["skipped_steps"],
-                "weights_sha256": final["weights_sha256"],
-                "losses": final["losses"],
-                "device": final["device"],
-            }
-        conditions = {
-            condition.key: read_json(self.trial_folder(condition) / "costs.json")
-            for condition in self.study.conditions
-        }
+        runs, conditions = {}, {}
+        for condition in self.study.conditions:
+            mine, other = self.runs_of(condition), self.known(condition)
+            if other is not None:
+                conditions[condition.key] = other.costs["conditions"][condition.key]
+                runs |= {run.name: other.costs["runs"][run.name] for run in mine}
+                continue
+            conditions[condition.key] = read_json(self.trial_folder(condition) / "costs.json")
+            runs |= {run.name: self._spent(run) for run in mine}
         return {
             "budgets": {name: dataclasses.asdict(found) for name, found in budgets.items()},
             "unmatched": {aspect: list(rows) for aspect, rows in unmatched.items()},
@@ -367,7 +417,7 @@ class Place:
 def work(place: Place, arms: Sequence[str]) -> None:
     """Train and try the arms of that name, one after the other."""
     study = place.study
-    runs = [run for run in study.runs if run.arm.name in arms]
+    runs = [run for run in study.runs if run.arm.name in arms and not place.elsewhere(run)]
     for number, run in enumerate(runs, 1):
         print(f"[{number}/{len(runs)}] train {run.name}", file=sys.stderr, flush=True)
         place.train(run)

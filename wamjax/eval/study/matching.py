@@ -158,3 +158,22 @@ def with_equal_flops(study: Study, budgets: Mapping[str, Budget]) -> Study:
         return dataclasses.replace(arm, config=dataclasses.replace(arm.config, train=train))
 
     return dataclasses.replace(study, arms=tuple(map(scaled, study.arms)), match="flops")
+
+
+def unlike_demonstrations(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What differs in the demonstrations of runs that were gathered from several machines.
+
+    Args:
+        runs: ARM/DATA/seedN -> its costs, with the digest of its "statistics".
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, told in runs.items():
+        arm, data, _ = name.split("/")
+        arms = found.setdefault(data, {}).setdefault(told["statistics"], [])
+        if arm not in arms:
+            arms.append(arm)
+    return [
+        f"demonstrations {data} are not the same numbers for {' and for '.join(groups)}"
+        for data, by in found.items()
+        if len(groups := [", ".join(arms) for arms in by.values()]) > 1
+    ]

@@ -19,6 +19,7 @@ from typing import Any
 
 from wamjax.core.errors import UserError
 
+EPISODES, COSTS = "episodes.csv.gz", "costs.json"
 COLUMNS = (
     "condition", "seed", "repeat", "task", "world", "axis", "sub_axis", "severity", "success",
     "steps", "closest", "distance", "diverged", "mode", "other", "path",
