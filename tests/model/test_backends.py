@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.pallas.ops.tpu.splash_attention import NumpyMask
 from jax.sharding import NamedSharding, PartitionSpec
 
 from tests.model.sequences import LAYOUT, toy
@@ -86,6 +87,21 @@ def test_a_kernel_has_the_values_and_gradients_of_dense_scores(
 def test_splash_reads_memories_too():
     arrays = drawn(2, 2, CACHED)
     same(graded(by_splash, arrays, own=False), graded(plain, arrays, own=False))
+
+
+def test_a_mask_is_hashed_once_for_all_heads(monkeypatch: pytest.MonkeyPatch):
+    """Hashing a long table's bytes for every head of every pass took minutes a trace."""
+    hashed: list[tuple[int, ...]] = []
+    usual = NumpyMask.__hash__
+    monkeypatch.setattr(NumpyMask, "__hash__", lambda it: hashed.append(it.shape) or usual(it))
+    query, key, value, _, real = drawn(8, 8, 0)
+    table, itself = table_of(0)
+
+    def total(query: Array) -> Array:
+        return by_splash(query, key, value, seen(table, real, itself)).sum()
+
+    jax.make_jaxpr(jax.grad(total))(query)
+    assert len(hashed) <= 1
 
 
 def test_cudnn_is_asked_in_a_form_that_it_takes(monkeypatch: pytest.MonkeyPatch):
