@@ -40,9 +40,18 @@ WASTE = 8
 """Padding to whole blocks may add one in so many tokens, unless blocks are the smallest."""
 
 
+def block_for(length: int) -> tuple[int, int]:
+    """(length of blocks, length padded to whole ones)."""
+    for block in BLOCKS:
+        padded = -(-length // block) * block
+        if (padded - length) * WASTE <= length or block == BLOCKS[-1]:
+            return block, padded
+    raise AssertionError
+
+
 class OneMask(NumpyMask):
-    """A mask that is hashed once, not for every head and pass of a kernel: of 16,000 tokens, a
-    quarter of a gigabyte each time.
+    """A mask that is hashed once and equal to itself at sight: a kernel asks for every head of
+    every pass, and the table of 16,000 tokens has a quarter of a gigabyte.
     """
 
     @functools.cached_property
@@ -56,13 +65,22 @@ class OneMask(NumpyMask):
         return self._hash
 
 
-def block_for(length: int) -> tuple[int, int]:
-    """(length of blocks, length padded to whole ones)."""
-    for block in BLOCKS:
-        padded = -(-length // block) * block
-        if (padded - length) * WASTE <= length or block == BLOCKS[-1]:
-            return block, padded
-    raise AssertionError
+@functools.lru_cache(maxsize=4)
+def mask_of(table: Table, own: Table | None) -> tuple[OneMask, int]:
+    """The kernel's mask, padded to whole blocks; and the first of the keys that stand there again.
+
+    The same for equal tables, so that no trace compares it with that of the trace before.
+    """
+    mask, (count, keys) = table.array, table.array.shape
+    first = keys
+    if own is not None:
+        # Queries are the newest tokens, so that this is a slice.
+        first = int(own.array.any(axis=0).argmax())
+        mask = np.concatenate([mask | own.array, own.array[:, first:]], axis=1)
+    height, width = (block_for(length)[1] for length in mask.shape)
+    # Queries of the padding see what the last one sees: a row must not be empty.
+    mask = np.pad(mask, ((0, height - count), (0, 0)), mode="edge")
+    return OneMask(np.pad(mask, ((0, 0), (0, width - mask.shape[1])))), first
 
 
 def splash(
@@ -77,20 +95,13 @@ def splash(
         table, own: [N, M], see `model.attention.Seen`.
     """
     count, heads, head_dim = query.shape[1:]
-    mask, same = table.array, ~real
+    (mask, first), same = mask_of(table, own), ~real
     if own is not None:
-        # Queries are the newest tokens, so that this is a slice.
-        first = int(own.array.any(axis=0).argmax())
-        again = own.array[:, first:]
-        mask = np.concatenate([mask | own.array, again], axis=1)
         key, value = (jnp.concatenate([part, part[:, first:]], axis=1) for part in (key, value))
         same = jnp.concatenate([~real, real[:, first:]], axis=1)
-    (rows, height), (columns, width) = block_for(count), block_for(mask.shape[1])
-    # Queries of the padding see what the last one sees: a row must not be empty.
-    mask = np.pad(mask, ((0, height - count), (0, 0)), mode="edge")
-    mask = np.pad(mask, ((0, 0), (0, width - mask.shape[1])))
+    (rows, height), (columns, width) = block_for(count), block_for(key.shape[1])
     kernel: Any = make_splash_mha(
-        MultiHeadMask([OneMask(mask)] * heads),
+        MultiHeadMask([mask] * heads),
         block_sizes=BlockSizes(
             block_q=rows,
             block_kv=columns,

@@ -1,14 +1,20 @@
 """FLOPs by counting, held against a walk over the traced program and against a published count."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import pytest
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType
 
+from wamjax.eval.plan.case import case_of_recipe
 from wamjax.eval.plan.flops import analytic_flops
+from wamjax.model import backends
+from wamjax.model.backends import ways_in
 from wamjax.model.config import Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
+from wamjax.parallel.mesh import MESH_AXES
 from wamjax.parallel.shardings import unbox
 from wamjax.recipes.backbones import WAN_ROTARY, wan
 from wamjax.recipes.network import shapes
@@ -77,3 +83,17 @@ def test_wan_14b_is_the_count_that_maxdiffusion_publishes():
     # Weights do not depend on how long the sequence is: their shapes come from a short one.
     long = dataclasses.replace(blueprint, training=Layout((text, video), table))
     assert analytic_flops(long, weights=shapes(blueprint)) / 1e12 == pytest.approx(19_573, rel=1e-3)
+
+
+def test_what_a_kernel_makes_anew_is_not_the_model_s_work(monkeypatch: pytest.MonkeyPatch):
+    """Splash computes scores again in its backward passes, and whole blocks."""
+    monkeypatch.setattr(backends, "LEAST", {"splash": 0, "cudnn": 0})
+    tpu = AbstractDevice("TPU v5", num_cores=1)
+    types = (AxisType.Auto,) * len(MESH_AXES)
+    mesh: Any = AbstractMesh((1, 2, 2, 1), MESH_AXES, axis_types=types, abstract_device=tpu)
+    case = case_of_recipe(RECIPES["fast_wam"], 4, size="tiny", remat="none")
+    placed = case.placed(mesh)
+    assert "splash" in ways_in(placed.traced.jaxpr).values()
+    assert case.counted is not None
+    assert placed.flops > 1.3 * case.counted
+    assert case.walked(placed, mesh) == pytest.approx(case.counted, rel=0.06)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType, Mesh, NamedSharding
 
 from wamjax.core.errors import UserError
 from wamjax.core.records import Batch
@@ -19,6 +19,7 @@ from wamjax.data.config import DataConfig
 from wamjax.eval.bytes_read import live
 from wamjax.eval.chunk_cost import in_type
 from wamjax.eval.plan.flops import analytic_flops
+from wamjax.model.backends import ways_in
 from wamjax.model.config import Remat
 from wamjax.parallel.shardings import batch_sharding, replicated
 from wamjax.recipes.assembly import AnyConfig, assembled
@@ -169,10 +170,11 @@ class Training:
         return Placed(step, arguments, parts, plan.total, plan.trained)
 
     def walked(self, placed: Placed, mesh: Mesh) -> float:
-        """What remat makes anew is not the model's work."""
-        if self.bare is self.system:
+        """What remat or a kernel makes anew is not the model's work, nor blocks that are hidden."""
+        kernels = {*ways_in(placed.traced.jaxpr).values()} - {"xla"}
+        if self.bare is self.system and not kernels:
             return placed.flops
-        return self._placed(mesh, self.bare).flops
+        return self._placed(on_cpus(mesh), self.bare).flops
 
     def moved(self, placed: Placed, kept: float, mesh: Mesh) -> float:
         """The state once in and once out, gathered weights once a pass, what is kept each way."""
@@ -207,6 +209,13 @@ def bytes_on(tree: PyTree) -> float:
         size = 4 if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf.dtype.itemsize
         total += math.prod(shard) * size
     return float(total)
+
+
+def on_cpus(mesh: Mesh) -> Any:
+    """A mesh of the same lengths where no kernel is taken; nothing can be run there."""
+    lengths, kind = tuple(mesh.shape.values()), AbstractDevice("cpu", num_cores=None)
+    types = (AxisType.Auto,) * len(lengths)
+    return AbstractMesh(lengths, tuple(mesh.shape), axis_types=types, abstract_device=kind)
 
 
 def key_on(mesh: Mesh) -> Any:
