@@ -167,3 +167,16 @@ def test_the_card_tells_the_run_by_its_own_files(trained):
     (weights / "README.md").write_text(text.replace("unknown", "mit", 1))
     assert main(["convert", "--to", "safetensors", str(workdir), "--out", str(weights)]) == 0
     assert yaml.safe_load((weights / "README.md").read_text().split("---")[1])["license"] == "mit"
+
+
+def test_a_plan_tells_what_a_run_would_begin_with(trained, tmp_path, capsys):
+    workdir, out = trained
+    config = str(workdir.parent / "config.py")
+    words = ["plan", "--config", config, "--topology", "v5p:2x2x1", "--analytic"]
+    assert main([*words, f"--config.train.start={out}"]) == 0
+    told = capsys.readouterr()
+    assert f"start: {out.name}" in told.err
+    assert "loaded" in told.err
+    assert "fresh" not in told.err
+    assert "v5p:2x2x1" in told.out
+    refused(capsys, [*words, f"--config.train.start={tmp_path}"], "neither a workdir nor what")

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import pathlib
+import sys
 from typing import Any, get_args
 
 from wamjax.cli import config_file
@@ -23,6 +24,7 @@ from wamjax.parallel.mesh import MeshConfig, mesh_lengths
 from wamjax.recipes.config import SystemConfig
 from wamjax.recipes.registry import find_recipe
 from wamjax.train.run_config import RunConfig
+from wamjax.train.warm_start import warm_start
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -210,6 +212,19 @@ def report_of(wanted: Asked) -> Report:
     return found
 
 
+def check_start(wanted: Asked) -> None:
+    """Match the weights of `train.start` by their headers, and tell it: a run would begin so.
+
+    Raises:
+        UserError: as `wamjax train` does, see `warm_start`.
+    """
+    if wanted.config is None or wanted.config.train.start is None:
+        return
+    start = warm_start(wanted.config.train, case_of_config(wanted.config).boxed)
+    if start is not None:
+        print(start.told(), file=sys.stderr)
+
+
 def search(wanted: Asked) -> list[tuple[Choice, Report]]:
     """The plans of the grid that fit, best first.
 
@@ -267,6 +282,7 @@ def run(args: argparse.Namespace) -> None:
         table(args)
         return
     wanted = asked(args)
+    check_start(wanted)
     if args.search:
         found = search(wanted)
         rows = [dataclasses.asdict(report) for _, report in found]

@@ -141,7 +141,8 @@ def limits(report: Report) -> str:
     anew = 1 - report.flops["walked"] / report.flops["done"]
     if name == "products" and anew > LITTLE:
         told += (
-            f"; {100 * anew:.0f} % of them are made anew, which a lighter remat saves if it fits"
+            f"; {100 * anew:.0f} % of them are made anew, by remat, where a lighter one saves them "
+            "if it fits, or in the backward pass of a kernel"
         )
     return told
 
