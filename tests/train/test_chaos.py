@@ -222,11 +222,13 @@ def test_a_last_state_that_cannot_be_saved_is_an_error_and_nothing_is_lost(
     assert done.returncode == 2, done.stderr
     lines = done.stderr.splitlines()
     (last,) = [line for line in lines if line.startswith("step 20 could not be saved in")]
-    assert "that of step 15 stands; make room or make it writable" in last
     assert "trying once more to save step 20" in done.stderr
-    assert steps_in(tmp_path / "run" / "checkpoints") == [10, 15]
+    # Batches are made ahead: on a slow machine the harm comes before step 15 is saved.
+    newest = steps_in(tmp_path / "run" / "checkpoints")[-1]
+    assert newest == (10 if "checkpoint of step 15 could not be saved" in done.stderr else 15)
+    assert f"that of step {newest} stands; make room or make it writable" in last
     assert not (tmp_path / "run" / "final.json").exists()
-    assert fault(tmp_path / "run" / "checkpoints" / "15") is None
+    assert fault(tmp_path / "run" / "checkpoints" / str(newest)) is None
 
 
 LAST = """
