@@ -14,7 +14,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.tree import leaves_by_path
 from wamjax.pretrained.bijection import checked, shapes_of
 from wamjax.pretrained.moves import expand, ours, their_shapes, theirs
-from wamjax.pretrained.table import Rule, Table
+from wamjax.pretrained.table import Idle, Rule, Table
 
 
 def target_of(params):
@@ -139,3 +139,16 @@ def test_parts_that_are_forgotten_or_taken_twice_are_told(change, kind):
     leaves = {**PARTED, "z": PARTED["x"]} if "rules" in change else PARTED
     with pytest.raises(UserError, match=f"{kind} +a"):
         checked(table, target_of(leaves), shapes_of(theirs(PARTS, PARTED)))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_nothing_reads_may_be_there_and_is_written_as_zeros(there):
+    table = dataclasses.replace(PARTS, idle=(Idle("head.w", (2, 3), like="b"),))
+    tensors = theirs(table, PARTED)
+    assert shapes_of(tensors) == their_shapes(table, target_of(PARTED))
+    np.testing.assert_array_equal(tensors["head.w"], np.zeros((2, 3), np.int32))
+    if not there:
+        del tensors["head.w"]
+    same(ours(table, tensors, target_of(PARTED)), PARTED)
+    with pytest.raises(UserError, match=r"unexpected +headxw"):
+        ours(table, {**tensors, "headxw": tensors["b"]}, target_of(PARTED))

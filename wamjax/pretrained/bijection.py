@@ -37,8 +37,9 @@ def shapes_of(tensors: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def wanted(table: Table, shapes: Shapes) -> dict[str, jax.ShapeDtypeStruct]:
-    """What is in a file but for what the table ignores."""
-    ignored = [re.compile(pattern) for pattern in table.ignored]
+    """What is in a file but for what the table ignores, or nothing reads."""
+    idle = (re.escape(tensor.theirs) for tensor in table.idle)
+    ignored = [re.compile(pattern) for pattern in (*table.ignored, *idle)]
     return {k: x for k, x in shapes.items() if not any(p.fullmatch(k) for p in ignored)}
 
 

@@ -33,6 +33,7 @@ from wamjax.pretrained.table import Rule, Table
 from wamjax.pretrained.tensors import Tensors
 
 REQUEST, OURS, THEIRS = "conversion.json", "weights", "model"
+CONFIG = "config.json"
 AT_MOST = 4 * 10**9
 """Bytes of a file, unless one tensor has more."""
 
@@ -91,14 +92,15 @@ def export(
     out: pathlib.Path,
     request: Mapping[str, Any],
     *,
-    at_most: int = AT_MOST,
+    at_most: int | None = AT_MOST,
 ) -> None:
     """Write a tree under their names; the inverse of `convert`.
 
     Args:
         tensors: our leaves by path.
         table: the names to write; see `own_names` for ours.
-        out, request, at_most: see `convert`.
+        out, request: see `convert`.
+        at_most: bytes of a file; None for one file, `model.safetensors`, and no index.
 
     Raises:
         UserError: the table is not one of this tree, or the folder has no room or belongs to
@@ -111,10 +113,23 @@ def export(
     with Megabytes("export", shapes.values()) as bar:
 
         def fill(name: str, place: Callable[[], np.ndarray]) -> None:
-            place()[...] = their_tensor(moves[name], tensors.read)
+            place()[...] = their_tensor(moves[name], tensors.read) if name in moves else 0
             bar.moved(shapes[name])
 
         _write(out, THEIRS, shapes, fill, lambda name: bar.moved(shapes[name]), request, at_most)
+
+
+def write_config(out: pathlib.Path, content: Mapping[str, Any]) -> None:
+    """Write what a reader of theirs wants beside the weights; one that is there stays.
+
+    Raises:
+        UserError: the folder has no room.
+    """
+    try:
+        if not (out / CONFIG).exists():
+            write_json(out / CONFIG, content)
+    except OSError as error:
+        raise _no_room(out, error) from error
 
 
 def own_names(tree: PyTree) -> Table:
@@ -129,7 +144,7 @@ def _write(
     fill: Fill,
     had: Callable[[str], None],
     request: Mapping[str, Any],
-    at_most: int,
+    at_most: int | None,
 ) -> None:
     files = _planned(stem, shapes, at_most)
     try:
@@ -140,18 +155,28 @@ def _write(
                     had(name)
             else:
                 write(out / file, own, fill, {"format": "pt"})
+        if at_most is None:
+            return
         homes = {name: file for file, own in files.items() for name in own}
         size = sum(map(bytes_of, shapes.values()))
         index = {"metadata": {"total_size": size}, "weight_map": homes}
         write_json(out / f"{stem}{INDEX}", index)
     except OSError as error:
-        raise UserError(
-            f"{out} cannot be written ({error.strerror or error}): make room or make it writable, "
-            "the same command goes on."
-        ) from error
+        raise _no_room(out, error) from error
 
 
-def _planned(stem: str, shapes: Shapes, at_most: int) -> dict[str, dict[str, jax.ShapeDtypeStruct]]:
+def _no_room(out: pathlib.Path, error: OSError) -> UserError:
+    return UserError(
+        f"{out} cannot be written ({error.strerror or error}): make room or make it writable, "
+        "the same command goes on."
+    )
+
+
+def _planned(
+    stem: str, shapes: Shapes, at_most: int | None
+) -> dict[str, dict[str, jax.ShapeDtypeStruct]]:
+    if at_most is None:
+        return {f"{stem}.safetensors": dict(shapes)}
     parts: list[dict[str, jax.ShapeDtypeStruct]] = [{}]
     size = 0
     for name, x in shapes.items():

@@ -136,7 +136,7 @@ def _letters(turn: str) -> tuple[str, ...]:
 
 
 def their_shapes(table: Table, target: PyTree) -> dict[str, jax.ShapeDtypeStruct]:
-    """Name -> shape and dtype of all tensors that fill `target`; nothing of full size is made.
+    """Name -> shape and dtype of all tensors of a file; nothing of full size is made.
 
     Args:
         target: nested dicts of what has a shape and a dtype.
@@ -146,12 +146,15 @@ def their_shapes(table: Table, target: PyTree) -> dict[str, jax.ShapeDtypeStruct
             `wamjax.pretrained.bijection`.
     """
     leaves = leaves_by_path(target)
-    return {
+    made = {
         move.theirs: jax.ShapeDtypeStruct(
             move.their_shape(tuple(leaves[move.ours].shape)), leaves[move.ours].dtype
         )
         for move in expand(table)
     }
+    for idle in table.idle:
+        made[idle.theirs] = jax.ShapeDtypeStruct(idle.shape, made[idle.like].dtype)
+    return made
 
 
 def ours(table: Table, tensors: Mapping[str, np.ndarray], target: PyTree) -> Params:
@@ -172,7 +175,8 @@ def ours(table: Table, tensors: Mapping[str, np.ndarray], target: PyTree) -> Par
 def theirs(table: Table, params: Params) -> dict[str, np.ndarray]:
     """Their tensors of our tree; the inverse of `ours`."""
     leaves = {path: np.asarray(leaf) for path, leaf in leaves_by_path(params).items()}
-    return {
+    made = {
         name: np.array(their_tensor(moves, leaves.__getitem__), order="C")
         for name, moves in by_tensor(expand(table)).items()
     }
+    return made | {idle.theirs: np.zeros(idle.shape, made[idle.like].dtype) for idle in table.idle}

@@ -14,6 +14,7 @@ every tensor is used once, and every element of our tree is filled once (`wamjax
 import dataclasses
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 PLACE = re.compile(r"\{(\w+)\}")
 
@@ -46,6 +47,20 @@ class Rule:
         return tuple(axis for axis in PLACE.findall(self.theirs) if axis not in keys)
 
 
+class Idle(NamedTuple):
+    """A tensor that nothing reads and that a reader of theirs wants to find.
+
+    Attributes:
+        theirs: its name.
+        shape: of it.
+        like: a tensor whose dtype it has.
+    """
+
+    theirs: str
+    shape: tuple[int, ...]
+    like: str
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
     """The rules of a family at one size.
@@ -56,6 +71,7 @@ class Table:
         sizes: of axes that patterns split, by their letter: {"h": 24}.
         ignored: regular expressions of names in files that are no weights (counters, tables).
         blank: tensors some of whose parts nothing reads: those are left out, and written as zeros.
+        idle: tensors that nothing reads: left out where they are, and written as zeros.
     """
 
     rules: tuple[Rule, ...]
@@ -63,3 +79,4 @@ class Table:
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     blank: tuple[str, ...] = ()
+    idle: tuple[Idle, ...] = ()
