@@ -1,9 +1,11 @@
-"""pi0 and pi0.5 (arXiv 2410.24164, 2504.16054) with openpi's names.
+"""pi0 and pi0.5 (arXiv 2410.24164, 2504.16054) with the names of openpi and of LeRobot.
 
-    openpi    Orbax's tree `params`, as published and as training leaves it
-    pytorch   the safetensors file that its script makes of that
+    openpi           Orbax's tree `params`, as published and as training leaves it
+    pytorch          the safetensors file that its script makes of that
+    lerobot          LeRobot's `model.safetensors`, as its base models are published
+    lerobot-untied   the same, with a table of words besides the head
 
-Both have the same tensors; the model is that of the recipes `pi0` and `pi05`.
+All have the same tensors; the model is that of the recipes `pi0` and `pi05`.
 """
 
 import dataclasses
@@ -20,13 +22,16 @@ from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.visibility import Visibility
 from wamjax.model.wam import Tokens, Wam
-from wamjax.pretrained import openpi_torch, openpi_tree
+from wamjax.pretrained import openpi_lerobot, openpi_torch, openpi_tree
 from wamjax.pretrained.family import Family
 from wamjax.pretrained.openpi_sizes import Sizes, Version
 from wamjax.pretrained.table import Table
 
 LAYOUTS: Mapping[str, Callable[[Sizes, Version], Table]] = {
     "openpi": openpi_tree.table,
+    # Before the layouts whose names a file of these has, too.
+    "lerobot-untied": functools.partial(openpi_lerobot.table, tied=False),
+    "lerobot": openpi_lerobot.table,
     "pytorch": openpi_torch.table,
 }
 
@@ -148,6 +153,7 @@ FAMILIES = tuple(
         layouts={name: functools.partial(make, Sizes(), version) for name, make in LAYOUTS.items()},
         target=functools.partial(target, Sizes(), version),
         recipe=version,
+        beside={"lerobot": openpi_lerobot.beside(Sizes(), version)},
     )
     for version in ("pi0", "pi05")
 )

@@ -12,6 +12,7 @@ from wamjax.pretrained.openpi_sizes import VECTORS, Sizes, Version
 from wamjax.pretrained.table import Rule, Table
 
 WHOLE = "paligemma_with_expert."
+HEAD = f"{WHOLE}paligemma.lm_head.weight"
 IMAGE = f"{WHOLE}paligemma.model.vision_tower.vision_model."
 LAYER = "layers.{layer}."
 EXPERTS = {
@@ -23,8 +24,7 @@ EXPERTS = {
 def table(sizes: Sizes, version: Version) -> Table:
     """Their names in the tree of `wamjax.pretrained.openpi.config`."""
     adaptive = version == "pi05"
-    words = f"{WHOLE}paligemma.lm_head.weight"
-    rules = [*_vision(), Rule(words, "embed_word/table")]
+    rules = [*_vision(), Rule(HEAD, "embed_word/table")]
     for name, stem in EXPERTS.items():
         rules += _expert(name, stem, adaptive=adaptive and name == "action")
     rules.append(Rule(f"{EXPERTS['context']}norm.weight", "stack_main/context_norm_out/scale"))
