@@ -1,6 +1,7 @@
-"""`wamjax convert`: public checkpoints to ours; ours to safetensors or openpi; exports to runs."""
+"""`wamjax convert`: public checkpoints to ours and back; runs to safetensors and back."""
 
 import argparse
+import functools
 import json
 import pathlib
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 from wamjax.core.errors import UserError
 from wamjax.core.tree import count_parameters
 from wamjax.pretrained.bijection import as_text, checked
-from wamjax.pretrained.convert import REQUEST, convert, converted, export
+from wamjax.pretrained.convert import REQUEST, convert, converted, export, write_config
 from wamjax.pretrained.families import FAMILIES, family_of
 from wamjax.pretrained.family import Family
 from wamjax.pretrained.licences import LICENCES, accepted
@@ -20,8 +21,12 @@ from wamjax.pretrained.tensors import Tensors
 from wamjax.pretrained.verify import check_sums, key_table, unequal
 
 DTYPES = ("float32", "bfloat16", "float16")
-# "openpi" is also the layout of its names.
-FORMATS = {"safetensors": export, "openpi": export_tree}
+# "openpi" and "lerobot" are also the layouts of their names.
+FORMATS = {
+    "safetensors": export,
+    "openpi": export_tree,
+    "lerobot": functools.partial(export, at_most=None),
+}
 RUN = "run"
 
 
@@ -40,6 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "  wamjax convert --from wan2.2-ti2v-5b CKPT --verify --out wan     and what was made\n"
         "  wamjax convert --to safetensors wan --out back          under the names it came with\n"
         "  wamjax convert --to openpi pi0 --out back               Orbax's `params`, for openpi\n"
+        "  wamjax convert --to lerobot pi0 --out back              a folder of LeRobot's\n"
         "  wamjax convert --to safetensors runs/a --out weights    the averaged weights of a run,\n"
         "                                                          with config and statistics\n"
         "  wamjax convert --to run weights --out runs/b            a run again, for eval and sample"
@@ -135,12 +141,17 @@ def _converted(args: argparse.Namespace) -> dict[str, Any]:
     }
     target = family.target()
     convert(tensors, family.layouts[layout](), target, out, request, dtype=args.dtype)
-    return {
+    told = {
         "converted": f"{family.name} ({layout} names)",
         "weights": f"{count_parameters(target):,}",
         "licence": f"{licence.name}, {licence.page}",
         "out": str(out),
     }
+    # As statistics, beside the model of a folder.
+    others = {*pathlib.Path(args.family[1]).glob("*.safetensors")} - {*tensors.files}
+    if others:
+        told["not read"] = ", ".join(sorted(file.name for file in others))
+    return told
 
 
 def _verified(args: argparse.Namespace) -> dict[str, Any]:
@@ -182,7 +193,7 @@ def _exported(args: argparse.Namespace) -> dict[str, Any]:
         step = import_run(source, out, lambda line: print(line, file=sys.stderr))
         return {"run": f"{out}, step {step}", "from": str(source)}
     if args.to != "safetensors":
-        raise UserError(f"only what was converted from openpi is written for {args.to}.")
+        raise UserError(f"only what was converted from openpi or LeRobot is written for {args.to}.")
     if not (source / FOLDER).is_dir():
         raise UserError(f"{source} is neither a workdir with checkpoints nor what was converted.")
     step, tensors = export_run(source, out)
@@ -202,8 +213,13 @@ def _under_their_names(
     table = family.layouts[layout]()
     request = {"exported": {**had, "layout": layout, "format": args.to}}
     FORMATS[args.to](leaves, table, out, request)
-    return {
+    told = {
         "exported": f"{source} ({family.name}, {layout} names)",
-        "tensors": len(by_tensor(expand(table))),
+        "tensors": len(by_tensor(expand(table))) + len(table.idle),
         "out": str(out),
     }
+    if args.to not in family.beside:
+        return told
+    beside = family.beside[args.to]
+    write_config(out, beside.config(leaves.shapes))
+    return told | {"unknown": beside.unknown}

@@ -8,6 +8,7 @@ from wamjax.pretrained.safetensors_file import INDEX, SafetensorsFile, sharded
 from wamjax.pretrained.tensors import Below, Joined, Tensors
 from wamjax.pretrained.torch_file import TorchFile
 
+MODEL = "model.safetensors"
 ZIP, PICKLE, LFS = b"PK\x03\x04", b"\x80", b"version https://git-lfs"
 
 
@@ -15,8 +16,9 @@ def open_tensors(path: str | pathlib.Path, prefix: str = "") -> Tensors:
     """The tensors of a checkpoint.
 
     Args:
-        path: a safetensors file, an index of such or a folder with them; a zip file of PyTorch;
-            the folder of an Orbax tree or one with an item `params`.
+        path: a safetensors file, an index of such or a folder with them, of which
+            `model.safetensors` is the model alone; a zip file of PyTorch; the folder of an Orbax
+            tree or one with an item `params`.
         prefix: only names that begin with it, without it: "state_dict." or "model.".
 
     Raises:
@@ -49,7 +51,9 @@ def _folder(folder: pathlib.Path) -> Tensors:
     if indices or not files:
         found = f"{len(indices)} indices" if indices else "no safetensors files and no Orbax tree"
         raise UserError(f"{folder} holds {found}: give the file of the weights itself.")
-    return Joined([SafetensorsFile(file) for file in files])
+    # LeRobot keeps statistics in further files, which share names.
+    alone = folder / MODEL
+    return Joined([SafetensorsFile(file) for file in ([alone] if alone in files else files)])
 
 
 def _file(file: pathlib.Path) -> Tensors:
