@@ -89,6 +89,10 @@ def test_a_report_of_some_arms(tmp_path, untrained, capsys):
     found = read_json(tmp_path / "all" / "small" / "study.json")
     assert list(found["arms"]) == ["direct"]
     assert untrained == []
+    assert main(["study", SMALL, "--workdir", str(tmp_path / "all"), "--check"]) == 0
+    write_json(tmp_path / "all" / "small" / "study.json", found | {"arms": {"other": {}}})
+    assert main(["study", SMALL, "--workdir", str(tmp_path / "all"), "--check"]) == 2
+    assert "is of arms that small has not" in capsys.readouterr().err
     assert main([*words, "--arms", "cotrain"]) == 2
     assert "--arms leaves out direct, which the report needs" in capsys.readouterr().err
 

@@ -275,12 +275,16 @@ def computed(study: Study, folder: pathlib.Path) -> dict[str, Any]:
 
 
 def check(study: Study, folder: pathlib.Path) -> str:
-    """Compute the results again and compare them with those that are stored.
+    """Compute the results again and compare them with those that are stored, of the arms there.
 
     Raises:
-        UserError: they differ, or a file is missing.
+        UserError: they differ, a file is missing, or the study has not its arms any more.
     """
     stored = read_json(folder / RESULTS)
+    unknown = {*stored["arms"]} - {arm.name for arm in study.arms}
+    if unknown:
+        raise UserError(f"{folder / RESULTS} is of arms that {study.name} has not: {unknown}.")
+    study = only_arms(study, tuple(stored["arms"]))
     rows = difference(computed(study, folder), stored)
     if rows:
         path, now, then = rows[0]
