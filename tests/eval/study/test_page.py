@@ -19,6 +19,7 @@ from wamjax.eval.study import (
     Data,
     Mode,
     Worlds,
+    figures,
     fronts,
     looks,
     markdown,
@@ -221,6 +222,20 @@ def test_the_numbers_drawn_are_study_json(results, written):
         assert int(row["episodes"]) == conditions[row["condition"]]["causes"][row["cause"]]
     for row in rows_of("success_flops"):
         assert float(row["train_flops"]) == conditions[row["condition"]]["cost"]["train_flops"]
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.1, 0.4, 1.0])
+def test_axes_of_success_end_above_what_is_drawn_and_not_far_above(scale):
+    rates = {arm: scale * rate for arm, rate in made_up.RATES.items()}
+    results = made_up.results(made_up.study(), rates=rates)
+    roof, highest = looks.roof(results), 0.0
+    for name, figure in figures.figures(results).items():
+        if name.startswith(("rates", "severity", "success")):
+            alone = name.startswith("severity_")
+            ends = ["value"] if alone else ["value", "high"]
+            highest = max(highest, *(100 * row[end] for row in figure.rows for end in ends))
+    assert roof / 3 < highest
+    assert roof == 100 or highest <= roof
 
 
 def test_an_odd_study_has_its_own_sections_and_no_empty_ones(odd, tmp_path):

@@ -112,6 +112,12 @@ def _rows_of(title: str, count: int, each: int, top: int = 60) -> tuple[Any, Axe
     return figure, axes
 
 
+def _room(results: Results) -> tuple[float, float]:
+    """Limits of an axis of success, in per cent, with room for marks on its ends."""
+    roof = looks.roof(results)
+    return -0.03 * roof, 1.03 * roof
+
+
 def _label(axes: Axes, place: int, text: str) -> None:
     behind = {"facecolor": CARD, "edgecolor": "none", "pad": 0.6}
     spot, where = (0, place - 0.32), ("axes fraction", "data")
@@ -149,7 +155,7 @@ def _rates(results: Results, what: str, title: str) -> Drawn:
             drawn.append(
                 {"condition": key, "seed": seed, **counts, **dict(zip(ENDS, ends, strict=True))}
             )
-    axes.set_xlim(-2, 102)
+    axes.set_xlim(*_room(results))
     return Drawn(f"rates_{what}", to_svg(figure, f"rates {what}"), (), drawn)
 
 
@@ -205,7 +211,7 @@ def _heat(results: Results) -> Drawn:
             cell = rows[key]["cells"][axis]
             axes.barh(
                 place + 0.16, 0.96, 0.54, column + 0.02,
-                color=SERIES[0], alpha=0.45 * cell["rate"], linewidth=0,
+                color=SERIES[0], alpha=45 * cell["rate"] / looks.roof(results), linewidth=0,
             )  # fmt: skip
             told = f"{100 * cell['rate']:.0f}"
             axes.annotate(told, (column + 0.5, place + 0.16), ha="center", va="center")
@@ -257,7 +263,7 @@ def _severity(results: Results, axis: str) -> Drawn:
         ]
     axes.set_xlabel("severity (0: clean)" if looks.has_clean(results) else "severity")
     axes.set_ylabel("% solved")
-    axes.set_ylim(-3, 103)
+    axes.set_ylim(*_room(results))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     name = f"severity_{axis}" if axis else "severity"
     return Drawn(name, to_svg(figure, name), tuple(looks.legend(results, keys)), drawn)
@@ -300,7 +306,7 @@ def _front(results: Results, name: str) -> Drawn:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: front.spell(value)))
     axes.set_xlabel(front.says)
     axes.set_ylabel("% solved")
-    axes.set_ylim(-3, 103)
+    axes.set_ylim(*_room(results))
     drawn = [
         {
             "condition": key,
@@ -340,12 +346,13 @@ def _transfer(results: Results) -> Drawn:
     """Success in the target against that in the source domain, a mark a condition and seed."""
     look, points = looks.looks(results), results["transfer"]["points"]
     figure, axes = small_axes("target against source, % solved", WIDTH, 300)
+    room = _room(results)
     axes.plot([0, 100], [0, 100], color=INK, linewidth=1, linestyle=":")
     for point in points:
         colour, mark = look[point["key"]]
         spot = 100 * point["source"], 100 * point["target"]
         axes.plot(*spot, mark, color=SERIES[colour], markersize=5, alpha=0.8)
-    axes.set(xlim=(-3, 103), ylim=(-3, 103), xlabel="source", ylabel="target")
+    axes.set(xlim=room, ylim=room, xlabel="source", ylabel="target")
     keys = list(dict.fromkeys(point["key"] for point in points))
     shown = [key for key in keys if key in looks.final(results)]
     return Drawn(

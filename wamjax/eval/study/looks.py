@@ -13,6 +13,7 @@ NEUTRAL = 2
 CROWD = 6
 """More lines than these do not share a picture."""
 ENDS = ("value", "low", "high")
+ROOFS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
 
 def final(results: Results) -> list[str]:
@@ -63,6 +64,22 @@ def has_severity(results: Results) -> bool:
 def compared(results: Results) -> list[str]:
     """Final conditions that have a reference."""
     return [key for key in final(results) if results["conditions"][key]["against"]]
+
+
+def roof(results: Results) -> float:
+    """Where axes of success end, one for all figures of a study, so that they can be compared.
+
+    Above the highest rate of a condition, of a seed and of a severity, and above the intervals of
+    conditions; in per cent.
+    """
+    highest = 0.0
+    for row in results["conditions"].values():
+        seeds = [cell for seed in row["seeds"].values() for cell in seed.values() if cell]
+        single = [cell for table in row["severities"].values() for cell in table.values()]
+        whole = [*row["cells"].values(), *row["by_severity"].values()]
+        rates = [cell["rate"] for cell in [*seeds, *single]]
+        highest = max([highest, *rates, *(cell["wilson95"][1] for cell in whole)])
+    return 100 * next(roof for roof in ROOFS if roof >= min(highest, 1.0))
 
 
 def success_of(results: Results) -> str:
