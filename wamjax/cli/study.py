@@ -7,6 +7,7 @@ import json
 import pathlib
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
@@ -35,9 +36,10 @@ from wamjax.eval.study.page import write_figures, write_page
 from wamjax.eval.study.records import COSTS, EPISODES, read_episodes, write_episodes
 from wamjax.eval.study.study import Aspect, Study
 from wamjax.eval.study.tables import results
+from wamjax.eval.study.times import TIMES, step_times
 from wamjax.sim.manifest import save_manifest
 
-STAGES = ("all", "prepare", "arms", "report")
+STAGES = ("all", "prepare", "arms", "time", "report")
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 RESULTS = "study.json"
 
@@ -98,7 +100,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--stage",
         choices=STAGES,
         default="all",
-        help="prepare (demonstrations), arms (training and trials) or report (default all)",
+        help="prepare (demonstrations), arms (training and trials) or report (default all); or "
+        "time: measure the train steps of all arms side by side, for the report's costs",
     )
     parser.add_argument(
         "--parallel", type=int, default=1, help="arms at once, each a process (default 1)"
@@ -295,6 +298,17 @@ def check(study: Study, folder: pathlib.Path) -> str:
     return f"{folder / RESULTS} follows from its episodes, every value."
 
 
+def times_text(found: Mapping[str, Any]) -> str:
+    """What was measured, for a terminal."""
+    lines = [f"{found['steps']} steps of each stage, in turn, on {found['device']}"]
+    lines += [
+        f"{arm:<20} {stage['name']:<12} {stage['p50_ms']:8.1f} ms (p95 {stage['p95_ms']:.1f})"
+        for arm, told in found["arms"].items()
+        for stage in told["stages"]
+    ]
+    return "\n".join(lines)
+
+
 def lines_of(found: Mapping[str, Any]) -> str:
     """The results for a terminal."""
     lines = []
@@ -325,7 +339,9 @@ def run(args: argparse.Namespace) -> None:
     for flag in ("topology", "detect"):
         if getattr(args, flag) is not None and not args.dry_run:
             raise UserError(f"--{flag} needs --dry-run.")
-    if args.page is not None and (args.dry_run or args.check or args.stage in ("prepare", "arms")):
+    if args.page is not None and (
+        args.dry_run or args.check or args.stage not in ("all", "report")
+    ):
         raise UserError("--page shows the report: leave --dry-run, --check and --stage out.")
     if args.parallel < 1:
         raise UserError(f"--parallel must be at least 1, got {args.parallel}.")
@@ -357,6 +373,10 @@ def run(args: argparse.Namespace) -> None:
             in_parallel(args, study.chains(arms))
         else:
             work(place, arms)
+    if args.stage == "time":
+        found = step_times(study, told=lambda line: print(line, file=sys.stderr, flush=True))
+        write_json(place.folder / TIMES, found)
+        print(times_text(found))
     if args.stage in ("all", "report"):
         found = report(place, budgets, differs, again, allowed)
         print(json.dumps(found, indent=2) if args.json else lines_of(found))

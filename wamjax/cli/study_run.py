@@ -44,6 +44,7 @@ from wamjax.eval.study.pictures import Pictures, told
 from wamjax.eval.study.records import Episode, episodes_from
 from wamjax.eval.study.study import Aspect, Condition, Data, Run, Study
 from wamjax.eval.study.tables import cause
+from wamjax.eval.study.times import TIMES, usable
 from wamjax.eval.target_domain import TargetPrograms
 from wamjax.eval.trained_run import TrainedRun, open_run
 from wamjax.eval.worlds import Worlds as Places
@@ -391,6 +392,12 @@ class Place:
             "source": final["source"],
         }
 
+    def times(self) -> dict[str, Any] | None:
+        """Of steps measured side by side, here or elsewhere; None where nobody did, of all arms."""
+        mine = [read_json(self.folder / TIMES)] if (self.folder / TIMES).is_file() else []
+        found = [*mine, *(other.costs["times"] for other in self.also)]
+        return next((times for times in found if times and usable(self.study, times)), None)
+
     def costs(
         self, budgets: Mapping[str, Budget], unmatched: Mapping[Aspect, Sequence[str]]
     ) -> dict[str, Any]:
@@ -410,6 +417,7 @@ class Place:
             "runs": runs,
             "conditions": conditions,
             "manifest_sha256": self.manifest.sha256,
+            "times": self.times(),
             "versions": {"wamjax": source(), **versions()},
         }
 

@@ -27,7 +27,7 @@ from wamjax.parallel.shardings import batch_sharding, replicated
 from wamjax.train.flops import compiled
 from wamjax.train.prefetch import Prefetch
 from wamjax.train.protocols import Loader
-from wamjax.train.state import TrainState, init_state
+from wamjax.train.state import Plan, TrainState, init_state
 
 WARMUP = 3
 
@@ -89,6 +89,55 @@ class StepTime:
         )
 
 
+@dataclasses.dataclass
+class Stepper:
+    """A compiled step with its state, taken one at a time.
+
+    Attributes:
+        executable: (state, batch, key) -> (state, metrics); the state is donated.
+        state, key: of the next step.
+        next_batch: gives batches on the devices.
+        loss: of the last step.
+    """
+
+    executable: Any
+    state: TrainState
+    key: Key
+    next_batch: Callable[[], PyTree]
+    loss: float = float("nan")
+
+    @classmethod
+    def of(
+        cls,
+        case: Training,
+        plan: Plan,
+        executable: Any,
+        mesh: Mesh,
+        next_batch: Callable[[], PyTree],
+    ) -> "Stepper":
+        """With a fresh state."""
+        keys = named_keys(jax.random.key(0), "init", "step")
+        state = init_state(case.system, plan, keys["init"])
+        return cls(executable, state, jax.device_put(keys["step"], replicated(mesh)), next_batch)
+
+    @classmethod
+    def on_random(cls, case: Training, plan: Plan, executable: Any, mesh: Mesh) -> "Stepper":
+        """With a fresh state, and one random batch again and again."""
+        fixed = jax.device_put(random_batch(case.batch), batch_sharding(mesh, case.rows))
+        return cls.of(case, plan, executable, mesh, lambda: fixed)
+
+    def take(self) -> tuple[float, float]:
+        """Take a step: its seconds, and those of them that it waited for data."""
+        started = time.perf_counter()
+        batch = self.next_batch()
+        ready = time.perf_counter()
+        self.state, metrics = self.executable(self.state, batch, self.key)
+        jax.block_until_ready(metrics)
+        ended = time.perf_counter()
+        self.loss = float(metrics["loss"])
+        return ended - started, ready - started
+
+
 def random_batch(shapes: PyTree, seed: int = 0) -> PyTree:
     """NumPy arrays of these shapes: numbers at random, nothing masked, words and numbers zero."""
     rng = np.random.default_rng(seed)
@@ -139,18 +188,16 @@ def step_time(
     executable, done, compiling = compiled(
         placed.program, *placed.arguments, look=lambda jaxpr: ways.update(ways_in(jaxpr))
     )
-    keys = named_keys(jax.random.key(0), "init", "step")
-    state = init_state(case.system, plan, keys["init"])
-    key, rows = jax.device_put(keys["step"], replicated(mesh)), batch_sharding(mesh, case.rows)
     count = WARMUP + repeats
     if loader is None:
-        fixed = jax.device_put(random_batch(case.batch), rows)
-        spent, waits, loss = _taken(executable, state, key, lambda: fixed, count, told)
+        stepper = Stepper.on_random(case, plan, executable, mesh)
+        spent, waits = _taken(stepper, count, told)
     else:
-        with Prefetch(loader, rows, count) as batches:
-            spent, waits, loss = _taken(executable, state, key, batches.take, count, told)
-    if not np.isfinite(loss):
-        raise UserError(f"the loss of {case.name} became {loss}: these times mean nothing.")
+        with Prefetch(loader, batch_sharding(mesh, case.rows), count) as batches:
+            stepper = Stepper.of(case, plan, executable, mesh, batches.take)
+            spent, waits = _taken(stepper, count, told)
+    if not np.isfinite(stepper.loss):
+        raise UserError(f"the loss of {case.name} became {stepper.loss}: these times mean nothing.")
     p50, p95 = (float(value) for value in np.quantile(spent, [0.5, 0.95]))
     counted = case.counted
     model = case.walked(placed, mesh) if counted is None else counted
@@ -180,31 +227,18 @@ def step_time(
             "products": 1e3 * done / all_flops,
             "memory": 1e3 * max(moved - peak.cache, 0.0) / peak.bandwidth,
         },
-        loss=loss,
+        loss=stepper.loss,
     )
 
 
-def _taken(
-    executable: Any,
-    state: TrainState,
-    key: Key,
-    next_batch: Callable[[], PyTree],
-    count: int,
-    told: Callable[[], None],
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Seconds of each step behind the warm-up, those of its wait for data, and the last loss."""
-    spent: list[tuple[float, float]] = []
-    metrics: dict[str, Any] = {}
+def _taken(stepper: Stepper, count: int, told: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds of each step behind the warm-up, and of its wait for data."""
+    spent = []
     for _ in range(count):
-        started = time.perf_counter()
-        batch = next_batch()
-        ready = time.perf_counter()
-        state, metrics = executable(state, batch, key)
-        jax.block_until_ready(metrics)
-        spent.append((time.perf_counter() - started, ready - started))
+        spent.append(stepper.take())
         told()
     whole, waits = np.array(spent[WARMUP:]).T
-    return whole, waits, float(metrics["loss"])
+    return whole, waits
 
 
 def _memory(standing: dict[str, float], executable: Any, mesh: Mesh) -> dict[str, float]:

@@ -134,6 +134,7 @@ def costs(study: Study, budgets: Mapping[str, Budget] | None = None) -> dict:
         "runs": runs,
         "conditions": conditions,
         "manifest_sha256": "f" * 64,
+        "times": None,
         "versions": {"jax": "0.9.2"},
     }
 

@@ -70,4 +70,4 @@ def read_elsewhere(folder: pathlib.Path) -> Elsewhere:
     episodes: dict[str, list[Episode]] = collections.defaultdict(list)
     for episode in read_episodes(folder / EPISODES):
         episodes[episode.condition].append(episode)
-    return Elsewhere(folder, dict(episodes), costs)
+    return Elsewhere(folder, dict(episodes), {"times": None, **costs})

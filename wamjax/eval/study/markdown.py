@@ -33,7 +33,8 @@ def as_markdown(results: Results, *, command: str, figures: str = "figures") -> 
         *_earlier(results),
         *_axes(results, figures),
         "## What success costs",
-        f"Success is {looks.success_of(results)}; a point is one per cent of it.",
+        f"Success is {looks.success_of(results)}; a point is one per cent of it; "
+        f"{wording.time_is(results)}.",
         _costs(results),
         *_picture(results, figures, *FRONTS),
         "## How episodes ended",

@@ -86,6 +86,7 @@ def page_values(
         "crowded": looks.leading(results) != final,
         "fronts": _inline(drawn, list(FRONTS)),
         "costs": cost_rows(results),
+        "time_is": wording.time_is(results),
         "tasks": [_task(results, final, columns, task) for task in results["tasks"]],
         "causes": _inline(drawn, ["causes"])[0],
         "causes_legend": _legend([Entry(s, CAUSE_SERIES[c], "s") for c, s in CAUSES.items()]),

@@ -29,6 +29,7 @@ from wamjax.eval.study.diversity import diversity
 from wamjax.eval.study.matching import Budget
 from wamjax.eval.study.records import Episode
 from wamjax.eval.study.study import Condition, Study
+from wamjax.eval.study.times import seconds_until
 from wamjax.eval.study.transfer import transfer
 from wamjax.eval.study.tried import Tried, axes_in, counted, estimate, in_order, same_worlds
 from wamjax.eval.worlds import CLEAN
@@ -241,6 +242,7 @@ def results(study: Study, episodes: Iterable[Episode], costs: Mapping[str, Any])
         "manifest_sha256": costs["manifest_sha256"],
         "versions": costs["versions"],
         "devices": sorted({run["device"] for run in costs["runs"].values()}),
+        "times": costs["times"],
         "arms": arm_facts(study, budgets),
         "conditions": conditions,
         "transfer": transfer(study, tried) if len(study.domains) > 1 else None,
@@ -253,7 +255,9 @@ def cost(
 ) -> dict[str, Any]:
     """What a condition cost: training as far as its checkpoint, mean over seeds; and a chunk.
 
-    RL adds to the training that it goes on from; of its FLOPs the updates are counted alone.
+    Seconds are those of steps that were measured side by side where there are such, otherwise wall
+    time of the trainings. RL adds to the training that it goes on from; of its FLOPs the updates
+    are counted alone.
     """
     arm, data, share = condition.arm, condition.data.name, condition.fraction
 
@@ -261,12 +265,16 @@ def cost(
         runs = [costs["runs"][f"{name}/{data}/seed{seed}"] for seed in study.seeds]
         return float(np.mean([run[what] for run in runs]))
 
-    if arm.after:
-        flops = budget.flops + share * mean(arm.name, "flops")
-        seconds = mean(arm.after, "seconds") + share * mean(arm.name, "seconds")
+    times = costs["times"]
+    steps = budget.steps if arm.after else round(share * budget.steps)
+    flops, trained = budget.until(steps), arm.after or arm.name
+    if times is None:
+        seconds = mean(trained, "seconds") * flops / budget.flops
     else:
-        flops = budget.until(round(share * budget.steps))
-        seconds = mean(arm.name, "seconds") * flops / budget.flops
+        seconds = seconds_until(times, trained, steps)
+    if arm.after:
+        flops += share * mean(arm.name, "flops")
+        seconds += share * mean(arm.name, "seconds")
     return {
         "train_flops": flops,
         "train_seconds": seconds,

@@ -285,3 +285,14 @@ def matched(results: Results) -> str:
     }
     kept = [says for aspect, says in aspects.items() if aspect not in results["unmatched"]]
     return f"All arms have {listed(kept)}." if kept else "Arms are not matched."
+
+
+def time_is(results: Results) -> str:
+    """What training time means here."""
+    times = results["times"]
+    if times is None:
+        return "time is a training's as it ran, mean over seeds"
+    return (
+        f"time is that of the steps by the median of {times['steps']}, taken in turn by all arms "
+        f"on {times['device']}"
+    )
