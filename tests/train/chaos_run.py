@@ -56,8 +56,8 @@ class Harmful(ToyLoader):
         self.workdir, self.harm, self.made = workdir, harm, 0
         self.now, self.until, self.failures = "", 0, 0
 
-    @staticmethod
-    def failed() -> int:
+    def failed(self) -> int:
+        """Saves that were said to have failed."""
         return sys.stderr.failures if isinstance(sys.stderr, Heard) else 0
 
     def make(self, start: int) -> Any:

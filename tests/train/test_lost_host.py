@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.train.test_two_hosts import ended, log_of, said, start
+from tests.train.test_two_hosts import ended, said, start
+from tests.train.two_hosts import log_of
 from wamjax.core.files import read_json
 from wamjax.train.intact import fault, steps_in
 

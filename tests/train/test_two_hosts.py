@@ -14,6 +14,7 @@ import pytest
 
 from tests.train.test_loop import go, run
 from tests.train.toy import TWO_STAGES
+from tests.train.two_hosts import log_of
 from wamjax.core.files import read_json
 from wamjax.core.tree import leaves_by_path, weights_sha256
 from wamjax.train.checkpoint import load_for_inference
@@ -51,10 +52,6 @@ def start(
         command += ["-m", "tests.train.two_hosts", *words]
         processes.append(subprocess.Popen(command, cwd=ROOT, env=environment))
     return processes
-
-
-def log_of(workdir: pathlib.Path, index: int) -> pathlib.Path:
-    return workdir.parent / f"{workdir.name}-{index}.log"
 
 
 def said(workdir: pathlib.Path) -> str:

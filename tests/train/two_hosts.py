@@ -27,12 +27,21 @@ from wamjax.parallel.start import start_hosts
 from wamjax.train.loop import train
 
 
+def log_of(workdir: pathlib.Path, index: int) -> pathlib.Path:
+    """What a host said."""
+    return workdir.parent / f"{workdir.name}-{index}.log"
+
+
 class ShareLoader(Harmful):
     """This host's rows of the global batches of the toy loader."""
 
     def __init__(self, batch: int, index: int, count: int, *, delay: float, **harm: Any):
         super().__init__(batch, delay, **harm)
         self.rows = slice(index * batch // count, (index + 1) * batch // count)
+
+    def failed(self) -> int:
+        """The first host says it for all."""
+        return log_of(self.workdir, 0).read_text().count("could not be saved")
 
     def __iter__(self) -> Any:
         for batch in super().__iter__():
