@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from wamjax.codec import bert, t5, vit
+from wamjax.codec import bert, qwen3_vl, t5, vit
 from wamjax.parallel.mesh import MeshConfig, make_mesh
 from wamjax.parallel.shardings import param_shardings, unbox
 
@@ -27,7 +27,15 @@ VISION = {
 }
 
 
+BOTH = {"Qwen3-VL 2B": qwen3_vl.Qwen3VlEncoder(qwen3_vl.QWEN3_VL_2B)}
+
+
 def inputs(name):
+    if name in BOTH:
+        encoder = BOTH[name]
+        frames = jax.ShapeDtypeStruct((1, 2, 32, 64, 3), jnp.float32)
+        words, mask = (jax.ShapeDtypeStruct((1, 8), kind) for kind in (jnp.int32, jnp.bool_))
+        return encoder, (words, mask, jax.ShapeDtypeStruct((1, 8, 3), jnp.int32), (frames,))
     if name in TEXT:
         shape = (1, 8)
         return TEXT[name], (
@@ -40,7 +48,7 @@ def inputs(name):
     return vit.VitEncoder(sizes), (frames,)
 
 
-@pytest.mark.parametrize("name", [*TEXT, *VISION])
+@pytest.mark.parametrize("name", [*TEXT, *VISION, *BOTH])
 def test_weights_are_split(name):
     encoder, given = inputs(name)
     boxed = jax.eval_shape(encoder.init, jax.random.key(0), *given)["params"]
@@ -52,10 +60,10 @@ def test_weights_are_split(name):
     )
     flat = jax.tree.leaves(sizes, is_leaf=lambda x: isinstance(x, tuple))
     whole, own = (sum(column) for column in zip(*flat, strict=True))
-    # Embeddings are split over their width alone.
+    # Embeddings, and keys that are shared by heads, are split over their width alone.
     tables = sum(
         leaf.size
         for path, leaf in jax.tree_util.tree_leaves_with_path(unbox(boxed))
-        if str(path[-1].key) in ("embedding", "word", "place")
+        if {"embedding", "word", "place", "kv"} & {step.key for step in path}
     )
     assert own < 1.01 * ((whole - tables) / 8 + tables / 4)

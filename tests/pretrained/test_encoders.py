@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wamjax.codec import bert, t5, vit
+from wamjax.codec import bert, qwen3, qwen3_vision, qwen3_vl, t5, vit
 from wamjax.core.errors import UserError
 from wamjax.core.tree import leaves_by_path
 from wamjax.pretrained import encoders
@@ -16,6 +16,8 @@ from wamjax.pretrained.licences import LICENCES
 from wamjax.pretrained.moves import expand, theirs
 from wamjax.pretrained.tensors import InMemory
 
+READS = qwen3.sizes(20, 8, 12, 3, 4, 2, 6, across=(1, 1), pads=(18, 19))
+LOOKS = qwen3_vision.sizes(2, 16, 12, 2, out=8, grid=3, taps=(0, 1), patch=2)
 TINY = {
     "umt5": t5.T5Encoder(t5.sizes(20, 8, 12, 2, 2, 4, every_layer=True)),
     "t5": t5.T5Encoder(t5.sizes(20, 8, 12, 2, 2, 4, gated=False)),
@@ -24,10 +26,11 @@ TINY = {
     "dinov2": vit.VitEncoder(vit.dinov2(2, 8, 2, registers=2, patch=2, grid=3)),
     "clip": vit.VitEncoder(vit.clip(2, 8, 12, 2, patch=2, grid=3)),
     "v_jepa2": vit.VitEncoder(vit.v_jepa2(2, 16, 2, patch=2)),
+    "qwen3_vl": qwen3_vl.Qwen3VlEncoder(qwen3_vl.Qwen3VlSizes(vision=LOOKS, language=READS)),
 }
 # Which of the tables fit: UMT5 and CLIP have Wan's beside transformers'.
 FIT = {"umt5": (0, 1), "t5": (0,), "bert": (0,), "siglip": (0,), "dinov2": (1,)}
-FIT |= {"clip": (2, 4), "v_jepa2": (3,)}
+FIT |= {"clip": (2, 4), "v_jepa2": (3,), "qwen3_vl": (0,)}
 CASES = [(name, place) for name, places in FIT.items() for place in places]
 
 

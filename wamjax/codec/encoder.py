@@ -1,4 +1,4 @@
-"""The layers of published encoders: all tokens attend to all, then a feed-forward part.
+"""The layers of published encoders: tokens attend to tokens, then a feed-forward part.
 
     before   x <- x + s_1 attention(norm x)        after   x <- norm(x + attention x)
              x <- x + s_2 mlp(norm x)                      x <- norm(x + mlp x)
@@ -10,7 +10,8 @@ layers scanned. What adds up is held in float32, products are computed in `dtype
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar, assert_never
 
 import flax.linen as nn
 import flax.struct
@@ -21,10 +22,13 @@ from wamjax.codec.parameters import bias, kernel, scale
 from wamjax.core.typing import Array, Bool, Float, Int, typed
 
 HEADS = ("heads", "head_dim")
+Pairs = Literal["neighbours", "halves"]
+Carry = TypeVar("Carry")
 ACTIVATIONS = {
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
     "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
     "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
 }
 
 
@@ -36,6 +40,8 @@ class Layers:
         depth: how many.
         width: D of the tokens.
         heads, head_dim: of attention; T5's need not make up D.
+        kv_heads: of keys and values, each read by heads / kv_heads neighbours; 0 for `heads`.
+        head_norm: queries and keys are normed over a head.
         mlp: F, width of the feed-forward part.
         activation: its bend; "gelu" is the exact one.
         gated: a second map up is multiplied with what was bent.
@@ -46,6 +52,8 @@ class Layers:
         divided: scores are divided by sqrt(head_dim).
         layer_scale: parts are scaled by learned vectors.
         buckets: rows of a table of relative positions of each layer's own, 0 for none.
+        pairs: which numbers of a head are turned together: (0, 1), (2, 3), ... or the i-th of the
+            first half and of the second.
     """
 
     depth: int
@@ -53,7 +61,9 @@ class Layers:
     heads: int
     head_dim: int
     mlp: int
-    activation: Literal["gelu", "gelu_tanh", "relu"] = "gelu"
+    kv_heads: int = 0
+    head_norm: bool = False
+    activation: Literal["gelu", "gelu_tanh", "relu", "silu"] = "gelu"
     gated: bool = False
     norm: Literal["layer", "rms"] = "layer"
     eps: float = 1e-6
@@ -62,6 +72,7 @@ class Layers:
     divided: bool = True
     layer_scale: bool = False
     buckets: int = 0
+    pairs: Pairs = "neighbours"
 
 
 @flax.struct.dataclass
@@ -69,10 +80,11 @@ class Sight:
     """What attention knows besides the tokens, the same in every layer; None for nothing.
 
     Attributes:
-        mask: bool [B, M], which keys are real; in a row without any, all weigh the same.
+        mask: bool [B, M], which keys are seen, or [B, N, M], by which query; where there are none,
+            all weigh the same.
         added: float [heads, N, M], added to the scores.
         bucket: int [N, M], the row of each layer's own table that is added.
-        rotation: (cosines, sines), float [N, head_dim], of pairs of neighbours.
+        rotation: (cosines, sines), float [N, head_dim] or [B, N, head_dim], of `Layers.pairs`.
     """
 
     mask: Array | None = None
@@ -114,6 +126,7 @@ class Norm(nn.Module):
 
     kind: Literal["layer", "rms"] = "layer"
     eps: float = 1e-6
+    axis: str = "embed"
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -121,37 +134,57 @@ class Norm(nn.Module):
         if self.kind == "layer":
             x = x - x.mean(-1, keepdims=True)
         unit = x * jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + self.eps)
-        unit = unit * self.param("scale", *scale(x.shape[-1:], ("embed",)))
+        unit = unit * self.param("scale", *scale(x.shape[-1:], (self.axis,)))
         if self.kind == "layer":
-            unit = unit + self.param("bias", *bias(x.shape[-1:], ("embed",)))
+            unit = unit + self.param("bias", *bias(x.shape[-1:], (self.axis,)))
         return unit
 
 
 @typed
 def turned(
-    x: Float[Array, "B N heads d"], cosine: Float[Array, "N d"], sine: Float[Array, "N d"]
+    x: Float[Array, "B N heads d"],
+    cosine: Float[Array, "*rows N d"],
+    sine: Float[Array, "*rows N d"],
+    pairs: Pairs = "neighbours",
 ) -> Float[Array, "B N heads d"]:
-    """Pairs (x_2i, x_2i+1) turned by the angles; the two of a pair may have different ones."""
-    pairs = x.reshape(*x.shape[:-1], -1, 2)
-    across = jnp.stack([-pairs[..., 1], pairs[..., 0]], axis=-1).reshape(x.shape)
-    return x * cosine[:, None].astype(x.dtype) + across * sine[:, None].astype(x.dtype)
+    """Pairs (x_2i, x_2i+1), or as halves (x_i, x_i+d/2), turned by the angles.
+
+    Angles are of all rows or of each; the two of a pair may have different ones.
+    """
+    match pairs:
+        case "neighbours":
+            split = x.reshape(*x.shape[:-1], -1, 2)
+            across = jnp.stack([-split[..., 1], split[..., 0]], axis=-1).reshape(x.shape)
+        case "halves":
+            first, second = jnp.split(x, 2, axis=-1)
+            across = jnp.concatenate([-second, first], axis=-1)
+        case _:
+            assert_never(pairs)
+    cosine, sine = (part[..., None, :].astype(x.dtype) for part in (cosine, sine))
+    return x * cosine + across * sine
 
 
 @typed
 def attention(
     query: Float[Array, "B N heads d"],
-    key: Float[Array, "B M heads d"],
-    value: Float[Array, "B M heads d"],
+    key: Float[Array, "B M kv_heads d"],
+    value: Float[Array, "B M kv_heads d"],
     factor: float,
-    mask: Bool[Array, "B M"] | None = None,
+    mask: Bool[Array, "B *queries M"] | None = None,
     added: Float[Array, "heads N M"] | None = None,
 ) -> Float[Array, "B N heads d"]:
-    """softmax(factor q k^T + added) v over real keys; scores and softmax in float32."""
+    """softmax(factor q k^T + added) v over keys that are seen; scores and softmax in float32.
+
+    Keys and values of fewer heads are read by several heads each, which are neighbours.
+    """
+    readers = query.shape[2] // key.shape[2]
+    key, value = (jnp.repeat(part, readers, axis=2) for part in (key, value))
     score = jnp.einsum("BNhd,BMhd->BhNM", query, key, preferred_element_type=jnp.float32) * factor
     if added is not None:
         score = score + added
     if mask is not None:
-        score = jnp.where(mask[:, None, None], score, jnp.finfo(jnp.float32).min)
+        seen = mask if mask.ndim == 3 else mask[:, None]
+        score = jnp.where(seen[:, None], score, jnp.finfo(jnp.float32).min)
     weight = jax.nn.softmax(score, axis=-1).astype(value.dtype)
     return jnp.einsum("BhNM,BMhd->BNhd", weight, value)
 
@@ -182,11 +215,14 @@ class Layer(nn.Module):
     def _attention(self, x: Array, sight: Sight) -> Array:
         s = self.shape
         options = {"bias": s.bias, "dtype": self.dtype}
-        features = (3, s.heads, s.head_dim)
-        qkv = Linear(features, ("embed", None, *HEADS), name="qkv", **options)(x)
-        query, key, value = (qkv[:, :, place] for place in range(3))
+        query, key, value = self._heads(x, options)
+        if s.head_norm:
+            query, key = (
+                Norm(s.norm, s.eps, "head_dim", name=f"{name}_norm")(part).astype(self.dtype)
+                for name, part in {"query": query, "key": key}.items()
+            )
         if sight.rotation is not None:
-            query, key = (turned(part, *sight.rotation) for part in (query, key))
+            query, key = (turned(part, *sight.rotation, s.pairs) for part in (query, key))
         added = sight.added
         if s.buckets:
             assert sight.bucket is not None
@@ -194,6 +230,19 @@ class Layer(nn.Module):
         factor = s.head_dim**-0.5 if s.divided else 1.0
         out = attention(query, key, value, factor, sight.mask, added)
         return Linear((s.width,), (*HEADS, "embed"), inputs=2, name="out", **options)(out)
+
+    def _heads(self, x: Array, options: dict) -> tuple[Array, Array, Array]:
+        """Queries, keys and values."""
+        s = self.shape
+        if not s.kv_heads:
+            features = (3, s.heads, s.head_dim)
+            qkv = Linear(features, ("embed", None, *HEADS), name="qkv", **options)(x)
+            return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        query = Linear((s.heads, s.head_dim), ("embed", *HEADS), name="q", **options)(x)
+        # Few heads need not divide among devices.
+        axes = ("embed", None, None, "head_dim")
+        kv = Linear((s.kv_heads, 2, s.head_dim), axes, name="kv", **options)(x)
+        return query, kv[:, :, :, 0], kv[:, :, :, 1]
 
     def _mlp(self, x: Array, _: Sight) -> Array:
         s = self.shape
@@ -218,16 +267,23 @@ def from_table(
 def through(
     shape: Layers, dtype: jnp.dtype, x: Float[Array, "B N D"], sight: Sight
 ) -> Float[Array, "B N D"]:
-    """x behind all layers, which are scanned; within a compact method, whose "layers" they are."""
+    """x behind all layers; within a compact method, whose "layers" they are."""
+    return stepped(shape, dtype, x, lambda layer, x, _: layer(x, sight))
 
-    def step(layer: Layer, x: Array, _: None) -> tuple[Array, None]:
-        return layer(x, sight), None
 
+def stepped(
+    shape: Layers, dtype: jnp.dtype, carry: Carry, step: Callable[[Layer, Carry, Array], Carry]
+) -> Carry:
+    """What is carried behind all layers, which are scanned; otherwise as `through`.
+
+    Args:
+        step: (layer, what is carried, number of the layer, from 0) to what is carried on.
+    """
     scanned = nn.scan(
-        step,
+        lambda layer, carry, place: (step(layer, carry, place), None),
         variable_axes={"params": 0},
         split_rngs={"params": True},
         length=shape.depth,
         metadata_params={nn.PARTITION_NAME: "layer"},
     )
-    return scanned(Layer(shape, dtype, name="layers"), x, None)[0]
+    return scanned(Layer(shape, dtype, name="layers"), carry, jnp.arange(shape.depth))[0]

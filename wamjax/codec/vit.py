@@ -146,6 +146,44 @@ def turns(
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
+def patches(
+    dtype: jnp.dtype,
+    frames: Float[Array, "B T H W 3"],
+    width: int,
+    count: int,
+    side: int,
+    *,
+    merge: int = 1,
+    bias: bool = True,
+) -> Float[Array, "B L N D"]:
+    """Patches of frames by one linear map; within a compact method, whose "patch" it is.
+
+    Args:
+        dtype: of products.
+        width: D.
+        count: frames of a patch.
+        side: pixels on a side of a patch.
+        merge: patches on a side of a square. Squares go row by row, and within each its patches.
+
+    Raises:
+        ValueError: T, H or W is not a multiple of what a square spans.
+    """
+    _, t, height, wide, _ = frames.shape
+    whole = side * merge
+    if t % count or height % whole or wide % whole:
+        raise ValueError(
+            f"tokens span {count} frames of {whole} x {whole} pixels, "
+            f"but there are {t} frames of {height} x {wide}"
+        )
+    cut = rearrange(
+        frames,
+        "B (L t) (h m i) (w n j) c -> B L (h w m n) t i j c",
+        **{"t": count, "m": merge, "n": merge, "i": side, "j": side},
+    )
+    axes = (None, None, None, "patch", "embed")
+    return Linear((width,), axes, 4, bias, dtype, name="patch")(cut).astype(jnp.float32)
+
+
 class VitEncoder(nn.Module):
     """Frames to one vector a patch.
 
@@ -174,14 +212,10 @@ class VitEncoder(nn.Module):
         """
         s = self.sizes
         b, t, height, width, _ = frames.shape
-        if t % s.frames or height % s.patch or width % s.patch:
-            raise ValueError(
-                f"tokens span {s.frames} frames of {s.patch} x {s.patch} pixels, "
-                f"but there are {t} frames of {height} x {width}"
-            )
         length, rows, columns = t // s.frames, height // s.patch, width // s.patch
         mean, deviation = (jnp.asarray(x, jnp.float32) for x in (s.pixels.mean, s.pixels.deviation))
-        x = self._patches(((frames + 1) / 2 - mean) / deviation)
+        x = ((frames + 1) / 2 - mean) / deviation
+        x = patches(self.dtype, x, s.layers.width, s.frames, s.patch, bias=s.patch_bias)
         sight = Sight()
         if s.grid:
             x = self._placed(x.reshape(b * length, rows * columns, -1), rows, columns)
@@ -195,15 +229,6 @@ class VitEncoder(nn.Module):
         if s.norm_out:
             x = Norm(eps=s.layers.eps, name="norm")(x)
         return x.reshape(b, length, -1, s.layers.width)
-
-    def _patches(self, x: Float[Array, "B T H W 3"]) -> Float[Array, "B L N D"]:
-        s = self.sizes
-        cut = rearrange(
-            x, "B (L t) (h i) (w j) c -> B L (h w) t i j c", t=s.frames, i=s.patch, j=s.patch
-        )
-        axes = (None, None, None, "patch", "embed")
-        linear = Linear((s.layers.width,), axes, 4, s.patch_bias, self.dtype, name="patch")
-        return linear(cut).astype(jnp.float32)
 
     def _placed(self, x: Float[Array, "B n D"], rows: int, columns: int) -> Float[Array, "B N D"]:
         """Learned places added, and the tokens before the patches put there."""

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from wamjax.codec.bert import MINILM_L6, BertEncoder
+from wamjax.codec.qwen3_vl import QWEN3_VL_2B, Qwen3VlEncoder
 from wamjax.codec.t5 import T5_11B, T5_BASE, T5_V1_1_XXL, UMT5_XXL, T5Encoder
 from wamjax.codec.vit import (
     CLIP_HUGE,
@@ -25,7 +26,7 @@ from wamjax.codec.vit import (
     VitEncoder,
 )
 from wamjax.core.typing import Params, PyTree
-from wamjax.pretrained import bert, t5, vit
+from wamjax.pretrained import bert, qwen3_vl, t5, vit
 from wamjax.pretrained.bijection import unfilled
 from wamjax.pretrained.family import Family
 from wamjax.pretrained.load import load
@@ -33,7 +34,7 @@ from wamjax.pretrained.moves import expand
 from wamjax.pretrained.table import Table
 from wamjax.pretrained.tensors import Below, Tensors
 
-Published = T5Encoder | BertEncoder | VitEncoder
+Published = T5Encoder | BertEncoder | VitEncoder | Qwen3VlEncoder
 
 TABLES: dict[type, tuple[Callable[[Any], Table], ...]] = {
     T5Encoder: (t5.transformers_t5, t5.wan_umt5),
@@ -45,18 +46,26 @@ TABLES: dict[type, tuple[Callable[[Any], Table], ...]] = {
         vit.transformers_v_jepa2,
         vit.wan_clip,
     ),
+    Qwen3VlEncoder: (qwen3_vl.transformers_qwen3_vl,),
 }
 
 
 def target(encoder: Published) -> Params:
     """Shapes of the encoder's weights."""
-    if isinstance(encoder, VitEncoder):
-        sizes = encoder.sizes
-        shape = (1, sizes.frames, sizes.patch, sizes.patch, 3)
-        given = (jax.ShapeDtypeStruct(shape, jnp.float32),)
-    else:
-        given = tuple(jax.ShapeDtypeStruct((1, 1), kind) for kind in (jnp.int32, jnp.bool_))
+    told = tuple(jax.ShapeDtypeStruct((1, 1), kind) for kind in (jnp.int32, jnp.bool_))
+    match encoder:
+        case VitEncoder(sizes=sizes):
+            given = (_frames(sizes.frames, sizes.patch),)
+        case Qwen3VlEncoder(sizes=sizes):
+            position = jax.ShapeDtypeStruct((1, 1, 3), jnp.int32)
+            given = (*told, position, (_frames(sizes.vision.frames, sizes.vision.side),))
+        case _:
+            given = told
     return nn.unbox(jax.eval_shape(encoder.init, jax.random.key(0), *given)["params"])
+
+
+def _frames(count: int, side: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((1, count, side, side, 3), jnp.float32)
 
 
 def found(tensors: Tensors, encoder: Published) -> tuple[Tensors, Table]:
@@ -92,10 +101,14 @@ def read(
 def _family(
     name: str, licence: str, encoder: Published, layouts: Mapping[str, Callable[[Any], Table]]
 ) -> Family:
-    layers = encoder.sizes.layers
+    if isinstance(encoder, Qwen3VlEncoder):
+        stacks = (encoder.sizes.vision.layers, encoder.sizes.language.layers)
+    else:
+        stacks = (encoder.sizes.layers,)
+    sizes = [f"{stack.depth} layers of {stack.width}" for stack in stacks]
     return Family(
         name=name,
-        about=f"encoder, {layers.depth} layers of {layers.width}",
+        about=f"encoder, {' and '.join(sizes)}",
         licence=licence,
         layouts={key: functools.partial(made, encoder.sizes) for key, made in layouts.items()},
         target=functools.partial(target, encoder),
@@ -128,5 +141,11 @@ FAMILIES = (
         "v-jepa2",
         VitEncoder(V_JEPA2_LARGE),
         {"transformers": vit.transformers_v_jepa2},
+    ),
+    _family(
+        "qwen3-vl-2b",
+        "qwen3-vl",
+        Qwen3VlEncoder(QWEN3_VL_2B),
+        {"transformers": qwen3_vl.transformers_qwen3_vl},
     ),
 )
