@@ -99,7 +99,7 @@ def test_all_recipes_come_in_the_forms_that_cost_something_else():
     assert all(own[0] is None for own in forms.values())
     assert forms["lingbot_va"] == [None, "paper", "async", "deployed", "real_robot"]
     # One network and one program, trained otherwise; and the forms that answer no actions.
-    assert forms["fast_wam"] == [None, "joint", "idm"]
+    assert forms["fast_wam"] == [None, "joint", "idm", "release", "robotwin"]
     assert forms["pi0"] == [None]
     assert "world_model" not in forms["motus"]
 

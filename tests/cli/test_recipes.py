@@ -66,17 +66,20 @@ def test_the_state_is_what_is_so():
         assert ("shows video" in told[name]) == ("video/noisy" in denoised)
 
     # A family says whose whole tree it fills, and that it is the tree of the recipe at full size.
-    policies = {family.recipe: family for family in FAMILIES.values() if family.recipe}
-    assert {*policies} == {"pi0", "pi05", "cosmos_policy", "lingbot_va"}
+    policies = [family for family in FAMILIES.values() if family.recipe]
+    filled = {family.recipe for family in policies}
+    assert filled == {"pi0", "pi05", "cosmos_policy", "lingbot_va", "fast_wam"}
     for name, words in told.items():
-        family = policies.get(name)
-        assert (NO_WEIGHTS in words) == (family is None)
-        if family is not None:
-            assert f"reads weights of {family.name}" in words
-            target = leaves_by_path(family.target())
-            assert sum(leaf.size for leaf in target.values()) == parameters(
-                RECIPES[name].build("full")
-            )
+        assert (NO_WEIGHTS in words) == (name not in filled)
+    for family in policies:
+        recipe = RECIPES[family.recipe]
+        of_form = f" in form {family.form}" if family.form else ""
+        assert f"reads weights of {family.name}{of_form}" in told[family.recipe]
+        assert f"reads weights of {family.name}" in state(recipe, family.form or None)
+        blueprint = recipe.build("full", family.form) if family.form else recipe.build("full")
+        target = leaves_by_path(family.target())
+        assert sum(leaf.size for leaf in target.values()) == parameters(blueprint)
+    assert NO_WEIGHTS in state(RECIPES["fast_wam"], "joint")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from wamjax.model.config import Cross, Expert, Port, Stack, Take, WamConfig
 EXPERT = Expert(name="video", width=8, mlp=16)
 STACK = Stack(name="main", depth=1, heads=1, head_dim=6, experts=(EXPERT,))
 PORT = Port(stream="video", into="video")
+WORD = Port(stream="proprio", into="video", through="text")
 READER = dataclasses.replace(EXPERT, name="reader", cross=Cross(memory="text"))
 
 
@@ -25,6 +26,17 @@ def second(**changes) -> Stack:
         ((STACK,), (PORT, Port(stream="text", into="main")), "names both a stack and a memory"),
         ((STACK, second()), (PORT,), "stack second reads text"),
         ((STACK,), (dataclasses.replace(PORT, behind="head"),), "reads behind head"),
+        ((STACK,), (PORT, WORD), "proprio enters video through text, which needs a port"),
+        (
+            (STACK,),
+            (PORT, WORD, Port(stream="text", into="video", embed="words")),
+            "through text, which needs a port there with maps of its own",
+        ),
+        (
+            (STACK,),
+            (PORT, WORD, Port(stream="text", into="video", through="video")),
+            "proprio enters video through text",
+        ),
         (
             (dataclasses.replace(STACK, takes=(Take(stack="main", kinds=(), expert="video"),)),),
             (PORT,),

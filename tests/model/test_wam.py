@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.model.sequences import LAYOUT, SEGMENTS, TABLE, toy
+from tests.model.sequences import FEATURES, LAYOUT, SEGMENTS, TABLE, toy
+from tests.weights import drawn_weights
 from wamjax.model.cache import blank_cache, older
 from wamjax.model.couplings import Coupling
 from wamjax.model.layout import Layout
@@ -170,3 +171,64 @@ def test_the_trunk_coupling_has_no_expert_of_its_own():
     names = set(mot["params"]["stack_main"]["layers"])
     assert names == {"trunk_in", "trunk_out", "action_in", "action_out"}
     assert set(trunk["params"]["stack_main"]["layers"]) == {"trunk_in", "trunk_out"}
+
+
+def test_what_enters_through_another_stream_is_a_value_of_it():
+    """Proprio that is mapped to a word of the text enters as that word does."""
+    toys, _, tokens, sigma = toy("mot")
+    ports = tuple(
+        dataclasses.replace(p, kind=False, through="text" if p.stream == "proprio" else "")
+        for p in toys.config.ports
+    )
+    model = Wam(dataclasses.replace(toys.config, ports=ports), LAYOUT, FEATURES)
+    drawn = jax.eval_shape(
+        lambda key: model.init(key, LAYOUT, tokens, sigma, method="denoise"), jax.random.key(0)
+    )
+    params = drawn_weights(drawn)["params"]
+    assert "embed_proprio" not in params
+    own = params["embed_proprio_as_text"]["one"]
+    assert own["kernel"].shape == (5, 8)
+    place = next(i for i, s in enumerate(SEGMENTS) if s.stream == "proprio")
+    word = tokens.values[place] @ own["kernel"] + own["bias"]
+    widths = tuple(("proprio", 8) if name == "proprio" else (name, n) for name, n in FEATURES)
+    ports = tuple(dataclasses.replace(p, through="") for p in ports)
+    plain = Wam(dataclasses.replace(model.config, ports=ports), LAYOUT, widths)
+    values = (*tokens.values[:place], word, *tokens.values[place + 1 :])
+    rest = {name: x for name, x in params.items() if name != "embed_proprio_as_text"}
+
+    @jax.jit
+    def both(params):
+        one = model.apply({"params": params}, LAYOUT, tokens, sigma, method="denoise")
+        given = {"params": rest | {"embed_proprio": rest["embed_text"]}}
+        two = plain.apply(given, LAYOUT, Tokens(values, tokens.real), sigma, method="denoise")
+        return one, two
+
+    one, two = both(params)
+    for stream in ("video", "action"):
+        assert jnp.abs(one[stream]).max() > 1e-2
+        np.testing.assert_allclose(one[stream], two[stream], rtol=1e-5, atol=1e-5)
+
+
+def test_a_linear_head_has_no_norm_and_no_level():
+    model, params, tokens, sigma, _ = built("mot")
+
+    def told(head):
+        ports = tuple(
+            dataclasses.replace(p, head=head) if p.stream == "action" else p
+            for p in model.config.ports
+        )
+        return Wam(dataclasses.replace(model.config, ports=ports), LAYOUT, model.features)
+
+    weights = params["params"]
+    own = {"out": weights["head_action"]["out"]}
+
+    @jax.jit
+    def both(weights):
+        given = {"params": weights | {"head_action": own}}
+        out = told("linear").apply(given, LAYOUT, tokens, sigma, method="denoise")
+        bare = told("none").apply(given, LAYOUT, tokens, sigma, method="denoise")
+        return out["action"], bare["action"]
+
+    out, bare = both(weights)
+    edge = own["out"]["one"]
+    np.testing.assert_allclose(out, bare @ edge["kernel"] + edge["bias"], rtol=0, atol=1e-5)

@@ -43,7 +43,8 @@ def fast_wam(form: str):
     def rule(q: Segment, k: Segment, same: bool) -> bool:
         del same
         if k.stream == "proprio":
-            return q.stream == "action"
+            # In the published weights it is a word of the text.
+            return q.stream == "action" or form in ("release", "robotwin")
         if k.stream == "text":
             return True
         if q.stream == "action":

@@ -102,9 +102,14 @@ def held(recipe: Recipe, form: str | None) -> bool:
 
 def state(recipe: Recipe, form: str | None = None) -> list[str]:
     """What works, read off what the recipe is made of."""
-    whole = [family.name for family in FAMILIES.values() if family.recipe == recipe.name]
-    read = whole if form in (None, "", *recipe.forms[:1]) else []
-    weights = [f"reads weights of {name}" for name in read] or [NO_WEIGHTS]
+    usual = form in (None, "", *recipe.forms[:1])
+    whole = [family for family in FAMILIES.values() if family.recipe == recipe.name]
+    read = [family.name for family in whole if family.form == ("" if usual else form)]
+    weights = [f"reads weights of {name}" for name in read]
+    if usual:
+        others = [family for family in whole if family.form]
+        weights += [f"reads weights of {x.name} in form {x.form}" for x in others]
+    weights = weights or [NO_WEIGHTS]
     if built(recipe, "tiny", form).foreseen:
         return ["samples while a chunk is executed", "full size counted", *weights]
     config = RecipeConfig(recipe=recipe.name, form=form or "")

@@ -27,8 +27,8 @@ holds every one of them to beating the mean action on held-out demonstrations af
 those that predict video to beating a still one ([results/training.md](results/training.md) has
 the figures). Laplace heads (`ript_vla`) and the quick start's
 flow can be rewarded in rollouts afterwards ([ript.md](ript.md)). What does not work yet: published
-weights of whole policies but for `pi0` and `pi05` ([weights.md](weights.md)), the pretrained
-encoders, and training at full size.
+weights of whole policies but for those in [weights.md](weights.md), the pretrained encoders, and
+training at full size.
 
 In the tiny forms small networks stand in for the pretrained encoders and are trained with the rest
 (text: a byte-level encoder; image features: keypoints steered by the instruction); video tokens are

@@ -27,7 +27,7 @@ Activation = Literal["gelu", "exact_gelu", "geglu", "swiglu", "relu", "silu"]
 Modulation = Literal["none", "adaln", "table", "low_rank"]
 QkNorm = Literal["none", "head", "full"]
 Embed = Literal["linear", "mlp", "normed_mlp", "timed", "timed_linear", "words", "as_is"]
-Head = Literal["none", "modulated", "table", "low_rank", "plain", "residual"]
+Head = Literal["none", "modulated", "table", "low_rank", "plain", "linear", "residual"]
 Positions = Literal["grid", "line", "count", "none"]
 Remat = Literal["none", "dots", "products", "full", "offload", "offload_products"]
 Attention = Literal["auto", "xla", "cudnn", "splash"]
@@ -217,6 +217,9 @@ class Port:
         stream: which.
         into: an expert's name, or the name of a memory for cross-attention. A stream may have
             several ports: the first is its home, the others fill memories.
+        through: another stream with a port into the same place: one linear map to the width of its
+            values, and from there by that port's own maps (FastWAM's proprio is a word of the
+            text). The map is that of all ports through one stream. Empty for maps of its own.
         embed: linear; mlp: two layers with GELU; normed_mlp: such layers between two norms, with
             GELU's exact form (Wan's image features); timed: linear, beside features of the noise
             level, then two layers with SiLU (pi0); timed_linear: one layer on value and features
@@ -229,8 +232,8 @@ class Port:
             takes no room), or none.
         head: how predictions leave: modulated (norm, scale and shift from the level, zero start),
             table (the same with a learned table, Wan), low_rank (the same with a low-rank map,
-            Cosmos), plain (norm with weights, linear), residual (OpenVLA-OFT's two residual
-            layers), none.
+            Cosmos), plain (norm with weights, linear), linear (no norm and no level), residual
+            (OpenVLA-OFT's two residual layers), none.
         heads: so many heads of that kind read the same tokens, each with weights of its own; their
             predictions stand side by side (a mean and its log-scale).
         behind: the stack behind which the heads read; by default the last one that holds the
@@ -249,6 +252,7 @@ class Port:
 
     stream: Stream
     into: str
+    through: Stream | Literal[""] = later("")
     embed: Embed = "linear"
     scaled: bool = later(False)
     width: int = 0
@@ -338,6 +342,7 @@ class WamConfig:
         if missing := read - {*names}:
             raise ValueError(f"a head reads behind {', '.join(sorted(missing))}, which is no stack")
         self._check_heads()
+        self._check_through()
         for place, stack in enumerate(self.stacks):
             known = {*names[:place], *memories}
             wanted = {take.stack for take in stack.takes}
@@ -356,6 +361,15 @@ class WamConfig:
                 raise ValueError(
                     f"the head of {port.stream} is {port.head!r}, which needs "
                     f"{'another' if low else 'a low_rank'} modulation of {port.into}"
+                )
+
+    def _check_through(self) -> None:
+        for port in self.ports:
+            there = [p for p in self.ports if (p.stream, p.into) == (port.through, port.into)]
+            if port.through and not any(p.embed != "words" and not p.through for p in there):
+                raise ValueError(
+                    f"{port.stream} enters {port.into} through {port.through}, which needs a port "
+                    "there with maps of its own for values"
                 )
 
     def clock(self, expert: str, stream: Stream) -> str:

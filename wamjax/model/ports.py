@@ -9,6 +9,7 @@
     table         the same with  level + learned table  in the place of a linear map (Wan)
     low_rank      the same with the shared vectors + a low-rank map (Cosmos)
     plain         W norm(x)
+    linear        W x
     residual      relu layers with residuals between two norms (OpenVLA-OFT 2502.19645)
 
     film          x (1 + scale) + shift,  scale and shift from the mean of another stream's tokens,
@@ -172,6 +173,8 @@ class PortOut(nn.Module):
             case "plain":
                 norm = Normed(self._norm, from_one=self.expert.from_one, name="norm")
                 return self._edge()(norm(x), domain)
+            case "linear":
+                return self._edge()(x, domain)
             case "residual":
                 h = Linear((width,), ("embed", None), name="first")(Normed("layer", name="norm")(x))
                 h = jax.nn.relu(h)

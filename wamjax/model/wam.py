@@ -24,7 +24,7 @@ from wamjax.model.config import Clock, Port, Stack, WamConfig
 from wamjax.model.layers import Linear, embedding
 from wamjax.model.layout import Layout
 from wamjax.model.modulation import Level, Noise, beside
-from wamjax.model.ports import Film, PortIn, PortOut, needs_level, shift_and_scale
+from wamjax.model.ports import Edge, Film, PortIn, PortOut, needs_level, shift_and_scale
 from wamjax.model.route import Route, Seated, levels_of, needed, shared_by
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.transformer import Layered, Transformer, empty_cache
@@ -98,6 +98,22 @@ class Wam(nn.Module):
         }
         streams: dict[Stream, None] = dict.fromkeys(segment.stream for segment in segments)
         experts = {e.name: e for stack in c.stacks for e in stack.experts}
+        through = {
+            (port.stream, port.through): port
+            for port in c.ports
+            if port.through and port.stream in streams
+        }
+        entered = {*streams, *(by for _, by in through)}
+        self.through = {
+            (stream, by): Edge(
+                features[by],
+                (AXES.get(stream, "patch"), AXES.get(by, "patch")),
+                port.domains,
+                bias=port.bias,
+                name=f"embed_{stream}_as_{by}",
+            )
+            for (stream, by), port in through.items()
+        }
         self.ports = {
             (port.stream, port.into): PortIn(
                 port,
@@ -109,7 +125,7 @@ class Wam(nn.Module):
                 + ("" if port is c.port(port.stream) else f"_{port.into}"),
             )
             for port in c.ports
-            if port.stream in streams
+            if port.stream in entered and not port.through
         }
         self.film = {
             (port.stream, port.into): Film(name=f"film_{port.stream}")
@@ -289,10 +305,9 @@ class Wam(nn.Module):
             for i, level, jump in zip(new, found, jumps, strict=True)
         }
         embedded = {
-            (i, port.into): self._embedded(layout.segments[i], port, value, noise[i], tokens.domain)
+            (i, into): x
             for i, value in zip(new, tokens.values, strict=True)
-            for port in c.ports
-            if port.stream == layout.segments[i].stream
+            for into, x in self._entered(layout.segments[i], value, noise[i], tokens.domain).items()
         }
         embedded |= self._steered(layout, new, embedded, tokens.real)
         real = jnp.concatenate([cache.real, tokens.real], axis=1)
@@ -358,10 +373,23 @@ class Wam(nn.Module):
             return tokens
         return self.take[(stack.name, place)](tokens)
 
+    def _entered(
+        self, segment: Segment, value: Array, sigma: Array, domain: Array | None
+    ) -> dict[str, Array]:
+        """Tokens of a segment, by where they enter."""
+        ports = [port for port in self.config.ports if port.stream == segment.stream]
+        values = {"": value}
+        for by in dict.fromkeys(port.through for port in ports if port.through):
+            values[by] = self.through[(segment.stream, by)](value, domain)
+        return {
+            port.into: self._embedded(segment, port, values[port.through], sigma, domain)
+            for port in ports
+        }
+
     def _embedded(
         self, segment: Segment, port: Port, value: Array, sigma: Array, domain: Array | None
     ) -> Array:
-        x = self.ports[(port.stream, port.into)](value, sigma, domain)
+        x = self.ports[(port.through or port.stream, port.into)](value, sigma, domain)
         if port is self.config.port(segment.stream):
             if port.kind:
                 kind = self.kinds[(segment.kind, segment.view, segment.block)]

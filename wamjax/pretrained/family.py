@@ -31,7 +31,8 @@ class Family:
         licence: of its weights, a key of `wamjax.pretrained.licences.LICENCES`.
         layouts: name of a layout -> the table of its names.
         target: our tree of shapes, nested dicts.
-        recipe: whose whole tree that is, at full size in its usual form; empty for a part.
+        recipe: whose whole tree that is, at full size; empty for a part.
+        form: of that recipe; empty for the usual one.
         beside: name of a layout -> what is written beside weights of those names.
     """
 
@@ -41,6 +42,7 @@ class Family:
     layouts: Mapping[str, Callable[[], Table]]
     target: Callable[[], PyTree]
     recipe: str = ""
+    form: str = ""
     beside: Mapping[str, Beside] = dataclasses.field(default_factory=dict)
 
     def layout_of(self, names: Iterable[str]) -> str:

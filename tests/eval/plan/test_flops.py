@@ -8,7 +8,7 @@ import pytest
 from jax.sharding import AbstractDevice, AbstractMesh, AxisType
 
 from wamjax.eval.plan.case import case_of_recipe
-from wamjax.eval.plan.flops import analytic_flops
+from wamjax.eval.plan.flops import Census, analytic_flops
 from wamjax.model import backends
 from wamjax.model.backends import ways_in
 from wamjax.model.config import Port, Stack, WamConfig
@@ -43,6 +43,17 @@ def test_counting_agrees_with_the_program_of_a_small_size(name: str):
     assert analytic_flops(blueprint, 2, training=False) == pytest.approx(forward, rel=1e-3)
     # Small models spend a share on inputs for which there is no gradient.
     assert analytic_flops(blueprint, 2) == pytest.approx(training, rel=0.06)
+
+
+def test_a_token_that_enters_through_another_stream_meets_its_maps():
+    """FastWAM's proprio is a ninth word of the tiny form's eight."""
+    usual, release = (
+        Census(RECIPES["fast_wam"].build("tiny", form)) for form in ("first_frame", "release")
+    )
+    for top in ("embed_text", "embed_text_told"):
+        path = [top, "in", "one", "kernel"]
+        assert (usual.rows(path), release.rows(path)) == (8, 9)
+    assert release.rows(["embed_proprio_as_text", "one", "kernel"]) == 1
 
 
 @pytest.mark.slow

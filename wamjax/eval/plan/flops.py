@@ -120,14 +120,22 @@ class Census:
         port = self.port(top)
         if top.startswith("film_") or "modulation" in path:
             return 1
-        return self.read(port.stream) if top.startswith("head_") else self.streams[port.stream]
+        return self.read(port.stream) if top.startswith("head_") else self.entering(port)
+
+    def entering(self, port: Port) -> int:
+        """Tokens that meet a port's own maps: its stream's, and those that go through it."""
+        ports = self.blueprint.model.ports
+        others = {p.stream for p in ports if (p.through, p.into) == (port.stream, port.into)}
+        met = {port.stream, *others}
+        return sum(count for stream, count in self.streams.items() if stream in met)
 
     def port(self, top: str) -> Port:
         """The port whose weights stand under a name at the top of the tree."""
         for port in self.blueprint.model.ports:
             names = (f"embed_{port.stream}", f"head_{port.stream}", f"film_{port.stream}")
             heads = tuple(f"head_{port.stream}_{place}" for place in range(port.heads))
-            if top in (*names, f"embed_{port.stream}_{port.into}", *heads):
+            into = tuple(f"embed_{port.stream}_{to}" for to in (port.into, f"as_{port.through}"))
+            if top in (*names, *into, *heads):
                 return port
         raise KeyError(top)
 
@@ -149,7 +157,7 @@ def analytic_flops(
         size, edge = math.prod(leaf.shape), words[0].startswith(("embed_", "head_"))
         # One of the sets of weights of an edge with domains meets a token.
         if edge and "one" not in words and census.port(words[0]).domains:
-            size //= leaf.shape[0] if words[1] in ("in", "out") else 1
+            size //= leaf.shape[0] if words[1] in ("in", "out", "kernel") else 1
         times = (2 if words[0].startswith("embed_") else 3) if training else 1
         total += times * 2.0 * census.rows(words) * size
     for stack in blueprint.model.stacks:
