@@ -98,7 +98,7 @@ class Wam(nn.Module):
         }
         streams: dict[Stream, None] = dict.fromkeys(segment.stream for segment in segments)
         experts = {e.name: e for stack in c.stacks for e in stack.experts}
-        through = {
+        through: dict[tuple[Stream, Stream], Port] = {
             (port.stream, port.through): port
             for port in c.ports
             if port.through and port.stream in streams

@@ -73,36 +73,40 @@ VISION: tuple[Row, ...] = (
 
 def transformers_qwen3(sizes: Qwen3Sizes) -> Table:
     """Of `Qwen3VLTextModel`."""
-    return Table(rules=tuple(_language()), **_language_counts(sizes))
+    counts, split = _language_counts(sizes)
+    return Table(rules=tuple(_language()), counts=counts, sizes=split)
 
 
 def transformers_qwen3_vision(sizes: VisionSizes) -> Table:
     """Of `Qwen3VLVisionModel`."""
-    return Table(rules=tuple(_vision()), **_vision_counts(sizes))
+    counts, split = _vision_counts(sizes)
+    return Table(rules=tuple(_vision()), counts=counts, sizes=split)
 
 
 def transformers_qwen3_vl(sizes: Qwen3VlSizes) -> Table:
     """Of `Qwen3VLForConditionalGeneration`; what makes words of the last tokens is left out."""
-    words, sight = _language_counts(sizes.language), _vision_counts(sizes.vision)
+    (words, heads), (sight, parts) = _language_counts(sizes.language), _vision_counts(sizes.vision)
     return Table(
         rules=(
             *_vision("model.visual.", "visual/"),
             *_language("model.language_model.", "language/"),
         ),
-        counts=words["counts"] | sight["counts"],
-        sizes=words["sizes"] | sight["sizes"],
+        counts=words | sight,
+        sizes=heads | parts,
         ignored=(r"lm_head\.weight",),
     )
 
 
-def _language_counts(sizes: Qwen3Sizes) -> dict[str, dict[str, int]]:
+def _language_counts(sizes: Qwen3Sizes) -> tuple[dict[str, int], dict[str, int]]:
+    """A table's counts and sizes."""
     heads = {"h": sizes.layers.heads, "k": sizes.layers.kv_heads}
-    return {"counts": {"layer": sizes.layers.depth}, "sizes": heads}
+    return {"layer": sizes.layers.depth}, heads
 
 
-def _vision_counts(sizes: VisionSizes) -> dict[str, dict[str, int]]:
+def _vision_counts(sizes: VisionSizes) -> tuple[dict[str, int], dict[str, int]]:
+    """A table's counts and sizes."""
     counts = {"block": sizes.layers.depth, "tap": len(sizes.taps)}
-    return {"counts": counts, "sizes": {"v": sizes.layers.heads, "s": 3}}
+    return counts, {"v": sizes.layers.heads, "s": 3}
 
 
 def _language(theirs: str = "", ours: str = "") -> Iterator[Rule]:
