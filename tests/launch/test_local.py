@@ -28,7 +28,8 @@ def start(
     folder: pathlib.Path, count: int, flags: list[str], env: dict[str, str]
 ) -> subprocess.Popen:
     with (folder / "local.txt").open("a") as log:
-        command = ["bash", "launch/local.sh", str(count), *flags]
+        # A shell ignores Ctrl-C in what it starts in the background, and so do all that follow.
+        command = ["env", "--default-signal=INT", "bash", "launch/local.sh", str(count), *flags]
         return subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
 
 
