@@ -6,7 +6,10 @@ os.environ.setdefault("WAMJAX_CHECK_SHAPES", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 flags = os.environ.get("XLA_FLAGS", "")
 if "xla_force_host_platform_device_count" not in flags:
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=8".strip()
+    # Eight devices share few cores: XLA ends a process whose devices meet later than 40 s apart.
+    patience = "--xla_cpu_collective_call_terminate_timeout_seconds=500"
+    flags = f"{flags} --xla_force_host_platform_device_count=8 {patience}"
+    os.environ["XLA_FLAGS"] = flags.strip()
 
 import pathlib  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
