@@ -13,7 +13,7 @@ from wamjax.core.errors import UserError
 from wamjax.core.progress import Progress
 from wamjax.eval.plan.chips import CHIPS
 from wamjax.eval.plan.rows import Found, Row, read_rows, write_rows
-from wamjax.eval.plan.smallest import BESIDE, TOKENS, Missed, examples
+from wamjax.eval.plan.smallest import BESIDE, ROUGH, TOKENS, Missed, examples
 from wamjax.recipes.registry import RECIPES
 
 FAMILIES = ("v5p", "v6e", "v5e", "tpu7x")
@@ -231,7 +231,8 @@ def as_page(targets: Sequence[Target], table: Table) -> str:
         "column says what the next smaller slice would need a device: as the compiler says, "
         '"counted" for state and gradient alone, or "estimated" for the state and '
         f"{BESIDE} bytes a weight, the least that a compiled program was seen to need, or for the "
-        "state and what the same split took beside it on the slice before (`--confirm` compiles "
+        "state and what the same split took beside it on the slice before. An estimate excludes a "
+        f"slice where it is more than {100 * (ROUGH - 1):.0f} % too much (`--confirm` compiles "
         "those, too).",
     ]
     for family, found in table.items():
