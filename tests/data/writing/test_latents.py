@@ -1,9 +1,12 @@
 """Latents on disk: whole or absent, the same however they came about, and held to checksums."""
 
+import concurrent.futures
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from wamjax.core.errors import UserError
 from wamjax.data.files import latent_format as form
 from wamjax.data.windows.encoded import Latents
 from wamjax.data.windows.pipeline import Windows
+from wamjax.data.writing import latents as making
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +89,33 @@ def test_two_processes_share_the_work(
     assert min(said) > 0
     # Nothing was made twice: three batches a shard, and fewer in the last.
     assert 3 * (rows - 1) < sum(said) <= 3 * rows
+
+
+def test_whoever_comes_second_finds_the_plan(windows: Windows, tmp_path: pathlib.Path) -> None:
+    plan, weights = plan_of(windows), {"w": np.arange(3.0)}
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        for out in (tmp_path / str(number) for number in range(8)):
+            list(threads.map(lambda _, out=out: making.begin(out, plan, weights), range(8)))
+            assert sorted(files(out)) == ["codec.npz", "plan.json"]
+
+
+def test_locks_are_taken_while_another_process_that_is_done_removes_them(
+    tmp_path: pathlib.Path,
+) -> None:
+    done = threading.Event()
+
+    def remove() -> None:
+        while not done.is_set():
+            shutil.rmtree(tmp_path / making.LOCKS, ignore_errors=True)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        thread.submit(remove)
+        try:
+            for number in range(2000):
+                with making._claimed(tmp_path, number % 3) as ours:
+                    assert ours
+        finally:
+            done.set()
 
 
 @pytest.mark.parametrize("name", ["00001.npy", "00001.rows.npy", "latents.json"])

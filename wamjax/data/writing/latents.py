@@ -14,6 +14,7 @@ import pathlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO
 
 import numpy as np
 
@@ -81,6 +82,11 @@ def begin(out: pathlib.Path, plan: LatentPlan, weights: Mapping[str, np.ndarray]
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: choose another --out.")
+    with _alone(out):
+        _write_down(out, plan, weights)
+
+
+def _write_down(out: pathlib.Path, plan: LatentPlan, weights: Mapping[str, np.ndarray]) -> None:
     if (out / form.PLAN).is_file():
         form.refuse_others(
             f"{out} holds latents of something else",
@@ -88,13 +94,24 @@ def begin(out: pathlib.Path, plan: LatentPlan, weights: Mapping[str, np.ndarray]
             plan.to_json(),
             "remove it or choose another --out",
         )
-    elif out.is_dir() and any(out.iterdir()):
+    elif any(out.iterdir()):
         raise UserError(f"{out} is not empty: choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
     write_json(out / form.PLAN, plan.to_json())
     if weights and not (out / form.WEIGHTS).is_file():
         with _whole(out / form.WEIGHTS) as path, open(path, "wb") as file:
             np.savez(file, allow_pickle=False, **weights)
+
+
+@contextlib.contextmanager
+def _alone(out: pathlib.Path) -> Iterator[None]:
+    """Nobody else is in here meanwhile: whoever comes first writes down what is made."""
+    out.mkdir(parents=True, exist_ok=True)
+    folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 @contextlib.contextmanager
@@ -110,11 +127,20 @@ def _whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _lock(path: pathlib.Path) -> TextIO:
+    """Open a file whose folder another process, which has finished, may be removing."""
+    for _ in range(99):
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            path.parent.mkdir(exist_ok=True)
+            return open(path, "w")
+    path.parent.mkdir(exist_ok=True)
+    return open(path, "w")
+
+
 @contextlib.contextmanager
 def _claimed(out: pathlib.Path, number: int) -> Iterator[bool]:
     """Whether the shard is ours; nobody else gets it meanwhile."""
-    (out / LOCKS).mkdir(exist_ok=True)
-    with open(out / LOCKS / f"{number:05d}", "w") as lock:
+    with _lock(out / LOCKS / f"{number:05d}") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
