@@ -13,7 +13,8 @@ from tests.benchmarks.fast_wam_reference import BLUEPRINT, SHAPE, Reference, con
 from wamjax.core.typing import Array, Params
 from wamjax.flow.sampler import SamplerConfig, sample
 from wamjax.model.layout import angles_of, mask_of
-from wamjax.model.wam import Tokens, Wam
+from wamjax.model.tokens import Tokens
+from wamjax.model.wam import Wam
 from wamjax.recipes.network import network
 
 FIRST = SHAPE.rows * SHAPE.columns

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from wamjax.model.couplings import Size, coupled
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
-from wamjax.model.wam import Tokens, Wam
+from wamjax.model.tokens import Tokens
+from wamjax.model.wam import Wam
 
 SEGMENTS = (
     Segment(stream="text", frames=3),

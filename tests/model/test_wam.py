@@ -14,8 +14,9 @@ from tests.weights import drawn_weights
 from wamjax.model.cache import blank_cache, older
 from wamjax.model.couplings import Coupling
 from wamjax.model.layout import Layout
+from wamjax.model.tokens import Tokens, latents_from_tokens, tokens_from_latents
 from wamjax.model.visibility import is_prefix, visibility_mask
-from wamjax.model.wam import Tokens, Wam, latents_from_tokens, tokens_from_latents
+from wamjax.model.wam import Wam
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 

@@ -11,7 +11,8 @@ import torch
 from wamjax.core.typing import Array, Params
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
-from wamjax.model.wam import Tokens, Wam, latents_from_tokens, tokens_from_latents
+from wamjax.model.tokens import Tokens, latents_from_tokens, tokens_from_latents
+from wamjax.model.wam import Wam
 from wamjax.pretrained.moves import ours as moved
 from wamjax.pretrained.wan import PATCH, Sizes, config, table, target
 

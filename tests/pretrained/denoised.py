@@ -11,7 +11,8 @@ from tests.pretrained.theirs import torch
 from wamjax.core.typing import Array, Params
 from wamjax.model.config import WamConfig
 from wamjax.model.segments import Segment, Stream
-from wamjax.model.wam import Tokens, Wam
+from wamjax.model.tokens import Tokens
+from wamjax.model.wam import Wam
 from wamjax.pretrained.denoiser import layout_of
 
 

@@ -10,7 +10,7 @@ from einops import rearrange
 
 from tests.pretrained.denoised import prediction, published, state
 from wamjax.model.segments import Segment
-from wamjax.model.wam import latents_from_tokens, tokens_from_latents
+from wamjax.model.tokens import latents_from_tokens, tokens_from_latents
 from wamjax.pretrained import cosmos
 from wamjax.pretrained.bijection import checked
 from wamjax.pretrained.families import FAMILIES

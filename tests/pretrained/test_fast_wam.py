@@ -12,7 +12,7 @@ import pytest
 from einops import rearrange
 
 from tests.pretrained.denoised import state
-from wamjax.model.wam import Tokens
+from wamjax.model.tokens import Tokens
 from wamjax.pretrained import fast_wam, wan
 from wamjax.pretrained.bijection import checked
 from wamjax.pretrained.families import FAMILIES

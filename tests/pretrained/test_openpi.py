@@ -14,7 +14,7 @@ import pytest
 from tests.pretrained import openpi_reference as reference
 from wamjax.codec.patch import PatchCodec
 from wamjax.core.tree import leaves_by_path
-from wamjax.model.wam import Tokens
+from wamjax.model.tokens import Tokens
 from wamjax.pretrained import openpi
 from wamjax.pretrained.bijection import checked, unfilled
 from wamjax.pretrained.families import FAMILIES

@@ -7,7 +7,7 @@ from einops import rearrange
 
 from tests.pretrained.denoised import prediction, state
 from wamjax.model.segments import Segment
-from wamjax.model.wam import latents_from_tokens, tokens_from_latents
+from wamjax.model.tokens import latents_from_tokens, tokens_from_latents
 from wamjax.pretrained import wan
 from wamjax.pretrained.moves import ours
 

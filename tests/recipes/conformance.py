@@ -18,7 +18,7 @@ import numpy as np
 from tests.weights import drawn_weights
 from wamjax.model.layout import Layout, mask_of, seats
 from wamjax.model.segments import Segment, token_table
-from wamjax.model.wam import Tokens
+from wamjax.model.tokens import Tokens
 from wamjax.recipes.blueprint import Blueprint
 from wamjax.recipes.network import network, shapes, values_shape
 from wamjax.recipes.registry import find_recipe

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.recipes.conformance import tiny, weights
-from wamjax.model.wam import Tokens
+from wamjax.model.tokens import Tokens
 from wamjax.recipes.blueprint import Blueprint, Walk
 from wamjax.recipes.forms import predicted
 from wamjax.recipes.network import network

@@ -25,7 +25,7 @@ from wamjax.eval.ceilings import Device
 from wamjax.flow.solvers.integrate import method_of
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment
-from wamjax.model.wam import Tokens
+from wamjax.model.tokens import Tokens
 from wamjax.recipes.blueprint import Blueprint, Walk
 from wamjax.recipes.network import network, shapes, values_shape
 from wamjax.recipes.program import guidance, moved, spoken, streams_from, told_by

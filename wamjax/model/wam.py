@@ -13,64 +13,21 @@ import itertools
 from collections.abc import Mapping
 
 import flax.linen as nn
-import flax.struct
 import jax.numpy as jnp
-import numpy as np
-from einops import rearrange
 
-from wamjax.core.typing import Array, Float, Int, typed
+from wamjax.core.typing import Array
 from wamjax.model.cache import Cache, Group, Origin, appended, blank_cache
-from wamjax.model.config import Clock, Port, Stack, WamConfig
-from wamjax.model.layers import Linear, embedding
+from wamjax.model.config import Stack, WamConfig
+from wamjax.model.entrance import Entrance, streams_of, width_of
+from wamjax.model.layers import Linear
 from wamjax.model.layout import Layout
 from wamjax.model.modulation import Level, Noise, beside
-from wamjax.model.ports import Edge, Film, PortIn, PortOut, needs_level, shift_and_scale
+from wamjax.model.ports import PortOut, needs_level, shift_and_scale
 from wamjax.model.route import Route, Seated, levels_of, needed, shared_by
 from wamjax.model.segments import Segment, Stream
+from wamjax.model.tokens import Tokens
 from wamjax.model.transformer import Layered, Transformer, empty_cache
 from wamjax.parallel.activations import constrain
-
-AXES = {"action": "action", "proprio": "proprio", "text": "text"}
-
-
-@flax.struct.dataclass
-class Tokens:
-    """One value per segment, in the order of the layout, and which tokens are real.
-
-    Attributes:
-        values: per segment [B, count, features]: what its port embeds.
-        real: bool [B, N], False for padding (missing camera, text behind the end).
-        domain: int [B], for models with weights per domain.
-    """
-
-    values: tuple[Array, ...]
-    real: Array
-    domain: Int[Array, " B"] | None = None
-
-
-@typed
-def tokens_from_latents(
-    latents: Float[Array, "B L h w c"], patch: int
-) -> Float[Array, "B N features"]:
-    """Squares of `patch` x `patch` latents as tokens, in time, row, column order."""
-    return rearrange(latents, "B L (h p) (w q) c -> B (L h w) (p q c)", p=patch, q=patch)
-
-
-@typed
-def latents_from_tokens(
-    tokens: Float[Array, "B N features"], shape: tuple[int, int, int], patch: int
-) -> Float[Array, "B L h w c"]:
-    """The inverse of `tokens_from_latents`; `shape` is (L, rows, columns) of the token grid."""
-    frames, rows, columns = shape
-    return rearrange(
-        tokens,
-        "B (L h w) (p q c) -> B L (h p) (w q) c",
-        L=frames,
-        h=rows,
-        w=columns,
-        p=patch,
-        q=patch,
-    )
 
 
 class Wam(nn.Module):
@@ -96,63 +53,9 @@ class Wam(nn.Module):
             )
             for stack in c.stacks
         }
-        streams: dict[Stream, None] = dict.fromkeys(segment.stream for segment in segments)
         experts = {e.name: e for stack in c.stacks for e in stack.experts}
-        through: dict[tuple[Stream, Stream], Port] = {
-            (port.stream, port.through): port
-            for port in c.ports
-            if port.through and port.stream in streams
-        }
-        entered = {*streams, *(by for _, by in through)}
-        self.through = {
-            (stream, by): Edge(
-                features[by],
-                (AXES.get(stream, "patch"), AXES.get(by, "patch")),
-                port.domains,
-                bias=port.bias,
-                name=f"embed_{stream}_as_{by}",
-            )
-            for (stream, by), port in through.items()
-        }
-        self.ports = {
-            (port.stream, port.into): PortIn(
-                port,
-                self._width(port),
-                features[port.stream],
-                AXES.get(port.stream, "patch"),
-                experts[port.into].clock if port.into in experts else Clock(),
-                name=f"embed_{port.stream}"
-                + ("" if port is c.port(port.stream) else f"_{port.into}"),
-            )
-            for port in c.ports
-            if port.stream in entered and not port.through
-        }
-        self.film = {
-            (port.stream, port.into): Film(name=f"film_{port.stream}")
-            for port in c.ports
-            if port.film and port.stream in streams
-        }
-        marked = [s for s in segments if c.port(s.stream).kind]
-        kinds = sorted({(s.kind, s.view, s.block) for s in marked})
-        self.kinds = {kind: place for place, kind in enumerate(kinds)}
-        homes = {c.port(s.stream).into: self._width(c.port(s.stream)) for s in marked}
-        self.kind_embedding = {
-            into: embedding(self, f"kind_{into}", (len(kinds), width), (None, "embed"))
-            for into, width in homes.items()
-        }
-        self.place = {
-            stream: embedding(
-                self,
-                f"place_{stream}",
-                (
-                    max(s.count for s in segments if s.stream == stream),
-                    self._width(c.port(stream)),
-                ),
-                (None, "embed"),
-            )
-            for stream in streams
-            if c.port(stream).place
-        }
+        streams = streams_of(self.layout)
+        self.entrance = Entrance.made(self, c, self.layout, features)
         heads = {
             name: {c.port(s.stream).head for s in segments if c.port(s.stream).into == name}
             for name in experts
@@ -179,7 +82,7 @@ class Wam(nn.Module):
         }
         self.table = {
             port.shared_table: shift_and_scale(
-                self, f"table_{port.shared_table}", self._width(port)
+                self, f"table_{port.shared_table}", width_of(c, port)
             )
             for port in {c.port(stream).shared_table: c.port(stream) for stream in targets}.values()
             if port.shared_table
@@ -194,10 +97,6 @@ class Wam(nn.Module):
             for place, take in enumerate(stack.takes)
             if take.mapped
         }
-
-    def _width(self, port: Port) -> int:
-        expert = self.config.expert(port.into)
-        return port.width if expert is None else expert.width
 
     def prefill(
         self,
@@ -304,12 +203,13 @@ class Wam(nn.Module):
             i: (level, jnp.broadcast_to(jump, level.shape))
             for i, level, jump in zip(new, found, jumps, strict=True)
         }
+        enter = self.entrance.tokens
         embedded = {
             (i, into): x
             for i, value in zip(new, tokens.values, strict=True)
-            for into, x in self._entered(layout.segments[i], value, noise[i], tokens.domain).items()
+            for into, x in enter(layout.segments[i], value, noise[i], tokens.domain).items()
         }
-        embedded |= self._steered(layout, new, embedded, tokens.real)
+        embedded |= self.entrance.steered(layout, new, embedded, tokens.real)
         real = jnp.concatenate([cache.real, tokens.real], axis=1)
         route = Route(c, layout, cache, real, embedded)
         keys, memory = dict(cache.keys), dict(cache.memory)
@@ -372,56 +272,6 @@ class Wam(nn.Module):
         if not stack.takes[place].mapped:
             return tokens
         return self.take[(stack.name, place)](tokens)
-
-    def _entered(
-        self, segment: Segment, value: Array, sigma: Array, domain: Array | None
-    ) -> dict[str, Array]:
-        """Tokens of a segment, by where they enter."""
-        ports = [port for port in self.config.ports if port.stream == segment.stream]
-        values = {"": value}
-        for by in dict.fromkeys(port.through for port in ports if port.through):
-            values[by] = self.through[(segment.stream, by)](value, domain)
-        return {
-            port.into: self._embedded(segment, port, values[port.through], sigma, domain)
-            for port in ports
-        }
-
-    def _embedded(
-        self, segment: Segment, port: Port, value: Array, sigma: Array, domain: Array | None
-    ) -> Array:
-        x = self.ports[(port.through or port.stream, port.into)](value, sigma, domain)
-        if port is self.config.port(segment.stream):
-            if port.kind:
-                kind = self.kinds[(segment.kind, segment.view, segment.block)]
-                x = x + self.kind_embedding[port.into][kind]
-            if port.place:
-                x = x + self.place[segment.stream][: segment.count]
-        return constrain(x.astype(jnp.dtype(self.config.dtype)), "batch", None, None)
-
-    def _steered(
-        self,
-        layout: Layout,
-        new: range,
-        embedded: Mapping[tuple[int, str], Array],
-        real: Array,
-    ) -> dict[tuple[int, str], Array]:
-        """The tokens of the ports that another stream scales and shifts."""
-        ends = np.cumsum([layout.segments[i].count for i in new])[:-1].tolist()
-        there = dict(zip(new, jnp.split(real, ends, axis=1), strict=True))
-        steered: dict[tuple[int, str], Array] = {}
-        for (i, into), x in embedded.items():
-            stream = layout.segments[i].stream
-            port = next(p for p in self.config.ports if (p.stream, p.into) == (stream, into))
-            by = port.film
-            if by == "":
-                continue
-            home = self.config.port(by).into
-            told = [j for j in new if layout.segments[j].stream == by]
-            assert told, f"{stream} is scaled and shifted by {by}, which must enter with it"
-            words = jnp.concatenate([embedded[(j, home)] for j in told], axis=1)
-            heard = jnp.concatenate([there[j] for j in told], axis=1)
-            steered[(i, into)] = self.film[(stream, into)](x, words, heard)
-        return steered
 
     def _levels(
         self,

@@ -10,7 +10,8 @@ from wamjax.core.typing import PyTree
 from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
-from wamjax.model.wam import Tokens, Wam
+from wamjax.model.tokens import Tokens
+from wamjax.model.wam import Wam
 
 
 def layout_of(segments: tuple[Segment, ...]) -> Layout:

@@ -20,8 +20,9 @@ from wamjax.core.typing import PyTree
 from wamjax.model.config import Clock, Expert, Port, Rotary, Stack, Take, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
+from wamjax.model.tokens import Tokens
 from wamjax.model.visibility import Visibility
-from wamjax.model.wam import Tokens, Wam
+from wamjax.model.wam import Wam
 from wamjax.pretrained import openpi_lerobot, openpi_torch, openpi_tree
 from wamjax.pretrained.family import Family
 from wamjax.pretrained.openpi_sizes import Sizes, Version

@@ -19,7 +19,7 @@ from wamjax.codec.text import TextEncoder
 from wamjax.core.keys import named_keys
 from wamjax.core.typing import Array, Bool, Float, Key, Params
 from wamjax.model.segments import Segment
-from wamjax.model.wam import tokens_from_latents
+from wamjax.model.tokens import tokens_from_latents
 from wamjax.recipes.blueprint import Blueprint, Cameras, Learning, Words
 from wamjax.recipes.latent_words import LatentWords
 from wamjax.recipes.parts import call

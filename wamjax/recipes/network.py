@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from wamjax.core.typing import Array, Key, Params
 from wamjax.model.layout import Layout
-from wamjax.model.wam import Tokens, Wam
+from wamjax.model.tokens import Tokens
+from wamjax.model.wam import Wam
 from wamjax.recipes.blueprint import Blueprint, Recipe
 
 

@@ -21,7 +21,7 @@ from wamjax.flow.levels import draw_levels
 from wamjax.flow.loss import masked_mean, velocity_loss
 from wamjax.flow.path import corrupt, velocity
 from wamjax.model.segments import Stream
-from wamjax.model.wam import Tokens
+from wamjax.model.tokens import Tokens
 from wamjax.recipes.blueprint import Blueprint, Lesson
 from wamjax.recipes.network import initial, network, values_shape
 from wamjax.recipes.parts import call

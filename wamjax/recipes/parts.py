@@ -26,7 +26,8 @@ from wamjax.model.cache import Cache
 from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
-from wamjax.model.wam import Tokens, Wam, latents_from_tokens, tokens_from_latents
+from wamjax.model.tokens import Tokens, latents_from_tokens, tokens_from_latents
+from wamjax.model.wam import Wam
 from wamjax.pretrained.minilm import installed_minilm
 from wamjax.recipes.additions import read_out, told_jumps
 from wamjax.recipes.codecs import AnyCodec, codec_of

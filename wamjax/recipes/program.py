@@ -31,7 +31,8 @@ from wamjax.flow.variance_preserving import cosine_grid, spread
 from wamjax.model.cache import Cache
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
-from wamjax.model.wam import Tokens, Wam
+from wamjax.model.tokens import Tokens
+from wamjax.model.wam import Wam
 from wamjax.recipes.blueprint import Blueprint, Phase, Walk
 from wamjax.recipes.network import network
 from wamjax.recipes.noisy import denoised, noisy_of, share, shares, sources

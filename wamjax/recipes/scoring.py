@@ -26,7 +26,7 @@ from wamjax.flow.path import corrupt, per_token, velocity
 from wamjax.flow.prefix import delayed, draw_delays
 from wamjax.flow.weights import loss_weight
 from wamjax.model.segments import Segment, Stream
-from wamjax.model.wam import Tokens
+from wamjax.model.tokens import Tokens
 from wamjax.recipes.answers import chunk_of
 from wamjax.recipes.blueprint import Blueprint, Learning, Lesson, Walk
 from wamjax.recipes.network import network

@@ -26,7 +26,7 @@ from wamjax.flow.prefix import continued, draw_delays, hold
 from wamjax.flow.prefix import under_way as under_way_of
 from wamjax.flow.sampler import SamplerConfig, Velocity, phases, sample
 from wamjax.flow.shortcut import draw_jumps, shortcut_target
-from wamjax.model.wam import Tokens, tokens_from_latents
+from wamjax.model.tokens import Tokens, tokens_from_latents
 from wamjax.recipes.config import FEATURE_WEIGHT, HALVINGS, SystemConfig
 from wamjax.recipes.foresight import foresee
 from wamjax.recipes.objectives import PLANS, Objective, Plan
