@@ -228,7 +228,8 @@ def as_page(targets: Sequence[Target], table: Table) -> str:
         "Nothing was run. A step takes at least the largest of what data sheets allow for "
         "products, memory and links (left), and their sum with products at 70 % of peak where "
         "nothing goes on beside anything (right). MFU counts the model's FLOPs alone. The last "
-        "column says what the next smaller slice would need a device: as the compiler says, "
+        "column says what the next smaller slice would need a device: as the compiler says (which "
+        "keeps a little of a device's memory to itself), "
         '"counted" for state and gradient alone, or "estimated" for the state and '
         f"{BESIDE} bytes a weight, the least that a compiled program was seen to need, or for the "
         "state and what the same split took beside it on the slice before. An estimate excludes a "
