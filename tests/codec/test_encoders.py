@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from wamjax.codec import bert, qwen3_vl, t5, vit
+from wamjax.codec import bert, florence2, qwen3_vl, t5, vit
 from wamjax.parallel.mesh import MeshConfig, make_mesh
 from wamjax.parallel.shardings import param_shardings, unbox
 
@@ -25,23 +25,28 @@ VISION = {
     "CLIP huge": vit.CLIP_HUGE,
     "V-JEPA2 large": vit.V_JEPA2_LARGE,
 }
-
-
-BOTH = {"Qwen3-VL 2B": qwen3_vl.Qwen3VlEncoder(qwen3_vl.QWEN3_VL_2B)}
+WORDS = tuple(jax.ShapeDtypeStruct((1, 8), kind) for kind in (jnp.int32, jnp.bool_))
+BOTH = {
+    "Qwen3-VL 2B": (
+        qwen3_vl.Qwen3VlEncoder(qwen3_vl.QWEN3_VL_2B),
+        (
+            *WORDS,
+            jax.ShapeDtypeStruct((1, 8, 3), jnp.int32),
+            (jax.ShapeDtypeStruct((1, 2, 32, 64, 3), jnp.float32),),
+        ),
+    ),
+    "Florence-2 large": (
+        florence2.Florence2Encoder(florence2.FLORENCE2_LARGE),
+        (*WORDS, jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)),
+    ),
+}
 
 
 def inputs(name):
     if name in BOTH:
-        encoder = BOTH[name]
-        frames = jax.ShapeDtypeStruct((1, 2, 32, 64, 3), jnp.float32)
-        words, mask = (jax.ShapeDtypeStruct((1, 8), kind) for kind in (jnp.int32, jnp.bool_))
-        return encoder, (words, mask, jax.ShapeDtypeStruct((1, 8, 3), jnp.int32), (frames,))
+        return BOTH[name]
     if name in TEXT:
-        shape = (1, 8)
-        return TEXT[name], (
-            jax.ShapeDtypeStruct(shape, jnp.int32),
-            jax.ShapeDtypeStruct(shape, jnp.bool_),
-        )
+        return TEXT[name], WORDS
     sizes = VISION[name]
     side = 2 * sizes.patch
     frames = jax.ShapeDtypeStruct((1, sizes.frames, side, side, 3), jnp.float32)

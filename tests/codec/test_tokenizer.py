@@ -35,6 +35,27 @@ def json_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def bart_file(tmp_path_factory):
+    """Bytes in pairs, as BART's: texts begin with <s>, end with </s> and are padded with <pad>."""
+    tokenizers = pytest.importorskip("tokenizers")
+    whole = tokenizers.Tokenizer(tokenizers.models.BPE())
+    whole.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=330,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    whole.train_from_iterator(TEXTS, trainer)
+    whole.post_processor = tokenizers.processors.RobertaProcessing(
+        ("</s>", 2), ("<s>", 0), add_prefix_space=False
+    )
+    path = tmp_path_factory.mktemp("bart") / "tokenizer.json"
+    whole.save(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
     sentencepiece = pytest.importorskip("sentencepiece")
     stem = tmp_path_factory.mktemp("model") / "spiece"
@@ -61,6 +82,18 @@ def test_json_as_transformers_reads_it(json_file, length):
     np.testing.assert_array_equal(tokens, want["input_ids"])
     np.testing.assert_array_equal(mask, np.array(want["attention_mask"], bool))
     assert tokens.dtype == np.int32
+
+
+def test_barts_as_transformers_reads_it(bart_file):
+    transformers = pytest.importorskip("transformers")
+    whole = transformers.PreTrainedTokenizerFast(tokenizer_file=str(bart_file), pad_token="<pad>")
+    want = whole(TEXTS, padding="max_length", truncation=True, max_length=64)
+    tokens, mask = read_tokenizer(bart_file)(TEXTS, 64)
+    np.testing.assert_array_equal(tokens, want["input_ids"])
+    np.testing.assert_array_equal(mask, np.array(want["attention_mask"], bool))
+    assert (tokens[:, 0] == 0).all()
+    assert (tokens[~mask] == 1).all()
+    assert [row[real][-1] for row, real in zip(tokens, mask, strict=True)] == [2] * len(TEXTS)
 
 
 @pytest.mark.parametrize("length", [6, 100])

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wamjax.codec import bert, qwen3, qwen3_vision, qwen3_vl, t5, vit
+from wamjax.codec import bert, davit, florence2, qwen3, qwen3_vision, qwen3_vl, t5, vit
 from wamjax.core.errors import UserError
 from wamjax.core.tree import leaves_by_path
 from wamjax.pretrained import encoders
@@ -27,10 +27,13 @@ TINY = {
     "clip": vit.VitEncoder(vit.clip(2, 8, 12, 2, patch=2, grid=3)),
     "v_jepa2": vit.VitEncoder(vit.v_jepa2(2, 16, 2, patch=2)),
     "qwen3_vl": qwen3_vl.Qwen3VlEncoder(qwen3_vl.Qwen3VlSizes(vision=LOOKS, language=READS)),
+    "florence2": florence2.Florence2Encoder(
+        florence2.sizes(davit.davit((8, 12), (1, 2), head_dim=4, window=2), 8, 12, 2, 2)
+    ),
 }
-# Which of the tables fit: UMT5 and CLIP have Wan's beside transformers'.
+# Which of the tables fit: UMT5 and CLIP have Wan's beside transformers', Florence-2 Microsoft's.
 FIT = {"umt5": (0, 1), "t5": (0,), "bert": (0,), "siglip": (0,), "dinov2": (1,)}
-FIT |= {"clip": (2, 4), "v_jepa2": (3,), "qwen3_vl": (0,)}
+FIT |= {"clip": (2, 4), "v_jepa2": (3,), "qwen3_vl": (0,), "florence2": (0, 1, 2, 3)}
 CASES = [(name, place) for name, places in FIT.items() for place in places]
 
 

@@ -13,6 +13,14 @@ import jax
 import jax.numpy as jnp
 
 from wamjax.codec.bert import MINILM_L6, BertEncoder
+from wamjax.codec.florence2 import (
+    FLORENCE2_BASE,
+    FLORENCE2_LARGE,
+    FLORENCE2_LARGE_FT,
+    Florence2Encoder,
+    Florence2Sizes,
+    ported,
+)
 from wamjax.codec.qwen3_vl import QWEN3_VL_2B, Qwen3VlEncoder
 from wamjax.codec.t5 import T5_11B, T5_BASE, T5_V1_1_XXL, UMT5_XXL, T5Encoder
 from wamjax.codec.vit import (
@@ -26,7 +34,7 @@ from wamjax.codec.vit import (
     VitEncoder,
 )
 from wamjax.core.typing import Params, PyTree
-from wamjax.pretrained import bert, qwen3_vl, t5, vit
+from wamjax.pretrained import bert, florence2, qwen3_vl, t5, vit
 from wamjax.pretrained.bijection import unfilled
 from wamjax.pretrained.family import Family
 from wamjax.pretrained.load import load
@@ -34,8 +42,17 @@ from wamjax.pretrained.moves import expand
 from wamjax.pretrained.table import Table
 from wamjax.pretrained.tensors import Below, Tensors
 
-Published = T5Encoder | BertEncoder | VitEncoder | Qwen3VlEncoder
+Published = T5Encoder | BertEncoder | VitEncoder | Qwen3VlEncoder | Florence2Encoder
 
+FLORENCE2_PORT: dict[str, Callable[[Any], Table]] = {
+    "transformers": florence2.transformers_florence2,
+    "transformers-once": functools.partial(florence2.transformers_florence2, once=True),
+}
+FLORENCE2 = {
+    "original": florence2.original_florence2,
+    "original-once": functools.partial(florence2.original_florence2, once=True),
+    **FLORENCE2_PORT,
+}
 TABLES: dict[type, tuple[Callable[[Any], Table], ...]] = {
     T5Encoder: (t5.transformers_t5, t5.wan_umt5),
     BertEncoder: (bert.transformers_bert,),
@@ -47,6 +64,7 @@ TABLES: dict[type, tuple[Callable[[Any], Table], ...]] = {
         vit.wan_clip,
     ),
     Qwen3VlEncoder: (qwen3_vl.transformers_qwen3_vl,),
+    Florence2Encoder: tuple(FLORENCE2.values()),
 }
 
 
@@ -59,6 +77,8 @@ def target(encoder: Published) -> Params:
         case Qwen3VlEncoder(sizes=sizes):
             position = jax.ShapeDtypeStruct((1, 1, 3), jnp.int32)
             given = (*told, position, (_frames(sizes.vision.frames, sizes.vision.side),))
+        case Florence2Encoder():
+            given = (*told, jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32))
         case _:
             given = told
     return nn.unbox(jax.eval_shape(encoder.init, jax.random.key(0), *given)["params"])
@@ -99,7 +119,11 @@ def read(
 
 
 def _family(
-    name: str, licence: str, encoder: Published, layouts: Mapping[str, Callable[[Any], Table]]
+    name: str,
+    licence: str,
+    encoder: Published,
+    layouts: Mapping[str, Callable[[Any], Table]],
+    more: str = "",
 ) -> Family:
     if isinstance(encoder, Qwen3VlEncoder):
         stacks = (encoder.sizes.vision.layers, encoder.sizes.language.layers)
@@ -108,7 +132,7 @@ def _family(
     sizes = [f"{stack.depth} layers of {stack.width}" for stack in stacks]
     return Family(
         name=name,
-        about=f"encoder, {' and '.join(sizes)}",
+        about=f"encoder, {' and '.join(sizes)}{more}",
         licence=licence,
         layouts={key: functools.partial(made, encoder.sizes) for key, made in layouts.items()},
         target=functools.partial(target, encoder),
@@ -118,6 +142,24 @@ def _family(
 T5 = {"transformers": t5.transformers_t5}
 DINOV2 = {"transformers": vit.transformers_dinov2}
 SIGLIP = {"transformers": vit.transformers_siglip}
+
+FLORENCE2_SIZES = {
+    "base": FLORENCE2_BASE,
+    "large": FLORENCE2_LARGE,
+    "large-ft": FLORENCE2_LARGE_FT,
+}
+
+
+def _florence2(name: str, sizes: Florence2Sizes) -> tuple[Family, Family]:
+    """As Microsoft published it, and as transformers' port holds it, with more words."""
+    after, port = " behind a DaViT", "; transformers' port"
+    encoder, larger = Florence2Encoder(sizes), Florence2Encoder(ported(sizes))
+    name = f"florence-2-{name}"
+    return (
+        _family(name, "florence-2", encoder, FLORENCE2, after),
+        _family(f"{name}-port", "florence-2", larger, FLORENCE2_PORT, after + port),
+    )
+
 
 FAMILIES = (
     _family("umt5-xxl", "umt5", T5Encoder(UMT5_XXL), {**T5, "original": t5.wan_umt5}),
@@ -148,4 +190,5 @@ FAMILIES = (
         Qwen3VlEncoder(QWEN3_VL_2B),
         {"transformers": qwen3_vl.transformers_qwen3_vl},
     ),
+    *(family for name, sizes in FLORENCE2_SIZES.items() for family in _florence2(name, sizes)),
 )
