@@ -4,12 +4,14 @@
 
 Writes the published names and shapes in bfloat16, shard by shard, converts them once in one go and
 once with the process killed on the way, compares all files byte for byte, and every number with the
-checkpoint's (`--verify`). FOLDER needs three times the room of the checkpoint.
+checkpoint's (`--verify`). Last, where memory and packages allow it, the original network and ours
+run with these weights. FOLDER needs three times the room of the checkpoint.
 """
 
 import argparse
 import hashlib
 import json
+import math
 import pathlib
 import shutil
 import subprocess
@@ -51,7 +53,9 @@ def drawn(folder: pathlib.Path, shapes: dict[str, jax.ShapeDtypeStruct]) -> None
         shards[-1][name] = jax.ShapeDtypeStruct(shape.shape, ml_dtypes.bfloat16)
 
     def fill(name: str, place) -> None:
-        place()[...] = rng.standard_normal(shapes[name].shape, np.float32)
+        shape = shapes[name].shape
+        spread = math.prod(shape[1:]) ** -0.5 if len(shape) > 1 else 1
+        place()[...] = spread * rng.standard_normal(shape, np.float32)
 
     for number, shard in enumerate(shards, 1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors"
@@ -80,6 +84,18 @@ def convert(*words: str, kill_at: tuple[pathlib.Path, int] | None = None) -> tup
     _, told = process.communicate()
     assert process.returncode == 0, told
     return time.monotonic() - began, int(told.split("peak ")[-1])
+
+
+def original(family: str, folder: pathlib.Path) -> str:
+    """What `--verify` says of the original network with these weights."""
+    words = ("convert", "--from", family, str(folder), "--verify", "--json")
+    done = subprocess.run(
+        [sys.executable, "-m", "wamjax", *words], stdout=subprocess.PIPE, text=True, check=True
+    )
+    told = json.loads(done.stdout)
+    return (
+        f"{told['original']}: {', '.join(told['apart'])}" if "apart" in told else told["original"]
+    )
 
 
 def sums(folder: pathlib.Path) -> dict[str, str]:
@@ -114,7 +130,9 @@ def main() -> None:
     kept = len([*again.glob("*.safetensors")])
     rest, _ = convert(*words, str(again))
     assert sums(whole) == sums(again), "a conversion that was killed ends with other bytes"
-    checked, _ = convert("--from", family.name, str(theirs), "--verify", "--out", str(whole))
+    checked, _ = convert(
+        "--from", family.name, str(theirs), "--verify", "--no-original", "--out", str(whole)
+    )
     told = {
         "family": family.name,
         "checkpoint": f"{size / 1e9:.1f} GB in {len(shapes)} tensors of bfloat16",
@@ -124,6 +142,7 @@ def main() -> None:
         "killed after": f"{first:.0f} s with {kept} files whole, ended in another {rest:.0f} s",
         "files of both": "equal, byte for byte",
         "compared number for number": f"equal, in {checked:.0f} s",
+        "beside the original": original(family.name, theirs),
         "device": device_name(),
     }
     print(json.dumps(told, indent=2))

@@ -1,5 +1,6 @@
 """`wamjax convert`: there and back to the bit, and every refusal in a sentence."""
 
+import dataclasses
 import functools
 import json
 
@@ -14,13 +15,17 @@ from tests.pretrained import zip_files
 from tests.pretrained.test_readers import same, written
 from tests.train.test_loop import go, run
 from wamjax.cli.main import main
+from wamjax.core.errors import UserError
 from wamjax.core.tree import leaves_by_path
 from wamjax.pretrained import openpi, wan
 from wamjax.pretrained.families import FAMILIES
 from wamjax.pretrained.family import Family
+from wamjax.pretrained.minilm import installed_minilm
 from wamjax.pretrained.moves import their_shapes, theirs
 from wamjax.pretrained.opened import open_tensors
 from wamjax.pretrained.openpi_sizes import Sizes, Tower
+from wamjax.pretrained.originals import ORIGINALS
+from wamjax.pretrained.originals.video import wan_original
 from wamjax.train.checkpoint import load_for_inference
 
 SIZES = wan.Sizes(heads=2, head_dim=8, depth=2, mlp=12, text=6, channels=3)
@@ -103,6 +108,42 @@ def test_there_and_back(tmp_path, capsys, checkpoint):
     assert before == {
         x.name: x.stat().st_mtime_ns for x in (tmp_path / "ours").glob("*.safetensors")
     }
+
+
+def test_the_original_runs_beside_ours(tmp_path, capsys, monkeypatch, checkpoint):
+    pytest.importorskip("torch", reason="the extra `reference` brings it")
+    pytest.importorskip("diffusers", reason="the extra `reference` brings it")
+    own = wan_original(SIZES)
+    monkeypatch.setitem(ORIGINALS, "tiny", own)
+    command = ("--from", "tiny", checkpoint[0], "--verify")
+    told = done(capsys, *command)
+    assert told["original"].startswith("WanTransformer3DModel of diffusers 0.")
+    assert told["apart"][0].startswith("transformer: ")
+    assert told["equal"] == "yes, 1e-03 is allowed"
+    assert "original" not in done(capsys, *command, "--no-original")
+    # An implementation that makes other numbers is an error, with what it made.
+    other = dataclasses.replace(
+        own, ours=lambda *given: {k: 1.1 * x for k, x in own.ours(*given).items()}
+    )
+    monkeypatch.setitem(ORIGINALS, "tiny", other)
+    assert main(["convert", *map(str, command)]) == 2
+    said = capsys.readouterr()
+    assert "no, 1e-03 is allowed" in said.out
+    assert "not what was expected" in said.err
+    told = done(capsys, "--from", "bound", checkpoint[0], "--verify", "--accept-licence")
+    assert told["original"] == "not run: it is of no package that installs beside wamjax"
+
+
+@pytest.mark.slow
+def test_published_weights_beside_their_original(capsys):
+    pytest.importorskip("transformers", reason="the extra `reference` brings it")
+    try:
+        folder = installed_minilm().folder
+    except UserError as error:
+        pytest.skip(str(error))
+    told = done(capsys, "--from", "minilm", folder, "--verify")
+    assert told["original"].startswith("BertModel of transformers")
+    assert told["equal"].startswith("yes")
 
 
 def test_a_zip_file_under_a_prefix_with_the_other_names(tmp_path, capsys, params, checkpoint):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.codec.wan_reference import diffusers, exact_products, first, last, torch
+from tests.codec.wan_reference import exact_products, first, last, torch
 from tests.pretrained.parity import difference
 from wamjax.codec.ltx_vae import LTXVAE
 from wamjax.core.runtime import once_jit
@@ -16,6 +16,7 @@ from wamjax.pretrained.bijection import checked
 from wamjax.pretrained.codecs import target
 from wamjax.pretrained.ltx_vae import table
 from wamjax.pretrained.moves import ours
+from wamjax.pretrained.originals.codecs import ltx_module
 
 FAMILY = "LTX-Video 0.9 VAE"
 SMALL = LTXVAE(channels=6, widths=(4, 8, 8, 8), resnets=(1, 1, 1, 1, 1))
@@ -24,24 +25,11 @@ TOLERANCE = 1e-4
 __all__ = ["exact_products"]
 
 
-def reference(codec):
-    return diffusers.AutoencoderKLLTXVideo(
-        latent_channels=codec.channels,
-        block_out_channels=codec.widths,
-        decoder_block_out_channels=codec.widths,
-        layers_per_block=codec.resnets,
-        decoder_layers_per_block=codec.resnets,
-        spatio_temporal_scaling=codec.scaled,
-        decoder_spatio_temporal_scaling=codec.scaled,
-        patch_size=codec.patch,
-    )
-
-
 @functools.cache
 def pair(seed):
     """Their model in float64 with noise on every weight, and our weights."""
     torch.manual_seed(seed)
-    theirs = reference(SMALL).eval().double()
+    theirs = ltx_module(SMALL).fresh().eval().double()
     with torch.no_grad():
         for value in (*theirs.parameters(), *theirs.buffers()):
             value.add_(0.05 * torch.randn_like(value))
@@ -99,7 +87,7 @@ def test_chunks_and_steps_are_the_whole():
 def test_diffusers_names_at_full_size():
     codec = LTXVAE()
     with torch.device("meta"):
-        state = reference(codec).state_dict()
+        state = ltx_module(codec).fresh().state_dict()
     shapes = {k: jax.ShapeDtypeStruct(tuple(v.shape), np.float32) for k, v in state.items()}
     assert len(checked(table(codec), target(codec), shapes)) == len(state)
     assert codec.latent_shape(17, 480, 704) == (3, 15, 22, 128)

@@ -16,6 +16,7 @@ from wamjax.core.runtime import once_jit
 from wamjax.core.typing import Params
 from wamjax.pretrained.codecs import target
 from wamjax.pretrained.moves import ours
+from wamjax.pretrained.originals.codecs import wan_module
 from wamjax.pretrained.wan_vae import table
 
 torch = pytest.importorskip("torch", reason="the reference; the extra `reference` brings it")
@@ -42,19 +43,7 @@ def exact_products() -> Iterator[None]:
 
 def reference(codec: WanVAE) -> Any:
     """diffusers' model of that size, on the current default device."""
-    return diffusers.AutoencoderKLWan(
-        base_dim=codec.base,
-        decoder_base_dim=codec.decoder_base,
-        z_dim=codec.channels,
-        num_res_blocks=codec.resnets,
-        latents_mean=list(codec.mean),
-        latents_std=list(codec.std),
-        is_residual=codec.residual,
-        in_channels=3 * codec.patch**2,
-        out_channels=3 * codec.patch**2,
-        patch_size=codec.patch if codec.patch > 1 else None,
-        scale_factor_spatial=codec.strides[1],
-    )
+    return wan_module(codec).fresh()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,33 +11,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="the reference; the extra `reference` brings it")
 pytest.importorskip("transformers", reason="the reference; the extra `reference` brings it")
 
-import transformers as hf  # noqa: E402
-
 from tests.pretrained import theirs  # noqa: E402
 from wamjax.codec import bert  # noqa: E402
 from wamjax.core.typing import Params  # noqa: E402
 from wamjax.pretrained.bert import transformers_bert  # noqa: E402
 from wamjax.pretrained.bijection import checked  # noqa: E402
 from wamjax.pretrained.moves import ours  # noqa: E402
+from wamjax.pretrained.originals.text import bert_module  # noqa: E402
 
 TINY = bert.sizes(50, 32, 48, 3, 4, places=40)
 TOLERANCE = 1e-5
-
-
-def reference(sizes: bert.BertSizes) -> hf.PreTrainedModel:
-    """transformers' BERT of a shape."""
-    shape = sizes.layers
-    return hf.BertModel(
-        hf.BertConfig(
-            vocab_size=sizes.vocabulary,
-            hidden_size=shape.width,
-            num_hidden_layers=shape.depth,
-            num_attention_heads=shape.heads,
-            intermediate_size=shape.mlp,
-            max_position_embeddings=sizes.places,
-            attn_implementation="eager",
-        )
-    )
 
 
 def fresh(sizes: bert.BertSizes) -> Params:
@@ -57,7 +40,7 @@ def encoded(sizes, params, tokens, mask):
     ("seed", "batch", "length"), [(0, 3, 9), pytest.param(1, 2, 40, marks=pytest.mark.slow)]
 )
 def test_it_is_theirs(parity, seed, batch, length):
-    model = theirs.noisy(reference(TINY), seed)
+    model = theirs.noisy(bert_module(TINY).fresh(), seed)
     params = ours(transformers_bert(TINY), theirs.tensors(model), fresh(TINY))
     rng = np.random.default_rng(seed)
     tokens = rng.integers(TINY.vocabulary, size=(batch, length))
@@ -77,7 +60,7 @@ def test_it_is_theirs(parity, seed, batch, length):
 
 def test_names_are_a_bijection_at_full_size():
     target = fresh(bert.MINILM_L6)
-    shapes = theirs.shapes(lambda: reference(bert.MINILM_L6))
+    shapes = theirs.shapes(bert_module(bert.MINILM_L6).fresh)
     checked(transformers_bert(bert.MINILM_L6), target, shapes)
     # The published 22,713,216 less the pooler's 384 x 385.
     assert sum(leaf.size for leaf in jax.tree.leaves(target)) == 22_565_376

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from einops import rearrange
 
-from tests.pretrained.denoised import prediction, published, state
+from tests.pretrained.denoised import published, state
 from wamjax.model.segments import Segment
 from wamjax.model.tokens import latents_from_tokens, tokens_from_latents
 from wamjax.pretrained import cosmos
 from wamjax.pretrained.bijection import checked
+from wamjax.pretrained.denoiser import prediction
 from wamjax.pretrained.families import FAMILIES
 from wamjax.pretrained.moves import ours, their_shapes, theirs
+from wamjax.pretrained.originals.video import cosmos_module
 from wamjax.recipes import backbones
 from wamjax.recipes.blueprint import Size
 from wamjax.recipes.cosmos_policy import cosmos_policy
@@ -27,23 +29,6 @@ from tests.pretrained.theirs import noisy  # noqa: E402
 
 TINY = cosmos.Sizes(heads=3, head_dim=20, depth=3, mlp=240, text=12, channels=4, rank=5)
 FPS = 10
-
-
-def make(sizes: cosmos.Sizes, *, padding: bool):
-    """diffusers' model; without `padding` that mask is one of the channels that come in."""
-    return diffusers.CosmosTransformer3DModel(
-        in_channels=sizes.channels + cosmos.MASKS - padding,
-        out_channels=sizes.channels,
-        num_attention_heads=sizes.heads,
-        attention_head_dim=sizes.head_dim,
-        num_layers=sizes.depth,
-        mlp_ratio=sizes.mlp / sizes.width,
-        text_embed_dim=sizes.text,
-        adaln_lora_dim=sizes.rank,
-        rope_scale=(1.0, 3.0, 3.0),
-        concat_padding_mask=padding,
-        extra_pos_embed_type=None,
-    )
 
 
 def test_the_model_is_that_of_the_recipe():
@@ -67,7 +52,7 @@ def test_cosmos_policys_files_fill_the_recipe():
 def test_shapes_are_those_of_diffusers_at_full_size():
     family = FAMILIES["cosmos-predict2-2b"]
     sizes = cosmos.SIZES[family.name]
-    named = published(lambda: make(sizes, padding=True))
+    named = published(cosmos_module(sizes, padding=True).fresh)
     target = family.target()
     assert len(checked(family.layouts["diffusers"](), target, named)) == len(named)
     count = sum(x.size for x in jax.tree.leaves(target))
@@ -86,7 +71,7 @@ def test_shapes_are_those_of_diffusers_at_full_size():
 @pytest.mark.parametrize("per_frame", [False, True])
 def test_predictions_are_those_of_diffusers(parity, seed, shape, batch, words, per_frame):
     torch.manual_seed(seed)
-    model = noisy(make(TINY, padding=False), seed)
+    model = noisy(cosmos_module(TINY, padding=False).fresh(), seed)
     frames, height, width = shape
     rng = np.random.default_rng(seed)
     size = (batch, frames, height, width, TINY.channels + cosmos.MASKS)

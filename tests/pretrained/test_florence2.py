@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import hashlib
 import re
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="the reference; the extra `reference` brings it")
 pytest.importorskip("transformers", reason="the reference; the extra `reference` brings it")
 
-import transformers as hf  # noqa: E402
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil  # noqa: E402
 
 from tests.pretrained import theirs  # noqa: E402
@@ -27,6 +25,7 @@ from wamjax.pretrained.bijection import checked  # noqa: E402
 from wamjax.pretrained.florence2 import original_florence2, transformers_florence2  # noqa: E402
 from wamjax.pretrained.moves import expand, ours, their_shapes  # noqa: E402
 from wamjax.pretrained.moves import theirs as named  # noqa: E402
+from wamjax.pretrained.originals.pictures import florence2_module  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 TOLERANCE = 1e-5
@@ -49,39 +48,6 @@ TINY = tiny()
 CELL = TINY.vocabulary - 1
 
 
-def reference(sizes: florence2.Florence2Sizes, kind: str = "Florence2Model"):
-    """transformers' model of a shape; its decoder is as deep."""
-    stages, layers = sizes.vision.stages, sizes.layers
-    vision = hf.Florence2VisionConfig(
-        depths=[stage.depth for stage in stages],
-        embed_dim=[stage.width for stage in stages],
-        num_heads=[stage.heads for stage in stages],
-        num_groups=[stage.groups for stage in stages],
-        window_size=sizes.vision.window,
-        projection_dim=layers.width,
-        max_position_embeddings=sizes.grid,
-    )
-    text = hf.BartConfig(
-        vocab_size=sizes.vocabulary,
-        d_model=layers.width,
-        encoder_layers=layers.depth,
-        encoder_ffn_dim=layers.mlp,
-        encoder_attention_heads=layers.heads,
-        decoder_layers=layers.depth,
-        decoder_ffn_dim=layers.mlp,
-        decoder_attention_heads=layers.heads,
-        max_position_embeddings=sizes.places,
-    )
-    options: dict[str, Any] = {"attn_implementation": "eager"}
-    config = hf.Florence2Config(
-        vision_config=vision,
-        text_config=text,
-        image_token_id=sizes.vocabulary - 1,
-        **options,
-    )
-    return getattr(hf, kind)(config)
-
-
 def fresh(sizes: florence2.Florence2Sizes):
     """Shapes of our weights."""
     return encoders.target(florence2.Florence2Encoder(sizes))
@@ -90,7 +56,7 @@ def fresh(sizes: florence2.Florence2Sizes):
 @functools.lru_cache(maxsize=1)
 def pair(seed: int):
     """Their model and our weights."""
-    model = theirs.noisy(reference(TINY), seed)
+    model = theirs.noisy(florence2_module(TINY).fresh(), seed)
     return model, ours(transformers_florence2(TINY), theirs.tensors(model), fresh(TINY))
 
 
@@ -231,7 +197,7 @@ PUBLISHED = {
 def test_names_are_a_bijection_at_full_size(name):
     sizes, weights = PUBLISHED[name]
     target = fresh(sizes)
-    shapes = theirs.shapes(lambda: reference(sizes))
+    shapes = theirs.shapes(florence2_module(sizes).fresh)
     checked(transformers_florence2(sizes), target, shapes)
     del shapes["language_model.shared.weight"]
     checked(transformers_florence2(sizes, once=True), target, shapes)
@@ -242,7 +208,7 @@ def test_the_port_with_its_further_words():
     """51,290 words, rows up to a multiple of 64, below "model." in the file of the whole."""
     sizes = florence2.ported(florence2.FLORENCE2_BASE)
     assert sizes.vocabulary == 51_328
-    shapes = theirs.shapes(lambda: reference(sizes, "Florence2ForConditionalGeneration"))
+    shapes = theirs.shapes(florence2_module(sizes, "Florence2ForConditionalGeneration").fresh)
     found = {k.removeprefix("model."): x for k, x in shapes.items()}
     checked(transformers_florence2(sizes), fresh(sizes), found)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from einops import rearrange
 
-from tests.pretrained.denoised import prediction, published, state
+from tests.pretrained.denoised import published, state
 from wamjax.model.layout import angles_of
 from wamjax.model.segments import Segment
 from wamjax.pretrained import lingbot_va, wan
 from wamjax.pretrained.bijection import checked
-from wamjax.pretrained.denoiser import layout_of
+from wamjax.pretrained.denoiser import layout_of, prediction
 from wamjax.pretrained.families import FAMILIES
 from wamjax.pretrained.moves import ours
 from wamjax.recipes.lingbot_va import lingbot_va as recipe

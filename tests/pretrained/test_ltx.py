@@ -6,13 +6,15 @@ import jax
 import numpy as np
 import pytest
 
-from tests.pretrained.denoised import prediction, published, state
+from tests.pretrained.denoised import published, state
 from wamjax.model.rotary import rotary_angles
 from wamjax.model.segments import Segment
 from wamjax.pretrained import ltx
 from wamjax.pretrained.bijection import checked
+from wamjax.pretrained.denoiser import prediction
 from wamjax.pretrained.families import FAMILIES
 from wamjax.pretrained.moves import ours, theirs
+from wamjax.pretrained.originals.video import ltx_module
 from wamjax.recipes.ge_act import model as recipe
 
 torch = pytest.importorskip("torch")
@@ -29,18 +31,6 @@ TINY = ltx.Sizes(heads=4, head_dim=16, depth=3, mlp=256, text=12, channels=5)
 FPS = 16
 
 
-def make(sizes: ltx.Sizes):
-    return diffusers.LTXVideoTransformer3DModel(
-        in_channels=sizes.channels,
-        out_channels=sizes.channels,
-        num_attention_heads=sizes.heads,
-        attention_head_dim=sizes.head_dim,
-        cross_attention_dim=sizes.width,
-        num_layers=sizes.depth,
-        caption_channels=sizes.text,
-    )
-
-
 def test_the_video_expert_is_that_of_the_recipe():
     (stack,), (video, _) = ltx.config(FULL).stacks, recipe("full").stacks
     assert stack.experts == video.experts
@@ -53,7 +43,7 @@ def test_the_video_expert_is_that_of_the_recipe():
 
 def test_shapes_are_those_of_diffusers_at_full_size():
     family = FAMILIES["ltx-video-2b"]
-    named = published(lambda: make(FULL))
+    named = published(ltx_module(FULL).fresh)
     target = family.target()
     assert len(checked(family.layouts["diffusers"](), target, named)) == len(named)
     count = sum(x.size for x in jax.tree.leaves(target))
@@ -89,7 +79,7 @@ def test_angles_are_those_of_diffusers_at_full_size():
 @pytest.mark.parametrize("per_frame", [False, True])
 def test_predictions_are_those_of_diffusers(parity, seed, grid, batch, words, per_frame):
     torch.manual_seed(seed)
-    model = noisy(make(TINY), seed)
+    model = noisy(ltx_module(TINY).fresh(), seed)
     frames, rows, columns = grid
     rng = np.random.default_rng(seed)
     count = frames * rows * columns

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from einops import rearrange
 
 torch = pytest.importorskip("torch", reason="the reference; the extra `reference` brings it")
 pytest.importorskip("transformers", reason="the reference; the extra `reference` brings it")
@@ -22,64 +21,28 @@ from wamjax.pretrained import encoders  # noqa: E402
 from wamjax.pretrained import qwen3_vl as tables  # noqa: E402
 from wamjax.pretrained.bijection import checked  # noqa: E402
 from wamjax.pretrained.moves import ours  # noqa: E402
+from wamjax.pretrained.originals.pictures import (  # noqa: E402
+    qwen3_config,
+    qwen3_patches,
+    qwen3_vision_config,
+    qwen3_vl_module,
+)
 
 WORDS = qwen3.sizes(60, 32, 48, 3, 4, 2, 12, across=(2, 1), pads=(57, 58))
 SIGHT = qwen3_vision.sizes(3, 24, 40, 2, out=32, grid=5, taps=(0, 2), patch=4)
 BOTH = qwen3_vl.Qwen3VlSizes(vision=SIGHT, language=WORDS)
-START, END, PICTURE, VIDEO = 55, 56, *WORDS.pads
+START, END, PICTURE, VIDEO = 54, 55, *WORDS.pads
 TOLERANCE = 1e-5
 
 
-def language_config(sizes: qwen3.Qwen3Sizes) -> hf.Qwen3VLTextConfig:
-    layers = sizes.layers
-    half = layers.head_dim // 2
-    return hf.Qwen3VLTextConfig(
-        vocab_size=sizes.vocabulary,
-        hidden_size=layers.width,
-        intermediate_size=layers.mlp,
-        num_hidden_layers=layers.depth,
-        num_attention_heads=layers.heads,
-        num_key_value_heads=layers.kv_heads,
-        head_dim=layers.head_dim,
-        rms_norm_eps=layers.eps,
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": sizes.base,
-            "mrope_section": [half - sum(sizes.across), *sizes.across],
-            "mrope_interleaved": True,
-        },
-    )
+def language() -> hf.PreTrainedModel:
+    """The part that reads."""
+    return hf.Qwen3VLTextModel(hf.Qwen3VLTextConfig(**qwen3_config(WORDS)))
 
 
-def vision_config(sizes: qwen3_vision.VisionSizes) -> hf.PreTrainedConfig:
-    return hf.Qwen3VLVisionModel.config_class(
-        depth=sizes.layers.depth,
-        hidden_size=sizes.layers.width,
-        intermediate_size=sizes.layers.mlp,
-        num_heads=sizes.layers.heads,
-        patch_size=sizes.patch,
-        spatial_merge_size=sizes.merge,
-        temporal_patch_size=sizes.frames,
-        out_hidden_size=sizes.out,
-        num_position_embeddings=sizes.grid**2,
-        deepstack_visual_indexes=list(sizes.taps),
-    )
-
-
-def reference(sizes: qwen3_vl.Qwen3VlSizes, words: tuple[int, ...]) -> hf.PreTrainedModel:
-    """The whole model of a shape, with these words for start, end, picture and video."""
-    start, end, picture, video = words
-    return hf.Qwen3VLForConditionalGeneration(
-        hf.Qwen3VLConfig(
-            text_config=language_config(sizes.language).to_dict(),
-            vision_config=vision_config(sizes.vision).to_dict(),
-            image_token_id=picture,
-            video_token_id=video,
-            vision_start_token_id=start,
-            vision_end_token_id=end,
-            tie_word_embeddings=True,
-        )
-    )
+def vision() -> hf.PreTrainedModel:
+    """The part that looks."""
+    return hf.Qwen3VLVisionModel(hf.Qwen3VLVisionModel.config_class(**qwen3_vision_config(SIGHT)))
 
 
 def fresh_language(sizes: qwen3.Qwen3Sizes) -> Params:
@@ -119,7 +82,7 @@ def drawn_words(seed: int, batch: int, length: int, side: str) -> tuple[np.ndarr
     ],
 )
 def test_words_alone_are_theirs(parity, seed, batch, length, side):
-    model = theirs.noisy(hf.Qwen3VLTextModel(language_config(WORDS)), seed)
+    model = theirs.noisy(language(), seed)
     params = ours(tables.transformers_qwen3(WORDS), theirs.tensors(model), fresh_language(WORDS))
     words, mask = drawn_words(seed, batch, length, side)
     position = np.maximum(mask.cumsum(1) - 1, 0)[..., None].repeat(3, 2)
@@ -137,7 +100,7 @@ def test_words_alone_are_theirs(parity, seed, batch, length, side):
 
 
 def test_no_word_looks_ahead_or_at_padding():
-    model = hf.Qwen3VLTextModel(language_config(WORDS))
+    model = language()
     params = ours(tables.transformers_qwen3(WORDS), theirs.tensors(model), fresh_language(WORDS))
     words, mask = drawn_words(0, 3, 9, "right")
     position = np.arange(9)[None, :, None].repeat(3, 0).repeat(3, 2)
@@ -159,15 +122,8 @@ def drawn_frames(seed: int, batch: int, count: int, grid: tuple[int, int]) -> np
 
 def their_patches(frames: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """(patches of each of the batch, one (frames, rows, columns) of them for each)."""
-    cut = rearrange(
-        frames,
-        "B (L t) (h m i) (w n j) c -> B (L h w m n) (c t i j)",
-        **{"t": SIGHT.frames, "m": SIGHT.merge, "n": SIGHT.merge},
-        **{"i": SIGHT.patch, "j": SIGHT.patch},
-    )
-    batch, count, height, width, _ = frames.shape
-    grid = [count // SIGHT.frames, height // SIGHT.patch, width // SIGHT.patch]
-    return torch.tensor(cut).double(), torch.tensor([grid] * batch)
+    cut, grids = qwen3_patches(SIGHT, frames)
+    return torch.tensor(cut).double(), torch.tensor(grids)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -180,7 +136,7 @@ def looked_at(sizes, dtype, params, frames):
     [(0, 2, 4, (2, 3)), pytest.param(1, 1, 2, (4, 1), marks=pytest.mark.slow)],
 )
 def test_what_it_sees_is_theirs(parity, seed, batch, count, grid):
-    model = theirs.noisy(hf.Qwen3VLVisionModel(vision_config(SIGHT)), seed)
+    model = theirs.noisy(vision(), seed)
     table = tables.transformers_qwen3_vision(SIGHT)
     params = ours(table, theirs.tensors(model), fresh_vision(SIGHT))
     frames = drawn_frames(seed, batch, count, grid)
@@ -230,7 +186,7 @@ def padded(rows: list[list[int]], side: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def whole(seed: int) -> hf.PreTrainedModel:
-    return theirs.noisy(reference(BOTH, (START, END, PICTURE, VIDEO)), seed)
+    return theirs.noisy(qwen3_vl_module(BOTH).fresh(), seed)
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -318,8 +274,7 @@ def test_words_and_pictures_are_theirs(parity, seed, grids, moments, side, pad):
 
 def test_names_are_a_bijection_at_full_size():
     sizes = qwen3_vl.QWEN3_VL_2B
-    words = (qwen3_vl.START, qwen3_vl.END, *sizes.language.pads)
     target = encoders.target(qwen3_vl.Qwen3VlEncoder(sizes))
-    shapes = theirs.shapes(lambda: reference(sizes, words))
+    shapes = theirs.shapes(qwen3_vl_module(sizes).fresh)
     checked(tables.transformers_qwen3_vl(sizes), target, shapes)
     assert sum(leaf.size for leaf in jax.tree.leaves(target)) == 2_127_532_032

@@ -12,41 +12,24 @@ import pytest
 torch = pytest.importorskip("torch", reason="the reference; the extra `reference` brings it")
 pytest.importorskip("transformers", reason="the reference; the extra `reference` brings it")
 
-import transformers as hf  # noqa: E402
+from transformers.models.t5 import modeling_t5  # noqa: E402
 
 from tests.pretrained import theirs  # noqa: E402
 from wamjax.codec import t5  # noqa: E402
 from wamjax.core.typing import Params  # noqa: E402
 from wamjax.pretrained.bijection import checked  # noqa: E402
 from wamjax.pretrained.moves import ours  # noqa: E402
+from wamjax.pretrained.originals.text import t5_module  # noqa: E402
 from wamjax.pretrained.t5 import transformers_t5, wan_umt5  # noqa: E402
 
 TINY = {"vocabulary": 50, "width": 32, "mlp": 48, "depth": 3, "heads": 4, "head_dim": 10}
 KINDS = {
-    "umt5": (hf.UMT5EncoderModel, hf.UMT5Config, t5.sizes(**TINY, every_layer=True)),
-    "t5 v1.1": (hf.T5EncoderModel, hf.T5Config, t5.sizes(**TINY)),
-    "t5": (hf.T5EncoderModel, hf.T5Config, t5.sizes(**TINY, gated=False)),
+    "umt5": t5.sizes(**TINY, every_layer=True),
+    "t5 v1.1": t5.sizes(**TINY),
+    "t5": t5.sizes(**TINY, gated=False),
 }
 NAMES = {"umt5": "UMT5", "t5 v1.1": "T5 v1.1", "t5": "T5"}
 TOLERANCE = 1e-5
-
-
-def reference(kind: str, sizes: t5.T5Sizes) -> hf.PreTrainedModel:
-    """transformers' encoder of a shape."""
-    model, config, _ = KINDS[kind]
-    shape = sizes.layers
-    return model(
-        config(
-            vocab_size=sizes.vocabulary,
-            d_model=shape.width,
-            d_kv=shape.head_dim,
-            d_ff=shape.mlp,
-            num_layers=shape.depth,
-            num_heads=shape.heads,
-            feed_forward_proj="gated-gelu" if shape.gated else "relu",
-            attn_implementation="eager",
-        )
-    )
 
 
 def fresh(sizes: t5.T5Sizes) -> Params:
@@ -79,8 +62,8 @@ def kind(request):
     ("seed", "batch", "length"), [(0, 3, 9), pytest.param(1, 2, 150, marks=pytest.mark.slow)]
 )
 def test_it_is_theirs(parity, kind, seed, batch, length):
-    _, _, sizes = KINDS[kind]
-    model = theirs.noisy(reference(kind, sizes), seed)
+    sizes = KINDS[kind]
+    model = theirs.noisy(t5_module(sizes).fresh(), seed)
     params = ours(transformers_t5(sizes), theirs.tensors(model), fresh(sizes))
     tokens, mask = drawn(seed, batch, length)
     with torch.no_grad():
@@ -96,8 +79,8 @@ def test_it_is_theirs(parity, kind, seed, batch, length):
 
 
 def test_padding_reaches_no_word():
-    _, _, sizes = KINDS["umt5"]
-    params = ours(transformers_t5(sizes), theirs.tensors(reference("umt5", sizes)), fresh(sizes))
+    sizes = KINDS["umt5"]
+    params = ours(transformers_t5(sizes), theirs.tensors(t5_module(sizes).fresh()), fresh(sizes))
     tokens, mask = drawn(0, 3, 9)
     other = np.where(mask, tokens, (tokens + 1) % TINY["vocabulary"])
     a, b = (encoded(sizes, jnp.float32, params, x, mask) for x in (tokens, other))
@@ -110,25 +93,25 @@ def test_padding_reaches_no_word():
 
 def test_every_distance_has_their_bucket():
     length = 512
-    attention = hf.models.t5.modeling_t5.T5Attention
+    attention = modeling_t5.T5Attention
     apart = torch.arange(length)[None] - torch.arange(length)[:, None]
     want = attention._relative_position_bucket(apart, True, 32, 128)
     np.testing.assert_array_equal(t5.relative_buckets(length, 32, 128), want.numpy())
 
 
 PUBLISHED = {
-    "UMT5-XXL": ("umt5", t5.UMT5_XXL, 5_680_910_336),
-    "T5-XXL v1.1": ("t5 v1.1", t5.T5_V1_1_XXL, 4_762_310_656),
-    "T5-11B": ("t5", t5.T5_11B, 4_864_791_552),
-    "T5-base": ("t5", t5.T5_BASE, 109_628_544),
+    "UMT5-XXL": (t5.UMT5_XXL, 5_680_910_336),
+    "T5-XXL v1.1": (t5.T5_V1_1_XXL, 4_762_310_656),
+    "T5-11B": (t5.T5_11B, 4_864_791_552),
+    "T5-base": (t5.T5_BASE, 109_628_544),
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_names_are_a_bijection_at_full_size(name):
-    kind, sizes, weights = PUBLISHED[name]
+    sizes, weights = PUBLISHED[name]
     target = fresh(sizes)
-    checked(transformers_t5(sizes), target, theirs.shapes(lambda: reference(kind, sizes)))
+    checked(transformers_t5(sizes), target, theirs.shapes(t5_module(sizes).fresh))
     assert sum(leaf.size for leaf in jax.tree.leaves(target)) == weights
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -12,8 +13,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="the reference; the extra `reference` brings it")
 pytest.importorskip("transformers", reason="the reference; the extra `reference` brings it")
 
-import transformers as hf  # noqa: E402
-
 from tests.pretrained import theirs  # noqa: E402
 from wamjax.codec import vit  # noqa: E402
 from wamjax.codec.resampling import resampling  # noqa: E402
@@ -21,47 +20,11 @@ from wamjax.core.typing import Params  # noqa: E402
 from wamjax.pretrained import vit as tables  # noqa: E402
 from wamjax.pretrained.bijection import checked  # noqa: E402
 from wamjax.pretrained.moves import expand, ours  # noqa: E402
+from wamjax.pretrained.originals import Module, sight  # noqa: E402
+from wamjax.pretrained.originals.inputs import pixels_of  # noqa: E402
+from wamjax.pretrained.table import Table  # noqa: E402
 
 TOLERANCE = 1e-5
-
-
-def siglip(sizes: vit.VitSizes) -> hf.PreTrainedModel:
-    config = {"hidden_act": "gelu_pytorch_tanh", "intermediate_size": sizes.layers.mlp}
-    return hf.SiglipVisionModel(hf.SiglipVisionConfig(**shared(sizes), **config))
-
-
-def dinov2(sizes: vit.VitSizes) -> hf.PreTrainedModel:
-    config = {"mlp_ratio": 4, "hidden_act": "gelu"}
-    if sizes.registers:
-        config["num_register_tokens"] = sizes.registers
-        return hf.Dinov2WithRegistersModel(hf.Dinov2WithRegistersConfig(**shared(sizes), **config))
-    return hf.Dinov2Model(hf.Dinov2Config(**shared(sizes), **config))
-
-
-def clip(sizes: vit.VitSizes) -> hf.PreTrainedModel:
-    config = {"hidden_act": "gelu", "intermediate_size": sizes.layers.mlp}
-    config |= {"num_hidden_layers": sizes.layers.depth + 1}
-    return hf.CLIPVisionModel(hf.CLIPVisionConfig(**{**shared(sizes), **config}))
-
-
-def v_jepa2(sizes: vit.VitSizes) -> hf.PreTrainedModel:
-    config = {"crop_size": 256 if sizes.patch == 16 else 4 * sizes.patch, "frames_per_clip": 64}
-    config |= {"tubelet_size": sizes.frames, "hidden_act": "gelu", "mlp_ratio": 4}
-    config |= {"pred_hidden_size": 48, "pred_num_hidden_layers": 1, "pred_num_attention_heads": 2}
-    return hf.VJEPA2Model(hf.VJEPA2Config(**{**shared(sizes), **config}))
-
-
-def shared(sizes: vit.VitSizes) -> dict:
-    """Options that all of them have."""
-    return {
-        "hidden_size": sizes.layers.width,
-        "num_hidden_layers": sizes.layers.depth,
-        "num_attention_heads": sizes.layers.heads,
-        "image_size": sizes.patch * sizes.grid,
-        "patch_size": sizes.patch,
-        "layer_norm_eps": sizes.layers.eps,
-        "attn_implementation": "eager",
-    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,39 +32,39 @@ class Case:
     """A family: our tiny one, theirs, the table, and (T, H, W) in tokens and batch to try it on."""
 
     sizes: vit.VitSizes
-    make: object
-    table: object
+    make: Callable[[vit.VitSizes], Module]
+    table: Callable[[vit.VitSizes], Table]
     grids: tuple[tuple[int, int, int], ...]
 
 
 CASES = {
     "SigLIP": Case(
         vit.siglip(2, 36, 50, 3, patch=4, grid=5),
-        siglip,
+        sight.siglip_module,
         tables.transformers_siglip,
         ((1, 5, 5), (3, 5, 5)),
     ),
     "DINOv2": Case(
         vit.dinov2(3, 32, 4, patch=4, grid=5),
-        dinov2,
+        sight.dinov2_module,
         tables.transformers_dinov2,
         ((1, 5, 5), (2, 3, 7)),
     ),
     "DINOv2 with registers": Case(
         vit.dinov2(3, 32, 4, registers=4, patch=4, grid=5),
-        dinov2,
+        sight.dinov2_module,
         tables.transformers_dinov2,
         ((2, 5, 5), (1, 3, 7)),
     ),
     "CLIP": Case(
         vit.clip(2, 32, 48, 4, patch=4, grid=5),
-        clip,
+        sight.clip_module,
         tables.transformers_clip,
         ((1, 5, 5), (2, 5, 5)),
     ),
     "V-JEPA2": Case(
         vit.v_jepa2(2, 40, 2, patch=4),
-        v_jepa2,
+        sight.v_jepa2_module,
         tables.transformers_v_jepa2,
         ((3, 4, 4), (1, 4, 4)),
     ),
@@ -122,22 +85,11 @@ def encoded(sizes, dtype, params, frames):
     return vit.VitEncoder(sizes, dtype).apply({"params": params}, frames)
 
 
-def their_tokens(name: str, model, sizes: vit.VitSizes, frames: np.ndarray, dtype) -> np.ndarray:
+def their_tokens(model, sizes: vit.VitSizes, frames: np.ndarray, dtype) -> np.ndarray:
     """What their encoder says of frames [B, T, H, W, 3] in [-1, 1], in our shape."""
-    b, t = frames.shape[:2]
-    trained = sizes.pixels
-    pixels = ((frames + 1) / 2 - np.array(trained.mean)) / np.array(trained.deviation)
-    pixels = torch.tensor(pixels.transpose(0, 1, 4, 2, 3)).to(dtype)
     with torch.no_grad():
-        match name:
-            case "V-JEPA2":
-                out = model(pixels, skip_predictor=True).last_hidden_state
-            case "CLIP":
-                told = model(pixels.flatten(0, 1), output_hidden_states=True)
-                out = told.hidden_states[-2]
-            case _:
-                out = model(pixels.flatten(0, 1)).last_hidden_state
-    return out.double().numpy().reshape(b, t // sizes.frames, -1, sizes.layers.width)
+        pixels = torch.tensor(pixels_of(frames, sizes.pixels)).to(dtype)
+        return sight.vit_tokens(model, sizes, pixels)
 
 
 @pytest.mark.parametrize("place", [0, pytest.param(1, marks=pytest.mark.slow)])
@@ -146,18 +98,18 @@ def test_it_is_theirs(parity, name, place):
     case = CASES[name]
     sizes = case.sizes
     length, rows, columns = case.grids[place]
-    model = theirs.noisy(case.make(sizes), place)
+    model = theirs.noisy(case.make(sizes).fresh(), place)
     params = ours(case.table(sizes), theirs.tensors(model), fresh(sizes))
     shape = (2, length * sizes.frames, rows * sizes.patch, columns * sizes.patch, 3)
     frames = np.random.default_rng(place).uniform(-1, 1, shape).astype(np.float32)
-    truth = their_tokens(name, model, sizes, frames, torch.float64)
+    truth = their_tokens(model, sizes, frames, torch.float64)
     with jax.default_matmul_precision("highest"):
         got = encoded(sizes, jnp.float32, params, frames)
     assert got.shape[2] == sizes.leading + rows * columns
     parity(name, "encoder", place, shape, got, truth, TOLERANCE)
     if place == 0:
         # In bfloat16 we are as near to the truth as they are.
-        half = their_tokens(name, model.bfloat16(), sizes, frames, torch.bfloat16)
+        half = their_tokens(model.bfloat16(), sizes, frames, torch.bfloat16)
         ours_half = encoded(sizes, jnp.bfloat16, params, frames)
         assert np.abs(ours_half - truth).mean() <= 1.1 * np.abs(half - truth).mean()
 
@@ -193,7 +145,7 @@ def test_names_are_a_bijection_at_full_size(name):
     family, sizes, weights = PUBLISHED[name]
     case = CASES[family]
     target = fresh(sizes)
-    checked(case.table(sizes), target, theirs.shapes(lambda: case.make(sizes)))
+    checked(case.table(sizes), target, theirs.shapes(case.make(sizes).fresh))
     assert sum(leaf.size for leaf in jax.tree.leaves(target)) == weights
 
 

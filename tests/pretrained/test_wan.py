@@ -10,6 +10,7 @@ from wamjax.pretrained import wan
 from wamjax.pretrained.bijection import checked
 from wamjax.pretrained.families import FAMILIES
 from wamjax.pretrained.moves import expand, ours, their_shapes, theirs
+from wamjax.pretrained.originals.video import wan_module
 from wamjax.recipes.backbones import WAN_ROTARY
 from wamjax.recipes.backbones import wan as expert
 
@@ -24,21 +25,10 @@ def test_the_model_is_that_of_the_recipes():
 
 @pytest.mark.parametrize("name", wan.SIZES)
 def test_shapes_are_those_of_diffusers_at_full_size(name):
+    pytest.importorskip("diffusers")
     torch = pytest.importorskip("torch")
-    diffusers = pytest.importorskip("diffusers")
-    sizes = wan.SIZES[name]
     with torch.device("meta"):
-        model = diffusers.WanTransformer3DModel(
-            num_attention_heads=sizes.heads,
-            attention_head_dim=sizes.head_dim,
-            in_channels=sizes.channels + sizes.beside,
-            out_channels=sizes.channels,
-            text_dim=sizes.text,
-            ffn_dim=sizes.mlp,
-            num_layers=sizes.depth,
-            image_dim=sizes.image or None,
-            added_kv_proj_dim=sizes.width if sizes.image else None,
-        )
+        model = wan_module(wan.SIZES[name]).fresh()
     published = {
         k: jax.ShapeDtypeStruct(tuple(x.shape), np.float32) for k, x in model.state_dict().items()
     }

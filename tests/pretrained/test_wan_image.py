@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from einops import rearrange
 
-from tests.pretrained.denoised import prediction, state
+from tests.pretrained.denoised import state
 from wamjax.model.segments import Segment
 from wamjax.model.tokens import latents_from_tokens, tokens_from_latents
 from wamjax.pretrained import wan
+from wamjax.pretrained.denoiser import prediction
 from wamjax.pretrained.moves import ours
+from wamjax.pretrained.originals.video import wan_module
 
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
@@ -24,21 +26,6 @@ TINY = wan.Sizes(
 WORDS = 512
 
 
-def make(sizes: wan.Sizes):
-    return diffusers.WanTransformer3DModel(
-        num_attention_heads=sizes.heads,
-        attention_head_dim=sizes.head_dim,
-        in_channels=sizes.channels + sizes.beside,
-        out_channels=sizes.channels,
-        text_dim=sizes.text,
-        ffn_dim=sizes.mlp,
-        num_layers=sizes.depth,
-        image_dim=sizes.image,
-        added_kv_proj_dim=sizes.width,
-        rope_max_seq_len=32,
-    )
-
-
 @pytest.mark.parametrize(
     ("seed", "shape", "batch", "pieces"),
     [
@@ -49,7 +36,7 @@ def make(sizes: wan.Sizes):
 )
 def test_predictions_are_those_of_diffusers(parity, seed, shape, batch, pieces):
     torch.manual_seed(seed)
-    model = noisy(make(TINY), seed)
+    model = noisy(wan_module(TINY).fresh(), seed)
     frames, height, width = shape
     rng = np.random.default_rng(seed)
     size = (batch, *shape, TINY.channels + TINY.beside)

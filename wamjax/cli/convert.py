@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import importlib.metadata
 import json
 import pathlib
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 
 from wamjax.core.errors import UserError
 from wamjax.core.tree import count_parameters
+from wamjax.core.typing import PyTree
 from wamjax.pretrained.bijection import as_text, checked
 from wamjax.pretrained.convert import REQUEST, convert, converted, export, write_config
 from wamjax.pretrained.families import FAMILIES, family_of
@@ -17,6 +19,8 @@ from wamjax.pretrained.licences import LICENCES, accepted
 from wamjax.pretrained.moves import by_tensor, expand
 from wamjax.pretrained.opened import open_tensors
 from wamjax.pretrained.orbax_write import export_tree
+from wamjax.pretrained.originals import ORIGINALS, TOLERANCE, compared
+from wamjax.pretrained.table import Table
 from wamjax.pretrained.tensors import Tensors
 from wamjax.pretrained.verify import check_sums, key_table, unequal
 
@@ -41,7 +45,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "Examples:\n"
         "  wamjax convert --list\n"
         "  wamjax convert --from wan2.2-ti2v-5b Wan2.2-TI2V-5B-Diffusers/transformer --out wan\n"
-        "  wamjax convert --from wan2.2-ti2v-5b CKPT --verify          check sums and key table\n"
+        "  wamjax convert --from wan2.2-ti2v-5b CKPT --verify          check sums, key table and,\n"
+        "                                              with torch, the original beside ours\n"
         "  wamjax convert --from wan2.2-ti2v-5b CKPT --verify --out wan     and what was made\n"
         "  wamjax convert --to safetensors wan --out back          under the names it came with\n"
         "  wamjax convert --to openpi pi0 --out back               Orbax's `params`, for openpi\n"
@@ -60,6 +65,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--to", choices=(*FORMATS, RUN), help="write SOURCE in this format")
     add("--layout", metavar="L", help="names to write, as 'original' (those it came with)")
     add("--verify", action="store_true", help="write nothing: check sums, key table, comparison")
+    add("--no-original", action="store_true", help="of --verify: do not run the original network")
     add("--accept-licence", action="store_true", help="of weights that may not be for every use")
     add("--json", action="store_true", help="print JSON")
 
@@ -78,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
     else:
         told = _converted(args)
     print(json.dumps(told, indent=2) if args.json else _text(told))
-    if told.get("differs") or told.get("unequal"):
+    if told.get("differs") or told.get("unequal") or told.get("far"):
         raise UserError("the checkpoint is not what was expected; see above.")
 
 
@@ -174,7 +180,35 @@ def _verified(args: argparse.Namespace) -> dict[str, Any]:
         told["verdict"] += f"; {len(wrong)} of them differ in {args.out}"
         if wrong:
             told["unequal"] = wrong
+    if not args.no_original:
+        told |= _beside_the_original(family, tensors, table, target)
     return told
+
+
+def _beside_the_original(
+    family: Family, tensors: Tensors, table: Table, target: PyTree
+) -> dict[str, Any]:
+    """What the published implementation and ours make of the same weights and input."""
+    original = ORIGINALS.get(family.name)
+    if original is None:
+        return {"original": "not run: it is of no package that installs beside wamjax"}
+    try:
+        found = compared(original, tensors, table, target)
+    except UserError as error:
+        return {"original": f"not run: {error}"}
+    module = original.module
+    version = importlib.metadata.version(module.package)
+    apart = [
+        f"{part}: {x:.1e} of the output's root mean square at most" for part, x in found.items()
+    ]
+    # NaN is not within anything.
+    within = all(x <= TOLERANCE for x in found.values())
+    return {
+        "original": f"{module.kind} of {module.package} {version}, beside ours in float32",
+        "apart": apart,
+        "equal": f"{'yes' if within else 'no'}, {TOLERANCE:.0e} is allowed",
+        "far": [] if within else apart,
+    }
 
 
 def _exported(args: argparse.Namespace) -> dict[str, Any]:

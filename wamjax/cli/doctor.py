@@ -26,7 +26,7 @@ def examine() -> dict[str, Any]:
     """Devices, versions, memory, disk, and the optional parts that are missing."""
     import jax
 
-    from wamjax.core.runtime import device_name, versions
+    from wamjax.core.runtime import device_name, memory_available, versions
 
     page = os.sysconf("SC_PAGE_SIZE")
     return {
@@ -34,7 +34,7 @@ def examine() -> dict[str, Any]:
         "devices": [str(device) for device in jax.devices()],
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(page * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "memory_free_gib": round(page * os.sysconf("SC_AVPHYS_PAGES") / 2**30, 1),
+        "memory_free_gib": round(memory_available() / 2**30, 1),
         "disk_free_gib": round(shutil.disk_usage(".").free / 2**30, 1),
         "compile_cache": str(jax.config.jax_compilation_cache_dir),  # pyright: ignore
         "versions": versions(),

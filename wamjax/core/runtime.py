@@ -44,6 +44,16 @@ def fusion_emitters_are_optional() -> bool:
     return (0, 7) <= jaxlib_version()[:2] < (0, 11)
 
 
+def memory_available() -> int:
+    """Bytes of host memory that can be had without swapping; less where caches count as taken."""
+    told = pathlib.Path("/proc/meminfo")
+    if told.exists():
+        lines = dict(line.split(":") for line in told.read_text(encoding="ascii").splitlines())
+        if "MemAvailable" in lines:
+            return int(lines["MemAvailable"].split()[0]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+
+
 def program_jit(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """`jax.jit` for an outermost program: a rollout, a training step, a chunk.
 

@@ -1,12 +1,16 @@
-"""The tree of a published transformer: our model that denoises streams, told by others."""
+"""The tree of a published transformer: our model that denoises streams, told by others; and what it
+predicts."""
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from wamjax.core.typing import PyTree
+from wamjax.core.typing import Array, Params, PyTree
 from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
@@ -45,3 +49,35 @@ def weights_of(
         lambda key: nn.unbox(init(key, model.layout, tokens, level)), jax.random.key(0)
     )
     return made["params"]
+
+
+def prediction(
+    config: WamConfig,
+    params: Params,
+    segments: tuple[Segment, ...],
+    values: tuple[np.ndarray, ...],
+    sigma: Mapping[str, np.ndarray],
+    real: np.ndarray | None = None,
+) -> dict[str, Array]:
+    """What is predicted for each noisy stream [B, N, features], in float32 at highest precision.
+
+    Args:
+        values: of each segment.
+        sigma: stream -> [B], or [B, S] for its S segments.
+        real: bool [B, N]; by default all are.
+    """
+    widths: dict[Stream, int] = {
+        s.stream: x.shape[-1] for s, x in zip(segments, values, strict=True)
+    }
+    model = Wam(config, layout_of(segments), tuple(widths.items()))
+    if real is None:
+        real = np.ones((len(values[0]), sum(s.count for s in segments)), bool)
+    tokens = Tokens(tuple(map(jnp.asarray, values)), jnp.asarray(real))
+    level = {stream: jnp.asarray(x) for stream, x in sigma.items()}
+
+    def run(weights: Params) -> Any:
+        given = {"params": weights}
+        return model.apply(given, model.layout, tokens, level, method="denoise")
+
+    with jax.default_matmul_precision("highest"):
+        return jax.jit(run)(params)
