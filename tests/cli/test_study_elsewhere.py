@@ -46,7 +46,9 @@ def untrained(monkeypatch) -> list[str]:
     """Which runs would have been trained; nothing is, and nothing is demonstrated."""
     asked: list[str] = []
     monkeypatch.setattr(Place, "train", lambda self, run: asked.append(run.name))
-    monkeypatch.setattr(Place, "tried", lambda self, condition, runs: asked.append(condition.key))
+    monkeypatch.setattr(
+        Place, "tried", lambda self, condition, runs, before: asked.append(condition.key)
+    )
     monkeypatch.setattr(Place, "demonstrate", lambda self, data: asked.append(data.name))
     return asked
 

@@ -209,6 +209,22 @@ def test_policies_share_programs_where_they_can():
     assert len(told) == 4
 
 
+def test_other_weights_of_the_same_policies_compile_nothing(tmp_path):
+    place = worlds(1)
+    other = {"trained": (POLICY, jax.tree.map(lambda leaf: -leaf, WEIGHTS))}
+    first = Programs({"trained": (POLICY, WEIGHTS)}, batch=16)
+    told = []
+    mine = first.find("trained", "reach", place, told.append)
+    theirs = first.playing(other).find("trained", "reach", place, told.append)
+    assert len(told) == 2
+    assert mine.rollout is theirs.rollout
+    key = jax.random.key(0)
+    got = theirs(place, key, lambda done: None)
+    want = Programs(other, batch=16).find("trained", "reach", place)(place, key, lambda done: None)
+    np.testing.assert_array_equal(got.distance, want.distance)
+    assert not np.array_equal(got.distance, mine(place, key, lambda done: None).distance)
+
+
 def test_latency_counts_calls_and_orders_quantiles():
     calls = []
     found = latency(lambda x: calls.append(x), 3, warmup=2, repeats=7)

@@ -14,6 +14,7 @@ Every part goes on where it was: a training from its last checkpoint, an evaluat
 
 import dataclasses
 import functools
+import itertools
 import math
 import pathlib
 import sys
@@ -249,8 +250,17 @@ class Place:
             found[task] = place
         return found
 
-    def tried(self, condition: Condition, runs: Sequence[Run]) -> None:
-        """Try a condition at all its seeds; compiled programs serve them all."""
+    def tried(
+        self, condition: Condition, runs: Sequence[Run], before: Programs | None = None
+    ) -> Programs | None:
+        """Try a condition at all its seeds; compiled programs serve them all.
+
+        Args:
+            before: the programs of a condition that differs in its checkpoint alone.
+
+        Returns:
+            The programs for the next such condition; None in the target domain.
+        """
         opened = {run.seed: self.opened(run, condition) for run in runs}
         first = opened[runs[0].seed]
         # One program and one policy serve all seeds: they must mean the same numbers.
@@ -258,20 +268,27 @@ class Place:
         assert all(one == told[0] for one in told), "seeds with other statistics of their data"
         places = self.places(first, condition.domain)
         cameras = next(iter(places.values())).env.cameras
-        policy = first.policy(cameras, condition.mode.replan)
+        if before is None:
+            policy = first.policy(cameras, condition.mode.replan)
+        else:
+            policy, _ = next(iter(before.contestants.values()))
         contestants: Contestants = {
             f"seed{seed}": (policy, trained.weights) for seed, trained in opened.items()
         }
         batch = BATCH[condition.domain]
         programs: Stage
         target = None
-        pictured = self.pictured(condition)
         if condition.domain == "target":
             programs = target = TargetPrograms(contestants, places, batch=batch)
         else:
             # How alike solutions are is asked where worlds are rolled out several times.
             track = TabletopEnv.tips if self.study.worlds.repeats > 1 else None
-            programs = Programs(contestants, batch=batch, keep=pictured, track=track)
+            keep = condition.mode == condition.arm.modes[0]
+            programs = (
+                Programs(contestants, batch=batch, keep=keep, track=track)
+                if before is None
+                else before.playing(contestants)
+            )
         folder = self.trial_folder(condition)
         try:
             for repeat in range(self.study.worlds.repeats):
@@ -285,7 +302,7 @@ class Place:
                     main=f"seed{runs[0].seed}",
                     programs=programs,
                 )
-            if isinstance(programs, Programs) and pictured:
+            if isinstance(programs, Programs) and self.pictured(condition):
                 self._film(condition, runs[0], contestants, places, programs)
         finally:
             if target is not None:
@@ -301,6 +318,7 @@ class Place:
                 "device": device_name(),
             }
             write_json(folder / "costs.json", costs)
+        return programs if isinstance(programs, Programs) else None
 
     def pictured(self, condition: Condition) -> bool:
         """Whether the page shows pictures of it: each arm as it is meant, in the worlds of
@@ -433,6 +451,11 @@ def work(place: Place, arms: Sequence[str]) -> None:
         if later:
             continue
         mine = [other for other in runs if (other.arm, other.data) == (run.arm, run.data)]
-        for condition in study.conditions_of(run.arm, run.data):
-            print(f"try {condition.key}", file=sys.stderr, flush=True)
-            place.tried(condition, mine)
+        asked = [*study.conditions_of(run.arm, run.data)]
+        # Checkpoints share what is compiled.
+        for mode, domain in itertools.product(run.arm.modes, study.domains):
+            programs = None
+            for condition in asked:
+                if (condition.mode, condition.domain) == (mode, domain):
+                    print(f"try {condition.key}", file=sys.stderr, flush=True)
+                    programs = place.tried(condition, mine, programs)

@@ -87,6 +87,19 @@ class Programs:
         self.keep, self.track = keep, track
         self._compiled: dict[Any, Rollout] = {}
 
+    def playing(self, contestants: Contestants) -> "Programs":
+        """The same programs for others: what is compiled serves the same policies with other
+        weights."""
+        other = Programs(
+            contestants,
+            batch=self.batch,
+            devices=self.devices,
+            keep=self.keep,
+            track=self.track,
+        )
+        other._compiled = self._compiled
+        return other
+
     def find(
         self, name: str, task: str, worlds: Worlds, say: Callable[[str], None] = lambda text: None
     ) -> Runner:
