@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from wamjax.codec.autoencoder import Autoencoder
+from wamjax.codec.ltx_vae import LTXVAE
 from wamjax.codec.patch import PatchCodec
 from wamjax.codec.wan_sizes import WAN21, WAN22
 from wamjax.codec.wan_vae import WanVAE
 from wamjax.recipes.config import CodecConfig
 
-AnyCodec = PatchCodec | Autoencoder | WanVAE
+PublishedCodec = WanVAE | LTXVAE
+AnyCodec = PatchCodec | Autoencoder | PublishedCodec
 
 CODECS: Mapping[str, Callable[[CodecConfig], AnyCodec]] = MappingProxyType(
     {
@@ -19,6 +21,7 @@ CODECS: Mapping[str, Callable[[CodecConfig], AnyCodec]] = MappingProxyType(
         ),
         "wan21": lambda c: WAN21,
         "wan22": lambda c: WAN22,
+        "ltx": lambda c: LTXVAE(),
     }
 )
 

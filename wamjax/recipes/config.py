@@ -23,38 +23,44 @@ FEATURE_WEIGHT = 0.2
 """Of the loss of predicted features; published 0.1 (2602.10098). That of the video is the same."""
 
 
+PUBLISHED = {"wan21": 4, "wan22": 4, "ltx": 8}
+"""Codecs with the weights of a checkpoint, and their frames of a latent frame."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecConfig:
     """Frames to latents.
 
     Attributes:
         kind: "patch" (no weights, invertible), "autoencoder" (small, causal, trained first), or a
-            published one, frozen, with its own sizes: "wan21" (4 x 8 x 8), "wan22" (4 x 16 x 16).
+            published one, frozen, with its own sizes: "wan21" (4 x 8 x 8), "wan22" (4 x 16 x 16),
+            "ltx" (8 x 32 x 32).
         patch: pixels per latent cell on a side, under "patch".
-        temporal: pixel frames per latent frame after the first; 4 under "wan21" and "wan22".
+        temporal: pixel frames per latent frame after the first; that of PUBLISHED, too.
         channels, width: latent channels and inner width of the autoencoder.
 
     Raises:
         ValueError: `temporal` is not that of a published codec.
     """
 
-    kind: Literal["patch", "autoencoder", "wan21", "wan22"] = "patch"
+    kind: Literal["patch", "autoencoder", "wan21", "wan22", "ltx"] = "patch"
     patch: int = 8
     temporal: int = 1
     channels: int = 16
     width: int = 32
 
     def __post_init__(self) -> None:
-        if self.published and self.temporal != 4:
+        frames = PUBLISHED.get(self.kind, self.temporal)
+        if self.temporal != frames:
             raise ValueError(
-                f"codec.kind {self.kind} makes a latent frame of 4 frames: set codec.temporal to "
-                f"4, got {self.temporal}"
+                f"codec.kind {self.kind} makes a latent frame of {frames} frames: set "
+                f"codec.temporal to {frames}, got {self.temporal}"
             )
 
     @property
     def published(self) -> bool:
         """Its weights are those of a checkpoint, and are not trained here."""
-        return self.kind in ("wan21", "wan22")
+        return self.kind in PUBLISHED
 
     @property
     def has_weights(self) -> bool:

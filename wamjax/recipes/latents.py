@@ -15,9 +15,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from wamjax.codec.patch import PatchCodec
-from wamjax.codec.wan_vae import WanVAE
 from wamjax.core.typing import Array, Float, Params, UInt8
 from wamjax.recipes.assembly import AnySystem
+from wamjax.recipes.codecs import PublishedCodec
 from wamjax.recipes.learner import Learner
 from wamjax.recipes.parts import call, pixels
 from wamjax.recipes.system import System
@@ -41,7 +41,7 @@ class Encoding:
     shape: tuple[int, int, int, int, int]
     pixels: tuple[int, ...]
     encode: Callable[[Params, UInt8[Array, "B V T H W 3"]], Float[Array, "B W L h w c"]]
-    published: WanVAE | None = None
+    published: PublishedCodec | None = None
 
 
 def encoding_of(system: AnySystem) -> Encoding:
@@ -79,7 +79,7 @@ def _of_system(system: System) -> Encoding:
         ),
         pixels=_pixels(system),
         encode=encode,
-        published=parts.codec if isinstance(parts.codec, WanVAE) else None,
+        published=parts.codec if isinstance(parts.codec, PublishedCodec) else None,
     )
 
 

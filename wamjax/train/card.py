@@ -18,7 +18,7 @@ from wamjax.pretrained.licences import UNKNOWN as NOT_KNOWN
 
 # Setting of a run -> its value -> the weights that it brings, a key of LICENCES.
 BROUGHT: Mapping[tuple[str, ...], Mapping[Any, str]] = {
-    ("system", "codec", "kind"): {"wan21": "wan", "wan22": "wan"},
+    ("system", "codec", "kind"): {"wan21": "wan", "wan22": "wan", "ltx": "ltx"},
     ("system", "text", "kind"): {"minilm": "minilm"},
 }
 # How model hubs write the names of licences; others are "other", with name and page.
