@@ -130,6 +130,8 @@ def test_the_original_runs_beside_ours(tmp_path, capsys, monkeypatch, checkpoint
     said = capsys.readouterr()
     assert "no, 1e-03 is allowed" in said.out
     assert "not what was expected" in said.err
+    refused(capsys, [*command[:3], "--no-original", "--out", tmp_path / "x"], "--verify")
+    assert not (tmp_path / "x").exists()
     told = done(capsys, "--from", "bound", checkpoint[0], "--verify", "--accept-licence")
     assert told["original"] == "not run: it is of no package that installs beside wamjax"
 

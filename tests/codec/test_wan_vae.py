@@ -11,11 +11,11 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from tests.codec.wan_reference import SMALL, Pair, exact_products, noise, pair, torch, video
-from tests.pretrained.parity import difference
 from wamjax.codec.tiling import Tiled
 from wamjax.codec.wan_sizes import WAN21, WAN22
 from wamjax.core.runtime import once_jit
 from wamjax.pretrained.codecs import target
+from wamjax.pretrained.originals.base import far
 
 FAMILIES = tuple(SMALL)
 TOLERANCE = 1e-4
@@ -69,7 +69,7 @@ def test_bfloat16_is_at_most_twice_as_far_off_as_that_of_diffusers(family, parit
     made, x, z = both(family, 1, 9, 3, 2, resnets=2)
     for part, given, theirs in (("encode", x, Pair.encoded), ("decode", z, Pair.decoded)):
         truth = theirs(made, given)
-        off = difference(theirs(made.half, given), truth)
+        off = far(theirs(made.half, given), truth)
         here = made.ours(part, given, dtype="bfloat16")
         parity(family, f"{part}, bfloat16", 1, given.shape, here, truth, 2 * off)
         assert off > 1e-3
@@ -83,7 +83,7 @@ def test_chunks_of_any_size_and_steps_are_the_whole(family):
         ("decode", "decode_step", z, 1),
     ):
         whole = made.ours(method, given, chunk=99)
-        assert difference(made.ours(method, given, chunk=2), whole) < 1e-5
+        assert far(made.ours(method, given, chunk=2), whole) < 1e-5
         # A stream: the first frame, then two groups, then one.
         parts, cache, at = [], None, 0
         for count in (1, 2 * per, per):
@@ -91,7 +91,7 @@ def test_chunks_of_any_size_and_steps_are_the_whole(family):
             parts.append(made_now)
             at += count
         assert at == given.shape[1]
-        assert difference(jnp.concatenate(parts, axis=1), whole) < 1e-5
+        assert far(jnp.concatenate(parts, axis=1), whole) < 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -135,7 +135,7 @@ def test_devices_share_the_batch_and_the_rows(family):
     shared = encode({"params": made.weights}, x)
     assert len(shared.addressable_shards) == 8
     assert shared.addressable_shards[0].data.shape[:3] == (1, 2, 1)
-    assert difference(shared, whole) < 1e-5
+    assert far(shared, whole) < 1e-5
 
 
 def test_tiles_are_those_of_diffusers_where_it_blends_two():
@@ -150,9 +150,9 @@ def test_tiles_are_those_of_diffusers_where_it_blends_two():
     apply = once_jit(tiled.apply, static_argnames="method")
     here = apply({"params": made.weights}, x, method="encode")
     # Cells 0 to 3 are of the tiles that begin at 0 and 2.
-    assert difference(here[..., :4, :], encoded[..., :4, :]) < 1e-5
+    assert far(here[..., :4, :], encoded[..., :4, :]) < 1e-5
     here = apply({"params": made.weights}, z, method="decode")
-    assert difference(here[..., :32, :], decoded[..., :32, :]) < 1e-5
+    assert far(here[..., :32, :], decoded[..., :32, :]) < 1e-5
 
 
 def test_one_tile_that_holds_all_changes_nothing():
@@ -163,7 +163,7 @@ def test_one_tile_that_holds_all_changes_nothing():
         jax.eval_shape(made.codec.init, jax.random.key(0), x)["params"]
     )
     encode = once_jit(functools.partial(tiled.apply, method="encode"))
-    assert difference(encode({"params": made.weights}, x), made.ours("encode", x)) < 1e-6
+    assert far(encode({"params": made.weights}, x), made.ours("encode", x)) < 1e-6
 
 
 @pytest.mark.parametrize(("codec", "shape"), [(WAN21, (5, 90, 160, 16)), (WAN22, (5, 45, 80, 48))])

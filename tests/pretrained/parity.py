@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from wamjax.pretrained.originals.base import far
+
 PROPERTY = "parity"
 
 
@@ -34,13 +36,6 @@ class Row(NamedTuple):
     tolerance: float
 
 
-def difference(ours: Any, truth: Any) -> float:
-    """Largest absolute difference over the root mean square of the truth; NaN if any is NaN."""
-    a, b = (np.asarray(x, np.float64) for x in (ours, truth))
-    assert a.shape == b.shape, f"{a.shape} here, {b.shape} there"
-    return float(np.abs(a - b).max() / np.sqrt(np.square(b).mean()))
-
-
 @pytest.fixture
 def parity(record_property: Callable[[str, Any], None]) -> Callable[..., float]:
     """compare(family, part, seed, shape, ours, truth, tolerance): asserts, and adds a row."""
@@ -54,7 +49,7 @@ def parity(record_property: Callable[[str, Any], None]) -> Callable[..., float]:
         truth: Any,
         tolerance: float,
     ) -> float:
-        found = difference(ours, truth)
+        found = far(ours, truth)
         row = Row(family, part, seed, tuple(shape), found, tolerance)
         record_property(PROPERTY, tuple(row))
         assert found <= tolerance, row

@@ -103,7 +103,8 @@ def test_ours_is_the_original_and_with_other_weights_it_is_not(name):
     held = InMemory(drawn(original))
     found = compared(original, held, original.table(), target)
     assert found
-    assert max(found.values()) < 1e-4, found
+    # Twice what the parity tests allow of transformers: here both sides round to float32.
+    assert max(found.values()) < (1e-4 if name.endswith("vae") else 2e-5), found
     own = original.ours
     wrong = dataclasses.replace(original, ours=lambda weights, given: own(larger(weights), given))
     assert min(compared(wrong, held, original.table(), target).values()) > TOLERANCE

@@ -75,6 +75,8 @@ def run(args: argparse.Namespace) -> None:
     chosen = [args.list, args.family is not None, args.to is not None]
     if sum(chosen) != 1:
         raise UserError("give one of --list, --from FAMILY CKPT and --to FORMAT SOURCE.")
+    if args.no_original and not args.verify:
+        raise UserError("--no-original leaves a part of --verify out: give both, or neither.")
     if args.list:
         told = _listed()
     elif args.to is not None:
@@ -203,12 +205,12 @@ def _beside_the_original(
     ]
     # NaN is not within anything.
     within = all(x <= TOLERANCE for x in found.values())
-    return {
+    told = {
         "original": f"{module.kind} of {module.package} {version}, beside ours in float32",
         "apart": apart,
         "equal": f"{'yes' if within else 'no'}, {TOLERANCE:.0e} is allowed",
-        "far": [] if within else apart,
     }
+    return told if within else told | {"far": [*found]}
 
 
 def _exported(args: argparse.Namespace) -> dict[str, Any]:
