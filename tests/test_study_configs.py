@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from wamjax.cli.study import budgets_of, load
-from wamjax.cli.study_run import Place, manifest_of
+from wamjax.cli.study_place import Place, manifest_of
 from wamjax.cli.study_sizes import SIZES
 from wamjax.eval.study.matching import unmatched
 from wamjax.flow.levels import draw_levels

@@ -8,10 +8,14 @@ import pytest
 from tests.cli.small_study import get_study
 from tests.eval.study import made_up
 from tests.eval.study.made_up import played
+from wamjax.cli import study, study_run
 from wamjax.cli.main import main
-from wamjax.cli.study_run import Place
+from wamjax.cli.study_place import Place
+from wamjax.core.config import to_json
 from wamjax.core.files import read_json, write_json
 from wamjax.eval.study.records import COSTS, EPISODES, read_episodes, write_episodes
+from wamjax.train.checkpoint import FOLDER
+from wamjax.train.workdir import CONFIG
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALL = str(ROOT / "tests" / "cli" / "small_study.py")
@@ -45,11 +49,11 @@ def records(workdir: pathlib.Path, *arms: str, statistics: str = "of here") -> p
 def untrained(monkeypatch) -> list[str]:
     """Which runs would have been trained; nothing is, and nothing is demonstrated."""
     asked: list[str] = []
-    monkeypatch.setattr(Place, "train", lambda self, run: asked.append(run.name))
+    monkeypatch.setattr(study_run, "train", lambda place, run: asked.append(run.name))
     monkeypatch.setattr(
-        Place, "tried", lambda self, condition, runs, before: asked.append(condition.key)
+        study_run, "tried", lambda place, condition, runs, before: asked.append(condition.key)
     )
-    monkeypatch.setattr(Place, "demonstrate", lambda self, data: asked.append(data.name))
+    monkeypatch.setattr(study, "demonstrate", lambda place, data: asked.append(data.name))
     return asked
 
 
@@ -82,6 +86,20 @@ def test_what_nobody_ran_is_run(tmp_path, untrained):
     untrained.clear()
     assert main([*words, "prepare", "--also", str(one)]) == 0
     assert untrained == ["clean"]
+
+
+def test_a_finished_training_of_another_config_is_refused(tmp_path, capsys):
+    place = Place(study=STUDY, workdir=tmp_path)
+    run = next(iter(STUDY.runs))
+    folder, config = place.run_folder(run), to_json(place.config_of(run))
+    (folder / FOLDER / "12").mkdir(parents=True)
+    write_json(folder / "final.json", {"finished": True})
+    write_json(folder / CONFIG, config)
+    assert study_run.train(place, run) == {"finished": True}
+    write_json(folder / CONFIG, config | {"train": config["train"] | {"learning_rate": 0.5}})
+    assert main(["study", SMALL, "--workdir", str(tmp_path), "--stage", "arms"]) == 2
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "belongs to another config (train.learning_rate: 0.5 there" in told
 
 
 def test_a_report_of_some_arms(tmp_path, untrained, capsys):

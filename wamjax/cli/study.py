@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 from wamjax.cli.config_file import module_of
 from wamjax.cli.study_jobs import EMITTERS, command, in_parallel
+from wamjax.cli.study_place import Place
 from wamjax.cli.study_plan import plan_text
-from wamjax.cli.study_run import Place, work
+from wamjax.cli.study_run import demonstrate, work
 from wamjax.cli.study_sizes import SIZES, StudySize
 from wamjax.cli.worlds import add_physics, names
 from wamjax.core.config import difference
@@ -367,7 +368,7 @@ def run(args: argparse.Namespace) -> None:
     if args.stage in ("all", "prepare"):
         save_manifest(place.folder / "manifest.json", place.manifest)
         for data in place.missing_data():
-            place.demonstrate(data)
+            demonstrate(place, data)
     if args.stage in ("all", "arms"):
         if args.parallel > 1 and len(arms) > 1:
             in_parallel(args, study.chains(arms))

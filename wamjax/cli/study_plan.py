@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from wamjax.cli.plan_text import GIB, MIB, big, seconds_text
-from wamjax.cli.study_run import manifest_of
+from wamjax.cli.study_place import manifest_of
 from wamjax.core.progress import seconds
 from wamjax.core.runtime import device_name
 from wamjax.eval.ceilings import own_device
