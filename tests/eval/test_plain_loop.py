@@ -9,12 +9,9 @@ import pytest
 from wamjax.core.runtime import program_jit
 from wamjax.eval import bench
 from wamjax.eval.bench_case import Case
-from wamjax.eval.plain_loop import (
-    LoopProcess,
-    RolloutStepper,
-    ThreadStepper,
-    placed_fixtures,
-)
+from wamjax.eval.plain.painter import placed_fixtures
+from wamjax.eval.plain.process import LoopProcess
+from wamjax.eval.plain.stepping import RolloutStepper, ThreadStepper
 from wamjax.sim import scene
 from wamjax.sim.render import opengl
 

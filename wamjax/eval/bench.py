@@ -27,7 +27,7 @@ from wamjax.core.runtime import program_jit
 from wamjax.core.tree import count_parameters
 from wamjax.core.typing import Array, Key, Params
 from wamjax.eval.bench_case import SPREAD, Case
-from wamjax.eval.plain_loop import LoopProcess
+from wamjax.eval.plain.process import LoopProcess
 from wamjax.eval.rollout import Rollout, plan_key, rollout, thinker
 from wamjax.policy.base import Policy
 from wamjax.sim.axes import AXIS_NAMES
