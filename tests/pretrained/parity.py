@@ -2,19 +2,26 @@
 
 A test asks for `parity` and hands over what both gave. The rows travel with the reports, so that
 `bash launch/test.sh --slow tests/pretrained tests/codec` ends with the table however many processes
-there are.
+there are; `--parity docs/weights.md` keeps it there, between its marks, if all tests passed.
 """
 
 import collections
+import importlib.metadata
+import importlib.util
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
+from wamjax.core.files import write_text
+from wamjax.core.runtime import device_name
 from wamjax.pretrained.originals.base import far
 
 PROPERTY = "parity"
+BEGIN, END = "<!-- parity -->\n", "<!-- end parity -->\n"
+PACKAGES = ("jax", "torch", "diffusers", "transformers")
 
 
 class Row(NamedTuple):
@@ -86,8 +93,47 @@ def table(found: Iterable[Row]) -> Iterator[str]:
         )
 
 
+def between_marks(page: str, lines: Iterable[str]) -> str:
+    """The page with these lines in the place of what stands between its marks.
+
+    Raises:
+        ValueError: it has not one of each mark, in this order.
+    """
+    before, begun, rest = page.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not begun or not ended or BEGIN in rest or END in after:
+        raise ValueError(f"the page needs {BEGIN.strip()} and {END.strip()}, once each")
+    return "".join([before, BEGIN, *(f"{line}\n" for line in lines), END, after])
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--parity",
+        metavar="FILE",
+        type=pathlib.Path,
+        help="write the table of parity between the marks of this page, if all tests passed",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if (page := config.getoption("--parity")) is None:
+        return
+    try:
+        between_marks(page.read_text(), ())
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(f"--parity {page}: {error}") from error
+
+
+def _machine() -> str:
+    there = [name for name in PACKAGES if importlib.util.find_spec(name)]
+    told = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in there)
+    return f"Device: {device_name()}; {told}."
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> Iterator[None]:
     result = yield
     found = rows(
         report
@@ -97,6 +143,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     )
     if found:
         terminalreporter.section("parity with the original implementations")
-        for line in table(found):
+        lines = [*table(found)]
+        for line in lines:
             terminalreporter.write_line(line)
+        page: pathlib.Path | None = config.getoption("--parity")
+        if page is not None and exitstatus == pytest.ExitCode.OK:
+            write_text(page, between_marks(page.read_text(), [*lines, "", _machine()]))
     return result
