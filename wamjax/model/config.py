@@ -26,8 +26,10 @@ Norm = Literal["layer", "rms"]
 Activation = Literal["gelu", "exact_gelu", "geglu", "swiglu", "relu", "silu"]
 Modulation = Literal["none", "adaln", "table", "low_rank"]
 QkNorm = Literal["none", "head", "full"]
-Embed = Literal["linear", "mlp", "normed_mlp", "timed", "timed_linear", "words", "as_is"]
-Head = Literal["none", "modulated", "table", "low_rank", "plain", "linear", "residual"]
+Embed = Literal[
+    "linear", "mlp", "relu_mlp", "normed_mlp", "timed", "timed_linear", "words", "as_is"
+]
+Head = Literal["none", "modulated", "table", "low_rank", "plain", "linear", "relu_mlp", "residual"]
 Positions = Literal["grid", "line", "count", "none"]
 Remat = Literal["none", "dots", "products", "full", "offload", "offload_products"]
 Attention = Literal["auto", "xla", "cudnn", "splash"]
@@ -220,10 +222,11 @@ class Port:
         through: another stream with a port into the same place: one linear map to the width of its
             values, and from there by that port's own maps (FastWAM's proprio is a word of the
             text). The map is that of all ports through one stream. Empty for maps of its own.
-        embed: linear; mlp: two layers with GELU; normed_mlp: such layers between two norms, with
-            GELU's exact form (Wan's image features); timed: linear, beside features of the noise
-            level, then two layers with SiLU (pi0); timed_linear: one layer on value and features
-            (X-VLA); words: rows of a table, for integer values; as_is: not at all.
+        embed: linear; mlp: two layers with GELU; relu_mlp: two with ReLU, `hidden` wide between
+            them (DreamZero); normed_mlp: such layers between two norms, with GELU's exact form
+            (Wan's image features); timed: linear, beside features of the noise level, then two
+            layers with SiLU (pi0); timed_linear: one layer on value and features (X-VLA); words:
+            rows of a table, for integer values; as_is: not at all.
         scaled: words are multiplied by the root of the width (Gemma).
         width: of the tokens under a memory; an expert has its own.
         place: learned positions. kind: a learned vector per (stream, copy, view, block).
@@ -232,14 +235,20 @@ class Port:
             takes no room), or none.
         head: how predictions leave: modulated (norm, scale and shift from the level, zero start),
             table (the same with a learned table, Wan), low_rank (the same with a low-rank map,
-            Cosmos), plain (norm with weights, linear), linear (no norm and no level), residual
-            (OpenVLA-OFT's two residual layers), none.
+            Cosmos), plain (norm with weights, linear), linear (no norm and no level), relu_mlp
+            (two layers with ReLU, `hidden` wide between them, likewise), residual (OpenVLA-OFT's
+            two residual layers), none.
         heads: so many heads of that kind read the same tokens, each with weights of its own; their
             predictions stand side by side (a mean and its log-scale).
         behind: the stack behind which the heads read; by default the last one that holds the
             tokens. For tokens that a later stack takes over, but that are predicted before it.
         bias: of the linear maps from values and to predictions.
+        hidden: width between the two layers of relu_mlp, of both ends.
+        clock: features of the noise level under timed and timed_linear; None for the expert's.
         norm: of the head; that of the expert where it is empty.
+        level_of: given tokens stand at the noise level of that stream's first token in the same
+            block, which must enter in the same pass (DreamZero's states); empty for level 0, or
+            what is told, see model.route.levels_of.
         own_level: its tokens' noise levels have a vector with weights of its own, not the expert's.
         shared_table: heads of the kind table with one name here have one table.
         out: width of a head's predictions, where it is not that of the values.
@@ -263,7 +272,10 @@ class Port:
     heads: int = 1
     behind: str = ""
     bias: bool = later(True)
+    hidden: int = later(0)
+    clock: Clock | None = later(None)
     norm: Norm | Literal[""] = later("")
+    level_of: Stream | Literal[""] = later("")
     own_level: bool = later(False)
     shared_table: str = later("")
     out: int = 0
@@ -362,6 +374,8 @@ class WamConfig:
                     f"the head of {port.stream} is {port.head!r}, which needs "
                     f"{'another' if low else 'a low_rank'} modulation of {port.into}"
                 )
+            if "relu_mlp" in (port.embed, port.head) and port.hidden < 1:
+                raise ValueError(f"{port.stream} has relu_mlp: say how wide it is within (hidden)")
 
     def _check_through(self) -> None:
         for port in self.ports:

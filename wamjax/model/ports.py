@@ -3,13 +3,14 @@
     linear        W v                           mlp      W_2 gelu(W_1 v)
     timed_linear  W [v, f(sigma)]               timed    W_2 silu(W_1 [W_0 v, f(sigma)])
     words         table[v], scaled: sqrt(D) table[v]     as_is    v
-    normed_mlp    norm(W_2 gelu(W_1 norm(v)))
+    normed_mlp    norm(W_2 gelu(W_1 norm(v)))            relu_mlp  W_2 relu(W_1 v)
 
     modulated     W (norm(x) (1 + scale) + shift),  scale and shift from the level, zero start
     table         the same with  level + learned table  in the place of a linear map (Wan)
     low_rank      the same with the shared vectors + a low-rank map (Cosmos)
     plain         W norm(x)
     linear        W x
+    relu_mlp      W_2 relu(W_1 x)
     residual      relu layers with residuals between two norms (OpenVLA-OFT 2502.19645)
 
     film          x (1 + scale) + shift,  scale and shift from the mean of another stream's tokens,
@@ -91,6 +92,10 @@ class PortIn(nn.Module):
                 h = edge()(value, domain)
                 h = jax.nn.gelu(h, approximate=True)
                 return Linear((width,), ("embed", None), name="out")(h)
+            case "relu_mlp":
+                wide = (self.axis, None)
+                h = Edge(p.hidden, wide, p.domains, bias=p.bias, name="in")(value, domain)
+                return Linear((width,), (None, "embed"), name="out")(jax.nn.relu(h))
             case "normed_mlp":
                 # Norms with PyTorch's own epsilon, as Wan has them here.
                 h = Normed("layer", None, 1e-5, name="norm")(value)
@@ -122,7 +127,7 @@ class PortIn(nn.Module):
 
     def _time(self, value: Array, sigma: Array) -> Array:
         # One level for the segment, or one for each of its tokens.
-        features = sigma_features(sigma, self.clock)
+        features = sigma_features(sigma, self.port.clock or self.clock)
         return jnp.broadcast_to(features, (*value.shape[:2], features.shape[-1]))
 
 
@@ -175,6 +180,9 @@ class PortOut(nn.Module):
                 return self._edge()(norm(x), domain)
             case "linear":
                 return self._edge()(x, domain)
+            case "relu_mlp":
+                h = Linear((self.port.hidden,), ("embed", None), name="in")(x)
+                return self._edge()(jax.nn.relu(h), domain)
             case "residual":
                 h = Linear((width,), ("embed", None), name="first")(Normed("layer", name="norm")(x))
                 h = jax.nn.relu(h)

@@ -7,7 +7,7 @@ No weights here: the modules of `Wam` are called between `seat` and `cut`.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +67,31 @@ def levels_of(segments: tuple[Segment, ...], sigma: Mapping[str, Array], batch: 
         else:
             assert level.shape[1] == sum(mine), (segment.stream, level.shape, mine)
             out.append(level[:, sum(before) : sum(before) + segment.count])
+    return out
+
+
+def led(
+    config: WamConfig,
+    segments: tuple[Segment, ...],
+    levels: list[Array],
+    told: Iterable[str],
+) -> list[Array]:
+    """The levels of segments, with those of given ones whose port says `level_of`.
+
+    Args:
+        levels: see `levels_of`; told: the names there, which are not replaced.
+    """
+    leading: dict[tuple[Stream, int], Array] = {}
+    for segment, level in zip(segments, levels, strict=True):
+        if segment.copy == "noisy":
+            leading.setdefault((segment.stream, segment.block), level[:, :1])
+    out = []
+    for segment, level in zip(segments, levels, strict=True):
+        by = config.port(segment.stream).level_of
+        if by and segment.copy != "noisy" and segment.kind not in told:
+            assert (by, segment.block) in leading, f"{segment.kind} must enter beside noisy {by}"
+            level = leading[by, segment.block]
+        out.append(level)
     return out
 
 

@@ -23,7 +23,7 @@ from wamjax.model.layers import Linear
 from wamjax.model.layout import Layout
 from wamjax.model.modulation import Level, Noise, beside
 from wamjax.model.ports import PortOut, needs_level, shift_and_scale
-from wamjax.model.route import Route, Seated, levels_of, needed, shared_by
+from wamjax.model.route import Route, Seated, led, levels_of, needed, shared_by
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.tokens import Tokens
 from wamjax.model.transformer import Layered, Transformer, empty_cache
@@ -195,10 +195,11 @@ class Wam(nn.Module):
         c, batch = self.config, tokens.real.shape[0]
         new = range(len(cache.segments), len(layout.segments))
         assert layout.segments[: new.start] == cache.segments
-        found = levels_of(layout.segments[new.start :], sigma, batch)
+        entering = layout.segments[new.start :]
+        found = led(c, entering, levels_of(entering, sigma, batch), sigma)
         noise = dict(zip(new, found, strict=True))
         lengths = {name: jnp.zeros(batch) for name in sigma} | dict(step or {})
-        jumps = levels_of(layout.segments[new.start :], lengths, batch)
+        jumps = led(c, entering, levels_of(entering, lengths, batch), sigma)
         marked = {
             i: (level, jnp.broadcast_to(jump, level.shape))
             for i, level, jump in zip(new, found, jumps, strict=True)

@@ -19,10 +19,11 @@ from wamjax.model.wam import Wam
 
 
 def layout_of(segments: tuple[Segment, ...]) -> Layout:
-    """What is noisy sees everything."""
+    """What is noisy sees everything; a token that is given sees itself."""
     kinds = dict.fromkeys(segment.kind for segment in segments)
     noisy = [kind for kind in kinds if kind.endswith("/noisy")]
-    return Layout(segments, tuple((one, other, "all") for one in noisy for other in kinds))
+    alone = tuple((kind, kind, "itself") for kind in kinds if kind not in noisy)
+    return Layout(segments, (*((one, other, "all") for one in noisy for other in kinds), *alone))
 
 
 def weights_of(

@@ -3,12 +3,22 @@
 from collections.abc import Mapping
 
 from wamjax.core.errors import UserError
-from wamjax.pretrained import codecs, cosmos, encoders, fast_wam, lingbot_va, ltx, openpi, wan
+from wamjax.pretrained import (
+    codecs,
+    cosmos,
+    dreamzero,
+    encoders,
+    fast_wam,
+    lingbot_va,
+    ltx,
+    openpi,
+    wan,
+)
 from wamjax.pretrained.family import Family
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
-    for module in (wan, cosmos, ltx, fast_wam, lingbot_va, openpi, codecs, encoders)
+    for module in (wan, cosmos, ltx, fast_wam, lingbot_va, dreamzero, openpi, codecs, encoders)
     for family in module.FAMILIES
 }
 

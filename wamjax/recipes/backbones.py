@@ -33,15 +33,18 @@ PI_CLOCK = Clock(
 """Periods from 4e-3 to 4."""
 
 
-def wan(name: str, width: int, mlp: int, *, memory: str | None = "text") -> Expert:
-    """An expert with Wan's block; `memory` None leaves cross-attention out."""
+def wan(
+    name: str, width: int, mlp: int, *, memory: str | None = "text", beside: str = ""
+) -> Expert:
+    """An expert with Wan's block; `memory` None leaves cross-attention out, `beside` is the memory
+    of Wan 2.1's image branch."""
     return Expert(
         name=name,
         width=width,
         mlp=mlp,
         modulation="table",
         qk_norm="full",
-        cross=None if memory is None else Cross(memory=memory),
+        cross=None if memory is None else Cross(memory=memory, beside=beside),
         clock=WAN_CLOCK,
     )
 

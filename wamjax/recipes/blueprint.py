@@ -25,7 +25,7 @@ from wamjax.recipes.planning import Planning
 Kind = Literal["VLA", "VLA + RL", "hybrid", "WAM"]
 Size = Literal["full", "tiny"]
 Coupling = Literal["trunk", "latent_frame", "mot", "layer_cross", "tap_cross", "none"]
-Cameras = Literal["own", "others", "all"]
+Cameras = Literal["own", "others", "all", "first"]
 Beside = Literal["state", "first_frame", "given"]
 Words = Literal["told", "spelled", "step", "between"]
 
@@ -148,7 +148,8 @@ class Learning:
 
     Attributes:
         encoded: (stream, cameras) of the streams that a network beside makes out of frames and
-            instruction: of the segment's own camera, of all but the first, or of all.
+            instruction: of the segment's own camera, of all but the first, of all; or ("first") of
+            its own camera in the first frame of the sequence, not in the newest that is given.
         beside: (stream, what) stands beside the values of a stream and is not denoised: the robot's
             state, the mask and the latents of the first frame, or whether the token is given.
         words: (stream, what its words are). "told": the instruction's, a number each; "spelled":

@@ -12,9 +12,16 @@ Block by block, behind the clean video of all blocks before:
 
 One level per block, shared by its video and its actions; past actions are never in the context.
 
-    form    levels                                   at test time
-    base    shared, shift 5                          both walk 1 -> 0 side by side
-    flash   video by Beta(7, 1), action uniform      the video stops at 0.8
+    form      levels                                 at test time
+    base      shared, shift 5                        both walk 1 -> 0 side by side
+    flash     video by Beta(7, 1), action uniform    the video stops at 0.8
+    release   as base, on the published network      as base
+    wan22     likewise, on Wan2.2-5B                 as base
+
+The published network also reads CLIP's features of the first frame, beside the text. Its actions
+and states enter and leave by two and three layers; a state stands at its block's number and at the
+noise level of its actions, so that it enters with them in every step. On Wan2.2-5B neither the mask
+nor the first frame's latents stand beside the video.
 
 Both laws lie near noise already: those of the tiny form, on pixels, are the published ones.
 """
@@ -23,14 +30,14 @@ import dataclasses
 from typing import Literal, get_args
 
 from wamjax.flow.levels import LevelLaw, LevelsConfig
-from wamjax.model.config import Port, Stack, WamConfig
+from wamjax.model.config import Clock, Port, Stack, WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Copy, Segment, Stream
 from wamjax.model.visibility import Visibility
 from wamjax.recipes.backbones import WAN_ROTARY, wan
 from wamjax.recipes.blueprint import Blueprint, Learning, Phase, Recipe, Shape, Size, Walk
 
-Form = Literal["base", "flash"]
+Form = Literal["base", "flash", "release", "wan22"]
 
 SHAPES: dict[Size, Shape] = {
     "full": Shape(
@@ -58,12 +65,33 @@ SHAPES: dict[Size, Shape] = {
         proprio=7,
     ),
 }
+# 160 x 320 pixels of three cameras.
+OF_WAN22: dict[Size, Shape] = {
+    "full": dataclasses.replace(SHAPES["full"], rows=5, columns=10, latent=192),
+    "tiny": dataclasses.replace(SHAPES["tiny"], latent=432),
+}
 # width, feed-forward width, layers, heads, head_dim
-WIDTHS = {"full": (5120, 13824, 40, 40, 128), "tiny": (96, 192, 2, 4, 24)}
+Widths = tuple[int, int, int, int, int]
+WIDTHS: dict[Size, Widths] = {"full": (5120, 13824, 40, 40, 128), "tiny": (96, 192, 2, 4, 24)}
+WIDTHS_OF_WAN22: dict[Size, Widths] = {
+    "full": (3072, 14336, 30, 24, 128),
+    "tiny": WIDTHS["tiny"],
+}
+# Of the published network: features of the first frame (how many, how wide), and the width between
+# the layers of a state's encoder and of the actions' decoder.
+EDGES: dict[Size, tuple[int, int, int]] = {"full": (257, 1280, 1024), "tiny": (4, 16, 32)}
 BLOCKS = {"full": 4, "tiny": 2}
-STEPS: dict[Form, int] = {"base": 16, "flash": 1}
-# Steps at which the network is asked; published as a number, which steps is not verified.
-EVALUATED: dict[Form, tuple[int, ...]] = {"base": tuple(range(0, 16, 2)), "flash": ()}
+STEPS: dict[Form, int] = {"base": 16, "flash": 1, "release": 16, "wan22": 16}
+# Steps at which the network is asked; in the published code these eight, where it is not told to
+# choose by the velocities' cosine.
+ASKED = (0, 1, 2, 6, 10, 13, 14, 15)
+EVALUATED: dict[Form, tuple[int, ...]] = {
+    "base": tuple(range(0, 16, 2)),
+    "flash": (),
+    "release": ASKED,
+    "wan22": ASKED,
+}
+OF_RELEASE: tuple[Form, ...] = ("release", "wan22")
 MUTUAL = ("video/noisy", "action/noisy")
 TABLE: Visibility = (
     ("video/clean", "video/clean", "past"),
@@ -75,15 +103,19 @@ TABLE: Visibility = (
         for query in ("video/clean", "video/noisy", "action/noisy", "proprio/clean")
     ),
 )
+PICTURE: Visibility = tuple(
+    (query, "image/clean", relation) for query, key, relation in TABLE if key == "text/clean"
+)
+BASE = Learning(
+    beside=(("video", "first_frame"),),
+    levels=LevelsConfig(coupling="shared", video=LevelLaw(shift=5.0), action=LevelLaw(shift=5.0)),
+    weight="bell",
+    apart=True,
+)
 LEARNING: dict[Form, Learning] = {
-    "base": Learning(
-        beside=(("video", "first_frame"),),
-        levels=LevelsConfig(
-            coupling="shared", video=LevelLaw(shift=5.0), action=LevelLaw(shift=5.0)
-        ),
-        weight="bell",
-        apart=True,
-    ),
+    "base": BASE,
+    "release": dataclasses.replace(BASE, encoded=(("image", "first"),)),
+    "wan22": dataclasses.replace(BASE, beside=(), encoded=(("image", "first"),)),
     "flash": Learning(
         beside=(("video", "first_frame"),),
         levels=LevelsConfig(video=LevelLaw(law="beta", alpha=7.0, beta=1.0)),
@@ -93,9 +125,10 @@ LEARNING: dict[Form, Learning] = {
 }
 
 
-def model(size: Size) -> WamConfig:
-    """Wan2.1-I2V's trunk, with actions and states as tokens of it."""
-    width, mlp, depth, heads, head_dim = WIDTHS[size]
+def model(widths: Widths, out: int) -> WamConfig:
+    """Wan2.1-I2V's trunk, with actions and states as tokens of it; `out` values of a video token
+    are predicted, where not all are."""
+    width, mlp, depth, heads, head_dim = widths
     return WamConfig(
         stacks=(
             Stack(
@@ -109,13 +142,12 @@ def model(size: Size) -> WamConfig:
         ),
         ports=(
             Port(stream="text", into="text", embed="mlp", width=width, kind=False),
-            # 16 latent channels, 4 of mask and 16 of the first frame, in squares of 2 x 2.
             Port(
                 stream="video",
                 into="video",
                 kind=False,
                 head="table",
-                out=SHAPES[size].latent * 4 // 9,
+                out=out,
             ),
             Port(stream="proprio", into="video", embed="mlp", kind=False, positions="line"),
             Port(
@@ -130,10 +162,46 @@ def model(size: Size) -> WamConfig:
     )
 
 
+def released(widths: Widths, out: int, hidden: int) -> WamConfig:
+    """The published network: with Wan's image branch, and the edges of its source.
+
+    Args:
+        hidden: width between the layers of the state's encoder and of the actions' decoder.
+    """
+    base = model(widths, out)
+    (stack,), (text, video, proprio, action) = base.stacks, base.ports
+    width, mlp, *_ = widths
+    picture = Port(stream="image", into="image", embed="normed_mlp", width=width, kind=False)
+    clock = Clock(
+        features=width, scale=1000.0, fastest=1.0, slowest=1e-4, closed=False, sines_first=True
+    )
+    proprio = dataclasses.replace(proprio, embed="relu_mlp", hidden=hidden, level_of="action")
+    action = dataclasses.replace(action, head="relu_mlp", hidden=hidden, clock=clock)
+    trunk = wan("video", width, mlp, beside="image")
+    return dataclasses.replace(
+        base,
+        stacks=(dataclasses.replace(stack, experts=(trunk,)),),
+        ports=(text, picture, video, proprio, action),
+    )
+
+
 def dreamzero(size: Size, form: Form = "base") -> Blueprint:
     """Training on a first frame and several blocks; one block behind the clean video."""
-    shape, blocks = SHAPES[size], BLOCKS[size]
+    small = form == "wan22"
+    shape = (OF_WAN22 if small else SHAPES)[size]
+    widths = (WIDTHS_OF_WAN22 if small else WIDTHS)[size]
+    return assembled(shape, widths, form, BLOCKS[size], EDGES[size])
+
+
+def assembled(
+    shape: Shape, widths: Widths, form: Form, blocks: int, edges: tuple[int, int, int]
+) -> Blueprint:
+    """The same at any size; `edges` as in `EDGES`."""
     grid = shape.grid
+    whole_network = form in OF_RELEASE
+    pieces, picture, hidden = edges
+    # 16 latent channels, 4 of mask and 16 of the first frame, in squares of 2 x 2.
+    out = shape.latent * 4 // 9 if LEARNING[form].beside else 0
 
     def video(copy: Copy, block: int) -> Segment:
         first = block == 0
@@ -147,7 +215,8 @@ def dreamzero(size: Size, form: Form = "base") -> Blueprint:
         )
 
     def state(block: int) -> Segment:
-        return Segment(stream="proprio", start=(block - 1) * shape.chunk, block=block)
+        stride = 1 if whole_network else shape.chunk
+        return Segment(stream="proprio", start=(block - 1) * stride, block=block)
 
     def action(block: int) -> Segment:
         return Segment(
@@ -158,7 +227,8 @@ def dreamzero(size: Size, form: Form = "base") -> Blueprint:
             block=block,
         )
 
-    text = Segment(stream="text", frames=shape.words)
+    told = (Segment(stream="text", frames=shape.words),)
+    told += (Segment(stream="image", frames=pieces),) if whole_network else ()
     numbers = range(1, blocks + 1)
     trained = (
         *(video("clean", block) for block in range(blocks + 1)),
@@ -169,8 +239,9 @@ def dreamzero(size: Size, form: Form = "base") -> Blueprint:
     last = blocks
     end = 0.8 if form == "flash" else 0.0
     levels: tuple[tuple[Stream, float, float], ...] = (("video", 1.0, end), ("action", 1.0, 0.0))
+    beside = (state(last),) if whole_network else ()
     sampled = Phase(
-        segments=(video("noisy", last), action(last)),
+        segments=(video("noisy", last), action(last), *beside),
         levels=levels,
         steps=STEPS[form],
         evaluated=EVALUATED[form],
@@ -183,6 +254,8 @@ def dreamzero(size: Size, form: Form = "base") -> Blueprint:
         steps=STEPS["base"],
         evaluated=EVALUATED["base"],
     )
+    images: tuple[tuple[Stream, int], ...] = (("image", picture),) if whole_network else ()
+    before = () if whole_network else (state(last),)
     return Blueprint(
         shape=shape,
         learning=LEARNING[form],
@@ -191,15 +264,16 @@ def dreamzero(size: Size, form: Form = "base") -> Blueprint:
             shifts=(("video", 5.0), ("action", 5.0)),
             guidance=(("video", 5.0),),
         ),
-        model=model(size),
+        model=released(widths, out, hidden) if whole_network else model(widths, out),
         features=(
             ("text", shape.text),
+            *images,
             ("video", shape.latent),
             ("proprio", shape.proprio),
             ("action", shape.action),
         ),
-        training=Layout((text, *trained), TABLE),
-        given=(text, *(video("clean", block) for block in range(last)), state(last)),
+        training=Layout((*told, *trained), TABLE + PICTURE if whole_network else TABLE),
+        given=(*told, *(video("clean", block) for block in range(last)), *before),
         program=(sampled,),
         imagine=(whole,) if end else (),
     )

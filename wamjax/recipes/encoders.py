@@ -94,6 +94,7 @@ class Encoders:
             "own": [segment.view],
             "others": list(range(1, self.views)),
             "all": list(range(self.views)),
+            "first": [segment.view],
         }
         return table[self.encoded[stream]]
 

@@ -244,6 +244,8 @@ class Reader(Encoders):
         stream = segment.stream
         cameras = self.cameras(stream, segment)
         look = self.timeline.look(segment) if stream == "feature" else self.timeline.history - 1
+        if self.encoded[stream] == "first":
+            look = 0
         frames = scene.frames[:, np.asarray(cameras), look]
         _, _, pooled = call(self.text, params["text"], scene.text)
         mask = scene.camera_mask[:, np.asarray(cameras)]
