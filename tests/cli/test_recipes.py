@@ -68,7 +68,7 @@ def test_the_state_is_what_is_so():
     # A family says whose whole tree it fills, and that it is the tree of the recipe at full size.
     policies = [family for family in FAMILIES.values() if family.recipe]
     filled = {family.recipe for family in policies}
-    assert filled == {"pi0", "pi05", "cosmos_policy", "lingbot_va", "fast_wam"}
+    assert filled == {"pi0", "pi05", "cosmos_policy", "lingbot_va", "fast_wam", "dreamzero"}
     for name, words in told.items():
         assert (NO_WEIGHTS in words) == (name not in filled)
     for family in policies:

@@ -26,6 +26,11 @@ def second(**changes) -> Stack:
         ((STACK,), (PORT, Port(stream="text", into="main")), "names both a stack and a memory"),
         ((STACK, second()), (PORT,), "stack second reads text"),
         ((STACK,), (dataclasses.replace(PORT, behind="head"),), "reads behind head"),
+        (
+            (STACK,),
+            (dataclasses.replace(PORT, embed="relu_mlp"),),
+            "video has relu_mlp: say how wide",
+        ),
         ((STACK,), (PORT, WORD), "proprio enters video through text, which needs a port"),
         (
             (STACK,),

@@ -127,9 +127,9 @@ def reachable(blueprint: Blueprint, layout: Layout) -> np.ndarray:
                     if take.add:
                         for i in places.taken[place]:
                             depends[q] = depends[q] | behind[take.stack][i]
-                if expert.cross is not None:
-                    source = behind.get(expert.cross.memory)
-                    feeds = config.feeds(expert.cross.memory)
+                for cross in expert.reads.values():
+                    source = behind.get(cross.memory)
+                    feeds = config.feeds(cross.memory)
                     for k in whole:
                         if sees[q, k] and source is not None and k in source:
                             depends[q] = depends[q] | source[k]

@@ -114,7 +114,7 @@ def lingbot_va(q: Segment, k: Segment, same: bool) -> bool:
 
 
 def dreamzero(q: Segment, k: Segment, same: bool) -> bool:
-    if k.stream == "text":
+    if k.stream in ("text", "image"):
         return True
     if q.stream == "proprio":
         return same
@@ -198,6 +198,7 @@ def test_every_input_and_every_weight_matters(name, form):
     [
         *(("lingbot_va", form) for form in ("release", "paper", "world_model")),
         ("dreamzero", None),
+        pytest.param("dreamzero", "release", marks=pytest.mark.slow),
     ],
 )
 def test_teacher_forcing_equals_going_block_by_block(name, form):
