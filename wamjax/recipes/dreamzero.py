@@ -289,12 +289,21 @@ RECIPES = (
         parts="Wan2.1 14B trunk",
         published=None,
         deviations=(
-            "CLIP features of the first frame and their keys in cross-attention are not there; the "
-            "publication says 14 B, which is the trunk without them, rounded.",
+            "Forms base and flash have neither CLIP's features of the first frame nor their keys "
+            "in cross-attention; their actions leave by Wan's norm, level and table, with the level's "
+            "features of the trunk; their states enter by a linear map before the steps, at level "
+            "0 and at the place of their first action. The publication says 14 B, which is that "
+            "trunk, rounded.",
             "States see themselves alone, as in the published training; its inference lets them "
             "see everything.",
-            "Velocity reuse asks the network at every second of the 16 steps; published, a test of "
-            "the velocities' cosine picks about as many of them.",
+            "Velocity reuse asks the network at every second of the 16 steps, in forms release and "
+            "wan22 at the eight of the published code; a test of the velocities' cosine, which can "
+            "pick them there, is not here.",
+            "In form flash the actions of a block share a level; in the published code each has "
+            "its own.",
+            "The first frame is not denoised; in the published training it is, seen by itself "
+            "alone.",
+            "Text is masked where it is padding, instead of being zero there.",
         ),
         build=dreamzero,
         forms=get_args(Form),
