@@ -164,6 +164,25 @@ def test_changes_turn_back_into_the_frames_they_were_made_of(config):
         np.testing.assert_array_equal(frames, wanted)
 
 
+@pytest.mark.parametrize(("name", "form", "place"), [("dreamzero", "release", 0), ("pi0", "", -1)])
+def test_a_picture_is_of_the_first_frame_or_of_the_newest_that_is_given(name, form, place):
+    """DreamZero's training shows whole blocks behind the first frame, which must not tell them."""
+    config = RecipeConfig(recipe=name, form=form)
+    learner, data = Learner(config), scene(config, batch(config))
+    segment = next(s for s in learner.blueprint.training.segments if s.stream == "image")
+    given = config.history + (place if place < 0 else 0)
+    picture = jax.jit(
+        lambda frames: learner.reader.values(
+            weights(config), dataclasses.replace(data, frames=frames), segment
+        )[0]
+    )
+    before = picture(data.frames)
+    for frame in range(data.frames.shape[2]):
+        changed = data.frames.at[:, :, frame].multiply(0.5)
+        moves = bool(jnp.abs(picture(changed) - before).max() > 1e-6)
+        assert moves == (frame == (given if place < 0 else place)), frame
+
+
 def test_what_is_written_is_the_frame_itself():
     config = RecipeConfig(recipe="lingbot_va")
     blueprint, reader = config.blueprint, Learner(config).reader

@@ -290,10 +290,10 @@ RECIPES = (
         published=None,
         deviations=(
             "Forms base and flash have neither CLIP's features of the first frame nor their keys "
-            "in cross-attention; their actions leave by Wan's norm, level and table, with the level's "
-            "features of the trunk; their states enter by a linear map before the steps, at level "
-            "0 and at the place of their first action. The publication says 14 B, which is that "
-            "trunk, rounded.",
+            "in cross-attention; their actions leave by Wan's norm, level and table, and read the "
+            "trunk's features of the level; their states enter by a linear map before the steps, "
+            "at level 0 and at the place of their first action. The publication says 14 B, which "
+            "is that trunk, rounded.",
             "States see themselves alone, as in the published training; its inference lets them "
             "see everything.",
             "Velocity reuse asks the network at every second of the 16 steps, in forms release and "
