@@ -26,12 +26,15 @@ pytestmark = pytest.mark.usefixtures("quick_to_compile")
 KEY = jax.random.key(3)
 ROWS = 2
 ALL = [RecipeConfig(recipe=name) for name in RECIPES]
-SOME = [RecipeConfig(recipe=name) for name in ("pi05", "x_vla", "dreamzero", "cosmos_policy")]
+SOME = [
+    *(RecipeConfig(recipe=name) for name in ("pi05", "x_vla", "dreamzero", "cosmos_policy")),
+    pytest.param(RecipeConfig(recipe="dreamzero", form="release"), marks=pytest.mark.slow),
+]
 VIDEO = [c for c in ALL if any(s.stream == "video" for s in c.blueprint.training.segments)]
 
 
 def name_of(config: RecipeConfig) -> str:
-    return config.recipe
+    return "-".join(filter(None, (config.recipe, config.form)))
 
 
 def batch(config: RecipeConfig, seed: int = 0) -> Batch:
