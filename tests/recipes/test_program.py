@@ -70,10 +70,12 @@ def plain(blueprint: Blueprint, params, noise, steps: int, *, imagine: bool):
     standing = {s: 1.0 for s in given if s.copy == "noisy"}
 
     def told(layout, phase, now):
-        """The levels of all segments, by the names they go by."""
+        """The levels of all segments, by the names they go by, but of those that others lead."""
         sigma = {}
         for segment in layout.segments:
             walks = segment in phase.segments and segment.copy == "noisy"
+            if not walks and model.config.port(segment.stream).level_of:
+                continue
             level = now[segment.stream] if walks else standing.get(segment, 0.0)
             sigma.setdefault(told_by(segment), []).append(jnp.full(ROWS, level))
         return {name: jnp.stack(levels, axis=1) for name, levels in sigma.items()}
