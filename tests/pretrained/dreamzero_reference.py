@@ -130,11 +130,11 @@ class Reference(torch.nn.Module):
                 (one.norm_k(one.to_k(words)), one.to_v(words)),
                 (one.norm_added_k(one.add_k_proj(seen)), one.add_v_proj(seen)),
             )
-            read = sum(
+            both = [
                 attended(query, key.unflatten(-1, split), value.unflatten(-1, split), None)
                 for key, value in pairs
-            )
-            x = x + one.to_out[0](read.flatten(-2))
+            ]
+            x = x + one.to_out[0]((both[0] + both[1]).flatten(-2))
             wide = normed(layer.norm3, x) * (1 + six[4]) + six[3]
             x = x + layer.ffn(wide) * six[5]
         shift, scale = (trunk.scale_shift_table[:, None] + level[:, :, None]).unbind(2)

@@ -15,6 +15,7 @@ from wamjax.model.config import WamConfig
 from wamjax.model.layout import Layout
 from wamjax.model.segments import Segment, Stream
 from wamjax.model.tokens import Tokens
+from wamjax.model.visibility import Visibility
 from wamjax.model.wam import Wam
 
 
@@ -22,8 +23,9 @@ def layout_of(segments: tuple[Segment, ...]) -> Layout:
     """What is noisy sees everything; a token that is given sees itself."""
     kinds = dict.fromkeys(segment.kind for segment in segments)
     noisy = [kind for kind in kinds if kind.endswith("/noisy")]
-    alone = tuple((kind, kind, "itself") for kind in kinds if kind not in noisy)
-    return Layout(segments, (*((one, other, "all") for one in noisy for other in kinds), *alone))
+    seen: Visibility = tuple((one, other, "all") for one in noisy for other in kinds)
+    alone: Visibility = tuple((kind, kind, "itself") for kind in kinds if kind not in noisy)
+    return Layout(segments, seen + alone)
 
 
 def weights_of(
