@@ -164,19 +164,22 @@ class Reference(torch.nn.Module):
         return self.video.proj_out(read), self.action.head(x["action"])
 
 
-def published(name: str) -> str:
-    """FastWAM's name of a tensor of `Reference`."""
-    expert, _, rest = name.partition(".")
-    if expert == "proprio_encoder":
-        return name
-    layer = re.match(r"blocks\.\d+\.", rest)
+def original(name: str) -> str:
+    """Wan's original name of a tensor of diffusers' model, or of an expert like it."""
+    layer = re.match(r"blocks\.\d+\.", name)
     begin = layer.group() if layer else ""
-    rest = rest.removeprefix(begin)
+    rest = name.removeprefix(begin)
     for one, other in OF_LAYER if layer else ABOVE:
         if rest == one or rest.startswith(f"{one}."):
             rest = f"{other}{rest.removeprefix(one)}"
             break
-    return f"mot.mixtures.{expert}.{begin}{rest}"
+    return f"{begin}{rest}"
+
+
+def published(name: str) -> str:
+    """FastWAM's name of a tensor of `Reference`."""
+    expert, _, rest = name.partition(".")
+    return name if expert == "proprio_encoder" else f"mot.mixtures.{expert}.{original(rest)}"
 
 
 def of_lerobot(name: str) -> str:

@@ -65,6 +65,11 @@ def linear(ways: Ways) -> dict[str, Any]:
     return {"dtype": jnp.dtype(ways.dtype), "quantize": ways.quantize}
 
 
+def attentive(expert: Expert, ways: Ways) -> dict[str, Any]:
+    """Options of every `Linear` of attention."""
+    return {"bias": expert.bias and expert.attention_bias, **linear(ways)}
+
+
 class HeadNorm(nn.Module):
     """RMS norm of queries or keys [B, N, heads, head_dim], per head or over all heads at once."""
 
@@ -87,10 +92,13 @@ class HeadNorm(nn.Module):
 
 def modulated(x: Array, expert: Expert, vectors: list[Array], name: str) -> Array:
     """norm(x), with its own weights, or scaled and shifted by `vectors` (shift, scale)."""
-    if not vectors:
-        return Normed(expert.norm, from_one=expert.from_one, name=name)(x)
-    shift, scale = vectors
-    return (standardised(x, expert.norm) * (1 + scale) + shift).astype(x.dtype)
+    e = expert
+    if vectors:
+        shift, scale = vectors
+        return (standardised(x, e.norm, e.eps) * (1 + scale) + shift).astype(x.dtype)
+    if e.norm_weights:
+        return Normed(e.norm, eps=e.eps, from_one=e.from_one, name=name)(x)
+    return standardised(x, e.norm, e.eps).astype(x.dtype)
 
 
 def added(x: Array, change: Array, gate: list[Array]) -> Array:
@@ -142,7 +150,7 @@ class ExpertIn(nn.Module):
         if not s.heads:
             return x, x, x, vectors[2:]
         h = modulated(x, e, vectors[:2], "norm")
-        options = {"bias": e.bias, **linear(self.ways)}
+        options = attentive(e, self.ways)
         if s.key_heads == s.heads:
             axes = ("embed", "heads", None, "head_dim")
             qkv = Linear((s.heads, 3, s.head_dim), axes, name="qkv", **options)(h)
@@ -168,7 +176,7 @@ class MemoryKeys(nn.Module):
     def __call__(self, memory: Array) -> KeyValue:
         e, s = self.expert, self.stack
         axes = ("embed", "heads", None, "head_dim")
-        options = {"bias": e.bias, **linear(self.ways)}
+        options = attentive(e, self.ways)
         kv = Linear((s.heads, 2, s.head_dim), axes, name="kv", **options)(memory)
         return KeyValue(HeadNorm(e, name="key_norm")(kv[:, :, :, 0]), kv[:, :, :, 1])
 
@@ -190,7 +198,7 @@ class ExpertOut(nn.Module):
         sight: Mapping[str, Seen],
     ) -> Array:
         e, s = self.expert, self.stack
-        options = {"bias": e.bias, **linear(self.ways)}
+        options = attentive(e, self.ways)
         back = {"inputs": 2, **options}
         if attended is not None:
             out = Linear((e.width,), (*HEADS, "embed"), name="out", **back)(attended)

@@ -27,7 +27,7 @@ Activation = Literal["gelu", "exact_gelu", "geglu", "swiglu", "relu", "silu"]
 Modulation = Literal["none", "adaln", "table", "low_rank"]
 QkNorm = Literal["none", "head", "full"]
 Embed = Literal[
-    "linear", "mlp", "relu_mlp", "normed_mlp", "timed", "timed_linear", "words", "as_is"
+    "linear", "mlp", "relu_mlp", "silu_mlp", "normed_mlp", "timed", "timed_linear", "words", "as_is"
 ]
 Head = Literal["none", "modulated", "table", "low_rank", "plain", "linear", "relu_mlp", "residual"]
 Positions = Literal["grid", "line", "count", "none"]
@@ -104,7 +104,8 @@ class Expert:
         width, mlp: of its tokens, and of the feed-forward part.
         activation: of the feed-forward part; geglu and swiglu are gated, and all but exact_gelu
             take GELU's tanh form.
-        norm: before attention and before the feed-forward part; without modulation it has weights.
+        norm: before attention and before the feed-forward part; without modulation it has weights,
+            unless `norm_weights` is off. eps is added to the variance.
         from_one: weights of norms are counted from one, as Gemma stores them.
         norm_out: norm the tokens behind the last layer, with weights.
         modulation: how the noise level acts. adaln: six vectors per layer from the level
@@ -113,7 +114,8 @@ class Expert:
             per layer and part, cross-attention included, without biases (Cosmos). none: not at all.
         qk_norm: RMS norm of queries and keys, over a head or over all heads at once; qk_eps is
             added to the mean square.
-        bias: of all linear maps in the layers.
+        bias: of all linear maps in the layers; those of attention have none without
+            `attention_bias`.
         cross: cross-attention, if any.
         clock: features of the noise level.
         jump: features of the length of a jump (see flow.jumps), beside those of the level; None
@@ -125,6 +127,8 @@ class Expert:
     mlp: int
     activation: Activation = "gelu"
     norm: Norm = "layer"
+    norm_weights: bool = later(True)
+    eps: float = later(1e-6)
     from_one: bool = later(False)
     norm_out: bool = later(False)
     modulation: Modulation = "adaln"
@@ -132,6 +136,7 @@ class Expert:
     qk_norm: QkNorm = "none"
     qk_eps: float = later(1e-6)
     bias: bool = True
+    attention_bias: bool = later(True)
     cross: Cross | None = None
     clock: Clock = Clock()
     jump: Clock | None = None
@@ -223,13 +228,15 @@ class Port:
             values, and from there by that port's own maps (FastWAM's proprio is a word of the
             text). The map is that of all ports through one stream. Empty for maps of its own.
         embed: linear; mlp: two layers with GELU; relu_mlp: two with ReLU, `hidden` wide between
-            them (DreamZero); normed_mlp: such layers between two norms, with GELU's exact form
-            (Wan's image features); timed: linear, beside features of the noise level, then two
-            layers with SiLU (pi0); timed_linear: one layer on value and features (X-VLA); words:
-            rows of a table, for integer values; as_is: not at all.
+            them (DreamZero); silu_mlp: three with SiLU (Motus); normed_mlp: two between two norms,
+            with GELU's exact form (Wan's image features); timed: linear, beside features of the
+            noise level, then two layers with SiLU (pi0); timed_linear: one layer on value and
+            features (X-VLA); words: rows of a table, for integer values; as_is: not at all.
         scaled: words are multiplied by the root of the width (Gemma).
         width: of the tokens under a memory; an expert has its own.
         place: learned positions. kind: a learned vector per (stream, copy, view, block).
+        fixed_place: sines and cosines of the time of each token at frequencies 10000^(-2 i / width)
+            are added.
         positions: rotary positions: the grid, time alone over the whole head ("line"), how many
             real tokens of the stack stand before it, also over the whole head ("count": padding
             takes no room), or none.
@@ -266,6 +273,7 @@ class Port:
     scaled: bool = later(False)
     width: int = 0
     place: bool = False
+    fixed_place: bool = later(False)
     kind: bool = True
     positions: Positions = "grid"
     head: Head = "none"

@@ -1,6 +1,7 @@
 """Where streams enter: the values of a segment become tokens of every expert and memory it feeds.
 
     value -> (through: another stream's width) -> port -> + kind + place -> (film) -> tokens
+                                                                   (learned or fixed)
 
 The modules and tables stand in the model itself, which makes this in its setup; their names are
 embed_STREAM, embed_STREAM_EXPERT, embed_STREAM_as_OTHER, film_STREAM, kind_EXPERT, place_STREAM.
@@ -18,7 +19,7 @@ from wamjax.model.config import Clock, Port, WamConfig
 from wamjax.model.layers import embedding
 from wamjax.model.layout import Layout
 from wamjax.model.ports import Edge, Film, PortIn
-from wamjax.model.segments import Segment, Stream
+from wamjax.model.segments import Segment, Stream, token_table
 from wamjax.parallel.activations import constrain
 
 AXES = {"action": "action", "proprio": "proprio", "text": "text"}
@@ -35,6 +36,13 @@ def width_of(config: WamConfig, port: Port) -> int:
 def streams_of(layout: Layout) -> dict[Stream, None]:
     """The streams of a layout, in the order in which they come."""
     return dict.fromkeys(segment.stream for segment in layout.segments)
+
+
+def fixed_places(segment: Segment, width: int) -> np.ndarray:
+    """Sines, then cosines, of the time of each token: float32 [count, width]."""
+    time = token_table((segment,)).position[:, :1].astype(np.float64)
+    angle = time * 10_000.0 ** (-np.arange(width // 2) / (width // 2))
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=-1).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +162,8 @@ class Entrance:
                 x = x + self.kind[port.into][kind]
             if port.place:
                 x = x + self.place[segment.stream][: segment.count]
+            if port.fixed_place:
+                x = x + fixed_places(segment, x.shape[-1])
         return constrain(x.astype(jnp.dtype(self.config.dtype)), "batch", None, None)
 
     def steered(

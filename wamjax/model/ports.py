@@ -4,6 +4,7 @@
     timed_linear  W [v, f(sigma)]               timed    W_2 silu(W_1 [W_0 v, f(sigma)])
     words         table[v], scaled: sqrt(D) table[v]     as_is    v
     normed_mlp    norm(W_2 gelu(W_1 norm(v)))            relu_mlp  W_2 relu(W_1 v)
+    silu_mlp      W_3 silu(W_2 silu(W_1 v))
 
     modulated     W (norm(x) (1 + scale) + shift),  scale and shift from the level, zero start
     table         the same with  level + learned table  in the place of a linear map (Wan)
@@ -96,6 +97,10 @@ class PortIn(nn.Module):
                 wide = (self.axis, None)
                 h = Edge(p.hidden, wide, p.domains, bias=p.bias, name="in")(value, domain)
                 return Linear((width,), (None, "embed"), name="out")(jax.nn.relu(h))
+            case "silu_mlp":
+                h = jax.nn.silu(edge()(value, domain))
+                h = jax.nn.silu(Linear((width,), ("embed", None), name="mix")(h))
+                return Linear((width,), (None, "embed"), name="out")(h)
             case "normed_mlp":
                 # Norms with PyTorch's own epsilon, as Wan has them here.
                 h = Normed("layer", None, 1e-5, name="norm")(value)
@@ -176,7 +181,8 @@ class PortOut(nn.Module):
                 vectors = low(noise.level, noise.shared)
                 return self._edge()(self._moved(x, vectors, noise), domain)
             case "plain":
-                norm = Normed(self._norm, from_one=self.expert.from_one, name="norm")
+                e = self.expert
+                norm = Normed(self._norm, eps=e.eps, from_one=e.from_one, name="norm")
                 return self._edge()(norm(x), domain)
             case "linear":
                 return self._edge()(x, domain)
@@ -203,7 +209,7 @@ class PortOut(nn.Module):
     def _moved(self, x: Array, vectors: Array, noise: Noise) -> Array:
         """norm(x), shifted and scaled by vectors [B, S, 2, D]."""
         shift, scale = (spread(vectors[:, :, place], noise.counts) for place in range(2))
-        return standardised(x, self._norm) * (1 + scale) + shift
+        return standardised(x, self._norm, self.expert.eps) * (1 + scale) + shift
 
     def _edge(self, zero: bool = False) -> Edge:
         p = self.port

@@ -94,7 +94,7 @@ class Transformer(nn.Module):
     def _left(self, x: dict[str, Array]) -> dict[str, Array]:
         """The tokens as they leave the stack."""
         norms = {
-            e.name: Normed(e.norm, from_one=e.from_one, name=f"{e.name}_norm_out")
+            e.name: Normed(e.norm, eps=e.eps, from_one=e.from_one, name=f"{e.name}_norm_out")
             for e in self.stack.experts
             if e.norm_out and e.name in x
         }

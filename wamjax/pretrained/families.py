@@ -11,6 +11,7 @@ from wamjax.pretrained import (
     fast_wam,
     lingbot_va,
     ltx,
+    motus,
     openpi,
     wan,
 )
@@ -18,7 +19,18 @@ from wamjax.pretrained.family import Family
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
-    for module in (wan, cosmos, ltx, fast_wam, lingbot_va, dreamzero, openpi, codecs, encoders)
+    for module in (
+        wan,
+        cosmos,
+        ltx,
+        fast_wam,
+        lingbot_va,
+        dreamzero,
+        motus,
+        openpi,
+        codecs,
+        encoders,
+    )
     for family in module.FAMILIES
 }
 
