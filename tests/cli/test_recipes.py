@@ -68,7 +68,8 @@ def test_the_state_is_what_is_so():
     # A family says whose whole tree it fills, and that it is the tree of the recipe at full size.
     policies = [family for family in FAMILIES.values() if family.recipe]
     filled = {family.recipe for family in policies}
-    assert filled == {"pi0", "pi05", "cosmos_policy", "lingbot_va", "fast_wam", "dreamzero"}
+    wams = {"cosmos_policy", "lingbot_va", "fast_wam", "dreamzero", "motus", "ge_act"}
+    assert filled == {"pi0", "pi05"} | wams
     for name, words in told.items():
         assert (NO_WEIGHTS in words) == (name not in filled)
     for family in policies:
@@ -129,7 +130,7 @@ def test_one_in_full_draws_its_visibility(capsys):
     [
         (["pi9"], "known recipes"),
         (["fast_wam", "--form", "x"], "forms of fast_wam"),
-        (["ge_act", "--form", "x"], "forms of ge_act: none"),
+        (["vla_jepa", "--form", "x"], "forms of vla_jepa: none"),
         (["--form", "idm"], "needs the name"),
     ],
 )

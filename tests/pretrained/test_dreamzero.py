@@ -77,7 +77,7 @@ def test_its_names_fill_the_recipe(name):
 @pytest.mark.parametrize(
     ("form", "seed", "grid", "batch", "blocks", "chunk"),
     [
-        ("release", 0, (2, 2, 3), 2, 2, 4),
+        ("release", 11, (2, 2, 3), 2, 2, 4),
         ("wan22", 1, (2, 1, 4), 1, 3, 3),
         pytest.param("release", 2, (3, 4, 1), 3, 1, 5, marks=pytest.mark.slow),
         pytest.param("wan22", 3, (1, 2, 2), 2, 4, 2, marks=pytest.mark.slow),

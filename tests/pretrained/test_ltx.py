@@ -15,6 +15,7 @@ from wamjax.pretrained.denoiser import prediction
 from wamjax.pretrained.families import FAMILIES
 from wamjax.pretrained.moves import ours, theirs
 from wamjax.pretrained.originals.video import ltx_module
+from wamjax.recipes.ge_act import WIDTHS
 from wamjax.recipes.ge_act import model as recipe
 
 torch = pytest.importorskip("torch")
@@ -32,13 +33,13 @@ FPS = 16
 
 
 def test_the_video_expert_is_that_of_the_recipe():
-    (stack,), (video, _) = ltx.config(FULL).stacks, recipe("full").stacks
+    (stack,), (video, _) = ltx.config(FULL).stacks, recipe(WIDTHS["full"]).stacks
     assert stack.experts == video.experts
     canvas, of_recipe = (s.rotary and s.rotary.canvas for s in (stack, video))
     assert canvas
     assert of_recipe
     assert canvas[1:] == of_recipe[1:]
-    assert ltx.config(FULL).port("text") == recipe("full").port("text")
+    assert ltx.config(FULL).port("text") == recipe(WIDTHS["full"]).port("text")
 
 
 def test_shapes_are_those_of_diffusers_at_full_size():

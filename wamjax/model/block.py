@@ -40,17 +40,20 @@ class KeyValue:
 
 @flax.struct.dataclass
 class Sight:
-    """What a stack's queries see, the same in every layer.
+    """What a stack's queries see.
 
     Attributes:
         angles: of the new tokens, see model.rotary.
         tokens: M of them, the cached ones, then the new ones.
         memory: name of a reading (`Expert.reads`) -> what its expert's tokens see of its memory.
+        apart: what they see of `tokens` in layers where cameras do not meet; None where all layers
+            are alike.
     """
 
     angles: AnyArray
     tokens: Seen
     memory: dict[str, Seen]
+    apart: Seen | None = None
 
 
 def joined(parts: list[KeyValue]) -> KeyValue:
@@ -232,6 +235,7 @@ class Block(nn.Module):
         memory: name of a reading (`Expert.reads`) -> new tokens [B, M_e, W] of its memory.
         held: the same -> keys and values of what its memory had before.
         noise: expert -> levels of its segments; their counts sum to N_e.
+        meets: whether cameras meet in this layer, where layers differ.
         Returns the new tokens, the keys and values of all N tokens, and those of `memory`.
     """
 
@@ -247,6 +251,7 @@ class Block(nn.Module):
         held: Mapping[str, KeyValue],
         noise: Mapping[str, Noise],
         sight: Sight,
+        meets: Array | None = None,
     ) -> tuple[dict[str, Array], KeyValue, dict[str, KeyValue]]:
         s = self.stack
         # A dict that went through a scan comes back sorted by name; the sequence has its own order.
@@ -275,13 +280,17 @@ class Block(nn.Module):
             if s.rotary is not None:
                 query = rotate(query, sight.angles, s.rotary.adjacent)
                 key = rotate(key, sight.angles, s.rotary.adjacent)
-            attended = attend(
-                query,
-                jnp.concatenate([cache.key, key], axis=1),
-                jnp.concatenate([cache.value, value], axis=1),
-                sight.tokens,
-                self.ways,
-            )
+            keys = jnp.concatenate([cache.key, key], axis=1)
+            values = jnp.concatenate([cache.value, value], axis=1)
+
+            def look(where: Seen) -> Array:
+                return attend(query, keys, values, where, self.ways)
+
+            if sight.apart is None or meets is None:
+                attended = look(sight.tokens)
+            else:
+                sights = (sight.tokens, sight.apart)
+                attended = jax.lax.cond(meets, *(functools.partial(look, one) for one in sights))
             new = KeyValue(key, value)
             ends = np.cumsum([tokens[name].shape[1] for name in experts])[:-1]
             shares = list(jnp.split(attended, ends.tolist(), axis=1))

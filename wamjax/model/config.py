@@ -68,6 +68,7 @@ class Rotary:
         canvas: times, rows and columns of the largest video. Positions are parts of it, and pairs
             run over the width of all heads instead of one, see model.rotary (LTX); `pairs` and
             `stretch` are then not looked at.
+        line: the length of the longest line, likewise for positions on a line (GE-Act's actions).
     """
 
     pairs: tuple[int, int, int] | None = None
@@ -75,6 +76,7 @@ class Rotary:
     stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
     adjacent: bool = False
     canvas: tuple[float, float, float] | None = later(None)
+    line: float = later(0.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,11 @@ class Expert:
         clock: features of the noise level.
         jump: features of the length of a jump (see flow.jumps), beside those of the level; None
             where predictions are not told it.
+        views: cameras that have a vector each, which is added to that of the noise level, and a map
+            of it to the six of each layer (GE-Act); only for modulation "table". 0 for none.
+
+    Raises:
+        ValueError: views without such a modulation.
     """
 
     name: str
@@ -140,6 +147,14 @@ class Expert:
     cross: Cross | None = None
     clock: Clock = Clock()
     jump: Clock | None = None
+    views: int = later(0)
+
+    def __post_init__(self) -> None:
+        if self.views and self.modulation != "table":
+            raise ValueError(
+                f"expert {self.name} has vectors of cameras: they need modulation 'table', "
+                f"not {self.modulation!r}"
+            )
 
     @property
     def reads(self) -> dict[str, Cross]:
@@ -189,6 +204,8 @@ class Stack:
         rotary: None for no rotary positions.
         takes: tokens from earlier stacks.
         by_view: cameras do not see one another here, whatever the visibility table says.
+        meet_every: but in the first layer, and in every so many-th one behind it, they do (GE-Act);
+            0 for never.
 
     Raises:
         ValueError: rotary positions over all heads, which are shared by fewer key heads.
@@ -203,12 +220,14 @@ class Stack:
     rotary: Rotary | None = Rotary()
     takes: tuple[Take, ...] = ()
     by_view: bool = False
+    meet_every: int = later(0)
 
     def __post_init__(self) -> None:
-        if self.rotary is not None and self.rotary.canvas and self.key_heads != self.heads:
+        wide = self.rotary is not None and (self.rotary.canvas or self.rotary.line)
+        if wide and self.key_heads != self.heads:
             raise ValueError(
-                f"stack {self.name}: a rotary canvas needs as many key heads as heads, "
-                f"not {self.key_heads} and {self.heads}"
+                f"stack {self.name}: a rotary canvas or line needs as many key heads as "
+                f"heads, not {self.key_heads} and {self.heads}"
             )
 
     @property
@@ -226,7 +245,8 @@ class Port:
             several ports: the first is its home, the others fill memories.
         through: another stream with a port into the same place: one linear map to the width of its
             values, and from there by that port's own maps (FastWAM's proprio is a word of the
-            text). The map is that of all ports through one stream. Empty for maps of its own.
+            text). The map is that of all ports through one stream; with embed as_is there is none,
+            and both are as wide (GE-Act's state). Empty for maps of its own.
         embed: linear; mlp: two layers with GELU; relu_mlp: two with ReLU, `hidden` wide between
             them (DreamZero); silu_mlp: three with SiLU (Motus); normed_mlp: two between two norms,
             with GELU's exact form (Wan's image features); timed: linear, beside features of the

@@ -84,6 +84,13 @@ class Entrance:
             if port.through and port.stream in streams
         }
         entered = {*streams, *(by for _, by in through)}
+        as_they_are = {pair for pair, port in through.items() if port.embed == "as_is"}
+        for stream, by in as_they_are:
+            if features[stream] != features[by]:
+                raise ValueError(
+                    f"{stream} enters as it is through {by}, which is {features[by]} wide, "
+                    f"not {features[stream]}"
+                )
         marked = [s for s in segments if c.port(s.stream).kind]
         kinds = sorted({(s.kind, s.view, s.block) for s in marked})
         homes = {c.port(s.stream).into: width_of(c, c.port(s.stream)) for s in marked}
@@ -103,6 +110,7 @@ class Entrance:
                     name=f"embed_{stream}_as_{by}",
                 )
                 for (stream, by), port in through.items()
+                if (stream, by) not in as_they_are
             },
             ports={
                 (port.stream, port.into): PortIn(
@@ -146,7 +154,8 @@ class Entrance:
         values: dict[str, Array] = {"": value}
         others: dict[Stream, None] = dict.fromkeys(port.through for port in ports if port.through)
         for by in others:
-            values[by] = self.through[(segment.stream, by)](value, domain)
+            mapped = self.through.get((segment.stream, by))
+            values[by] = value if mapped is None else mapped(value, domain)
         return {
             port.into: self._embedded(segment, port, values[port.through], sigma, domain)
             for port in ports

@@ -8,6 +8,7 @@
 f are features of the noise level, c its vector: W_2 silu(W f), or with low_rank the RMS norm of f.
 P is shared by all layers and computed once, outside them. An expert that is told the length d of a
 jump (arXiv 2410.12557) adds J (f(d) - f(0)) to W f: with d = 0 it is the expert that is not told.
+One with vectors v of cameras adds v to c, and Q silu(v) to what P gives (arXiv 2508.05635).
 """
 
 import itertools
@@ -18,10 +19,11 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wamjax.core.typing import Array
 from wamjax.model.config import Expert
-from wamjax.model.layers import Linear, Normed, sigma_features
+from wamjax.model.layers import Linear, Normed, embedding, sigma_features
 
 
 @flax.struct.dataclass
@@ -61,12 +63,15 @@ def beside(parts: Sequence[Noise]) -> Noise:
 
 
 class Level(nn.Module):
-    """sigma, step [B, S] -> (c [B, S, C], what P gives [B, S, n, D] or None)."""
+    """sigma, step [B, S] -> (c [B, S, C], what P gives [B, S, n, D] or None).
+
+    Where the expert has vectors of cameras, `view` int [S] tells whose each level is.
+    """
 
     expert: Expert
 
     @nn.compact
-    def __call__(self, sigma: Array, step: Array) -> tuple[Array, Array | None]:
+    def __call__(self, sigma: Array, step: Array, view: np.ndarray) -> tuple[Array, Array | None]:
         e = self.expert
         features, low = sigma_features(sigma, e.clock), e.modulation == "low_rank"
         h = Linear((e.width,), (None, "embed"), bias=not low, name="in")(features)
@@ -79,8 +84,13 @@ class Level(nn.Module):
             return Normed("rms", axis=None, name="norm")(features), shared
         level = Linear((e.width,), ("embed", None), name="out")(h)
         if e.modulation == "table":
-            shared = Linear((3 * e.parts, e.width), axes, name="shared")
-            return level, shared(jax.nn.silu(level))
+            wide = (3 * e.parts, e.width)
+            shared = Linear(wide, axes, name="shared")(jax.nn.silu(level))
+            if e.views:
+                own = embedding(self, "view", (e.views, e.width), (None, "embed"))[view][None]
+                level = level + own
+                shared = shared + Linear(wide, axes, name="view_shared")(jax.nn.silu(own))
+            return level, shared
         return level, None
 
 

@@ -11,7 +11,8 @@ does a "count", in the place of time, of the real tokens that stand before.
 
 On a canvas of size s (LTX-Video, arXiv 2501.00103) the axes take turns pair by pair, n = D // 6
 times over the width D of all heads; what is left stands first and does not turn. A line there runs
-through the middle, where rows and columns do not turn:
+through the middle, where rows and columns do not turn, or, where a longest line is given, is a
+canvas of time alone (n = D // 2):
 
     angle of the i-th pair of an axis = (2 position / s - 1) pi / 2 base ** (i / (n - 1))
 
@@ -52,37 +53,43 @@ def rotary_angles(
     """Angles float32 for positions [N, 3]; zero where `kind` is "none".
 
     Returns:
-        [N, 1, head_dim / 2], or on a canvas [N, heads, head_dim / 2]. A count is not known before
-        there are tokens: see `counted_angles`.
+        [N, 1, head_dim / 2], or on a canvas [N, heads, head_dim / 2], as for all positions of a
+        stack with a longest line. A count is not known before there are tokens: see
+        `counted_angles`.
 
     Raises:
         ValueError: pairs that do not add up to half of `head_dim`.
     """
+    wide = (len(position), heads, head_dim // 2)
     if kind == "none":
-        each = heads if rotary.canvas else 1
+        each = heads if rotary.canvas or rotary.line else 1
         return np.zeros((len(position), each, head_dim // 2), np.float32)
+    if rotary.line and kind == "line":
+        size, width = (rotary.line,), heads * head_dim
+        return _on_canvas(position[:, :1], width, size, rotary.base).reshape(wide)
     if rotary.canvas:
         if kind == "line":
             _, row, column = rotary.canvas
             position = position * np.array([1, 0, 0]) + np.array([0, row / 2, column / 2])
         angles = _on_canvas(position, heads * head_dim, rotary.canvas, rotary.base)
-        return angles.reshape(-1, heads, head_dim // 2)
+        return angles.reshape(wide)
     angles = []
     for axis, pairs in enumerate(_dealt(rotary, head_dim, kind)):
         stretch = rotary.stretch[axis]
         base = rotary.base * (stretch ** (pairs / (pairs - 1)) if stretch != 1 else 1.0)
         frequency = base ** (-np.arange(pairs) / max(pairs, 1))
         angles.append(position[:, axis : axis + 1].astype(np.float64) * frequency)
-    return np.concatenate(angles, axis=-1).astype(np.float32)[:, None]
+    found = np.concatenate(angles, axis=-1).astype(np.float32)[:, None]
+    return np.broadcast_to(found, wide) if rotary.line else found
 
 
 def _on_canvas(
-    position: np.ndarray, width: int, canvas: tuple[float, float, float], base: float
+    position: np.ndarray, width: int, canvas: tuple[float, ...], base: float
 ) -> np.ndarray:
-    """Angles [N, width / 2]."""
+    """Angles [N, width / 2] of positions [N, k] on a canvas of k sizes."""
     single = np.float32
     # In float32, as published models were trained: at 15,000 radians rounding shows.
-    power = np.linspace(0, 1, width // 6, dtype=single).astype(np.float64)
+    power = np.linspace(0, 1, width // (2 * len(canvas)), dtype=single).astype(np.float64)
     frequency = (base**power).astype(single) * single(np.pi) / single(2)
     part = position.astype(single) / np.asarray(canvas, single)
     angles = frequency[:, None] * (2 * part - 1)[:, None, :]

@@ -185,14 +185,15 @@ class Route:
     def sight(self, stack: Stack, seated: list[Seats]) -> Sight:
         """What the new tokens see, in the stack and in the memories of its experts."""
         mask = mask_of(self.config, self.layout, stack)
-        if stack.by_view:
-            view = token_table(self.layout.segments).view
-            mask = mask & (view[:, None] == view[None, :])
+        view = token_table(self.layout.segments).view
+        apart = mask & (view[:, None] == view[None, :])
+        if stack.by_view and not stack.meet_every:
+            mask = apart
         queries = seated[-1].tokens
         columns = np.concatenate([seat.tokens for seat in seated])
 
-        def of(rows: np.ndarray, places: np.ndarray, own: np.ndarray | None = None) -> Seen:
-            return seen(mask[np.ix_(rows, places)], self.real[:, places], own)
+        def of(rows: np.ndarray, places: np.ndarray) -> Seen:
+            return seen(mask[np.ix_(rows, places)], self.real[:, places])
 
         memory = {
             name: of(
@@ -204,7 +205,14 @@ class Route:
         }
         angles = jnp.take(self._angles(stack, columns), queries, axis=-3)
         own = queries[:, None] == columns[None, :]
-        return Sight(angles, of(queries, columns, own), memory)
+        grid, there = np.ix_(queries, columns), self.real[:, columns]
+        meet = stack.by_view and stack.meet_every > 0
+        return Sight(
+            angles,
+            seen(mask[grid], there, own),
+            memory,
+            seen(apart[grid], there, own) if meet else None,
+        )
 
     def _angles(self, stack: Stack, there: np.ndarray) -> Array:
         """Rotary angles of the whole sequence, or of every row [B, N, ...] where tokens count those

@@ -11,6 +11,7 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
 from wamjax.core.typing import Array
@@ -63,15 +64,16 @@ class Transformer(nn.Module):
         }
 
         def layer(block: Block, x: dict[str, Array], xs: tuple):
-            cached, own, had = xs
+            cached, own, had, meets = xs
             x = {name: constrain(part, "batch", "token", None) for name, part in x.items()}
             x = {name: checkpoint_name(part, ENTERS) for name, part in x.items()}
-            x, new, stored = block(x, cached, fixed | own, had, noise, sight)
+            x, new, stored = block(x, cached, fixed | own, had, noise, sight, meets)
             return x, (new, stored, x if keep else {})
 
         if self.remat != "none":
             layer = nn.remat(layer, prevent_cse=False, policy=policy(self.remat))
-        xs = (cache, layered, dict(held))
+        every, places = self.stack.meet_every, np.arange(self.stack.depth)
+        xs = (cache, layered, dict(held), jnp.asarray(places % every == 0) if every else None)
         if self.scan_layers:
             scanned = nn.scan(
                 layer,

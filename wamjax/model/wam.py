@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 
 from wamjax.core.typing import Array
 from wamjax.model.cache import Cache, Group, Origin, appended, blank_cache
@@ -306,7 +307,9 @@ class Wam(nn.Module):
             jnp.concatenate([none, *(marked[i][place] for i in segments)], axis=1)
             for place in range(2)
         )
-        level, shared = self.level[expert](sigma, step)
+        views = [layout.segments[i].view for i in segments]
+        view = np.repeat(np.array(views, int), [len(own) for own in each])
+        level, shared = self.level[expert](sigma, step, view)
         level = constrain(level, "batch", None, None)
         if shared is not None:
             shared = constrain(shared, "batch", None, None, None)

@@ -6,7 +6,14 @@
 
 At test time the video passes once at maximum noise; its layers stay, and only the expert walks.
 The system's own code may not be copied: this follows the published facts alone.
+
+The form `release` is the published network: cameras see one another in every third layer, each has
+a vector beside that of the noise level, and the state enters by the actions' map, at the place
+before the first of them.
 """
+
+import dataclasses
+from typing import Literal, get_args
 
 from wamjax.model.config import Cross, Port, Stack, WamConfig
 from wamjax.model.layout import Layout
@@ -24,6 +31,8 @@ from wamjax.recipes.blueprint import (
     Size,
 )
 from wamjax.recipes.objectives import sees
+
+Form = Literal["usual", "release"]
 
 SHAPES: dict[Size, Shape] = {
     "full": Shape(
@@ -53,7 +62,9 @@ SHAPES: dict[Size, Shape] = {
     ),
 }
 # (width, feed-forward width, heads, head_dim) of video and action; layers
-WIDTHS = {
+Part = tuple[int, int, int, int]
+Widths = tuple[Part, Part, int]
+WIDTHS: dict[Size, Widths] = {
     "full": ((2048, 8192, 32, 64), (512, 2048, 16, 32), 28),
     "tiny": ((96, 192, 8, 12), (48, 96, 4, 12), 2),
 }
@@ -78,9 +89,13 @@ LEARNING = Learning(
 )
 
 
-def model(size: Size) -> WamConfig:
+LONGEST = 57.0
+"""Of the actions, in their rotary positions."""
+
+
+def model(widths: Widths) -> WamConfig:
     """Two stacks; the second reads the first, layer by layer."""
-    (width, mlp, heads, head_dim), (action, action_mlp, few, short), depth = WIDTHS[size]
+    (width, mlp, heads, head_dim), (action, action_mlp, few, short), depth = widths
     return WamConfig(
         stacks=(
             Stack(
@@ -111,9 +126,40 @@ def model(size: Size) -> WamConfig:
     )
 
 
-def ge_act(size: Size) -> Blueprint:
+def released(widths: Widths, views: int) -> WamConfig:
+    """The same as the published network."""
+    base = model(widths)
+    (video, action), (text, frames, state, chunk) = base.stacks, base.ports
+    (trunk,), (acting,) = video.experts, action.experts
+    turns = dataclasses.replace(LINE_ROTARY, line=LONGEST, adjacent=True)
+    acting = dataclasses.replace(acting, cross=Cross(memory="video", layer="same", norm=False))
+    return dataclasses.replace(
+        base,
+        stacks=(
+            dataclasses.replace(
+                video,
+                experts=(dataclasses.replace(trunk, views=views),),
+                by_view=True,
+                meet_every=3,
+            ),
+            dataclasses.replace(action, experts=(acting,), rotary=turns),
+        ),
+        ports=(
+            text,
+            dataclasses.replace(frames, kind=False),
+            dataclasses.replace(state, through="action", embed="as_is"),
+            dataclasses.replace(chunk, norm="layer"),
+        ),
+    )
+
+
+def ge_act(size: Size, form: Form = "usual") -> Blueprint:
     """The policy: one video pass, then ten steps of the expert."""
-    shape = SHAPES[size]
+    return assembled(SHAPES[size], WIDTHS[size], form)
+
+
+def assembled(shape: Shape, widths: Widths, form: Form, steps: int = 10) -> Blueprint:
+    """The same at any size."""
     grid = shape.grid
     text = Segment(stream="text", frames=shape.words)
     past = tuple(
@@ -136,8 +182,8 @@ def ge_act(size: Size) -> Blueprint:
     return Blueprint(
         shape=shape,
         learning=LEARNING,
-        imagine=(Phase(segments=(*past, *future), levels=(("video", 1.0, 0.0),), steps=10),),
-        model=model(size),
+        imagine=(Phase(segments=(*past, *future), levels=(("video", 1.0, 0.0),), steps=steps),),
+        model=released(widths, shape.views) if form == "release" else model(widths),
         features=(
             ("text", shape.text),
             ("video", shape.latent),
@@ -147,7 +193,7 @@ def ge_act(size: Size) -> Blueprint:
         training=Layout((text, *past, *future, state, action), TABLE),
         # The future stands at maximum noise and never moves: it belongs to what is given.
         given=(text, *past, *future),
-        program=(Phase(segments=(state, action), levels=(("action", 1.0, 0.0),), steps=10),),
+        program=(Phase(segments=(state, action), levels=(("action", 1.0, 0.0),), steps=steps),),
     )
 
 
@@ -169,11 +215,15 @@ RECIPES = (
             "reach 500 to 900 frames back, at even or random steps.",
             "The memory has 1 to 10 % noise in training, one level for each camera, of which the "
             "video is told; that none is added when a chunk is sampled is not verified.",
-            "Views attend to one another in every layer; published: in every third.",
+            "Form usual: cameras see one another in every layer and have no vector beside that of "
+            "the noise level, but one on their tokens; the state enters by a map of its own; "
+            "actions stand on no longest line, and read the video behind a norm.",
+            "On LIBERO the published state is denoised with the actions, as more of their numbers.",
             "Time on the rotary canvas counts latent frames of LTX's 25 frames a second; the rate "
             "that the release tells it is not verified.",
             "The robustness study prints 2.2 B for the whole system; what it counts is not said.",
         ),
         build=ge_act,
+        forms=get_args(Form),
     ),
 )
