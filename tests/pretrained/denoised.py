@@ -1,11 +1,17 @@
-"""Weights and shapes of a published video transformer."""
+"""Weights and shapes of a published transformer, and what a recipe predicts with them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from tests.pretrained.theirs import torch
+from wamjax.core.typing import Array, Params
+from wamjax.model.tokens import Tokens
+from wamjax.recipes.blueprint import Blueprint
+from wamjax.recipes.network import network
 
 
 def state(model: Any) -> dict[str, np.ndarray]:
@@ -20,3 +26,29 @@ def published(make: Any) -> dict[str, jax.ShapeDtypeStruct]:
     return {
         k: jax.ShapeDtypeStruct(tuple(x.shape), np.float32) for k, x in model.state_dict().items()
     }
+
+
+def predicted(
+    blueprint: Blueprint,
+    params: Params,
+    values: Sequence[np.ndarray],
+    levels: Mapping[str, np.ndarray],
+) -> dict[str, Array]:
+    """What a recipe's network predicts in training, in float32 at highest precision.
+
+    Args:
+        values: of each segment; all tokens are real.
+        levels: as `Wam.denoise` takes them.
+    """
+    layout, batch = blueprint.training, len(values[0])
+    count = sum(segment.count for segment in layout.segments)
+    tokens = Tokens(tuple(map(jnp.asarray, values)), jnp.ones((batch, count), bool))
+    sigma = {stream: jnp.asarray(level) for stream, level in levels.items()}
+
+    @jax.jit
+    def run(params: Params) -> Any:
+        model = network(blueprint)
+        return model.apply({"params": params}, layout, tokens, sigma, method="denoise")
+
+    with jax.default_matmul_precision("highest"):
+        return run(params)

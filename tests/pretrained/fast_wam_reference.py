@@ -73,6 +73,20 @@ def attended(query, key, value, mask):
     return functional.scaled_dot_product_attention(*parts, attn_mask=mask).transpose(1, 2)
 
 
+def video_model(sizes: wan.Sizes) -> WanTransformer3DModel:
+    """Wan 2.2's, for videos of at most 32 frames, rows and columns."""
+    return WanTransformer3DModel(
+        num_attention_heads=sizes.heads,
+        attention_head_dim=sizes.head_dim,
+        in_channels=sizes.channels,
+        out_channels=sizes.channels,
+        text_dim=sizes.text,
+        ffn_dim=sizes.mlp,
+        num_layers=sizes.depth,
+        rope_max_seq_len=32,
+    )
+
+
 class Actions(torch.nn.Module):
     """The action expert."""
 
@@ -94,16 +108,7 @@ class Reference(torch.nn.Module):
         super().__init__()
         v = sizes.video
         self.sizes = sizes
-        self.video = WanTransformer3DModel(
-            num_attention_heads=v.heads,
-            attention_head_dim=v.head_dim,
-            in_channels=v.channels,
-            out_channels=v.channels,
-            text_dim=v.text,
-            ffn_dim=v.mlp,
-            num_layers=v.depth,
-            rope_max_seq_len=32,
-        )
+        self.video = video_model(v)
         self.action = Actions(sizes)
         self.proprio_encoder = torch.nn.Linear(sizes.proprio, v.text)
 

@@ -6,11 +6,17 @@ names are diffusers', and are turned into Motus's own; the others are Motus's.
 
 import numpy as np
 import torch
-from diffusers import WanTransformer3DModel
 from torch import nn
 from torch.nn import functional
 
-from tests.pretrained.fast_wam_reference import attended, normed, of_grid, original, turned
+from tests.pretrained.fast_wam_reference import (
+    attended,
+    normed,
+    of_grid,
+    original,
+    turned,
+    video_model,
+)
 from wamjax.pretrained.motus import ACTION, MIND, VIDEO, Sizes
 
 CLOCK = 256
@@ -135,16 +141,7 @@ class Reference(nn.Module):
         super().__init__()
         v = sizes.video
         self.sizes = sizes
-        self.video = WanTransformer3DModel(
-            num_attention_heads=v.heads,
-            attention_head_dim=v.head_dim,
-            in_channels=v.channels,
-            out_channels=v.channels,
-            text_dim=v.text,
-            ffn_dim=v.mlp,
-            num_layers=v.depth,
-            rope_max_seq_len=32,
-        )
+        self.video = video_model(v)
         self.action = Actions(sizes)
         self.mind = Mind(sizes)
 

@@ -5,14 +5,12 @@ import dataclasses
 import hashlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from einops import rearrange
 
-from tests.pretrained.denoised import state
+from tests.pretrained.denoised import predicted, state
 from wamjax.core.errors import UserError
-from wamjax.model.tokens import Tokens
 from wamjax.pretrained import dreamzero, wan
 from wamjax.pretrained.bijection import checked
 from wamjax.pretrained.families import FAMILIES
@@ -20,7 +18,7 @@ from wamjax.pretrained.moves import ours, their_shapes
 from wamjax.recipes.blueprint import Shape
 from wamjax.recipes.dreamzero import OF_RELEASE, assembled
 from wamjax.recipes.dreamzero import dreamzero as recipe
-from wamjax.recipes.network import network, shapes
+from wamjax.recipes.network import shapes
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -135,21 +133,11 @@ def test_predictions_are_those_of_diffusers_blocks(parity, form, seed, grid, bat
         for copy, of in (("clean", pasts), ("noisy", video)):
             there = of[:, first : first + segment.frames].reshape(batch, -1, width)
             table[f"video/{copy}"] = lambda there=there: there
-        values.append(jnp.asarray(table[segment.kind]()))
-    count = sum(segment.count for segment in blueprint.training.segments)
-    given = Tokens(tuple(values), jnp.ones((batch, count), bool))
-    levels = {"video": jnp.asarray(sigma[0]), "action": jnp.asarray(sigma[1])}
+        values.append(table[segment.kind]())
+    levels = {"video": sigma[0], "action": sigma[1]}
     named = {published(name): x for name, x in state(model).items()}
     params = ours(dreamzero.table(sizes), named, dreamzero.target(sizes))
-
-    @jax.jit
-    def run(params):
-        return network(blueprint).apply(
-            {"params": params}, blueprint.training, given, levels, method="denoise"
-        )
-
-    with jax.default_matmul_precision("highest"):
-        got = run(params)
+    got = predicted(blueprint, params, values, levels)
     by_frame = np.concatenate([np.ones((batch, 1)), sigma[0].repeat(future, axis=1)], axis=1)
     told = (clean, noise, beside, action, proprio, text, image)
     told += (by_frame, sigma[1].repeat(chunk, axis=1))

@@ -6,13 +6,11 @@ import dataclasses
 import hashlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from einops import rearrange
 
-from tests.pretrained.denoised import state
-from wamjax.model.tokens import Tokens
+from tests.pretrained.denoised import predicted, state
 from wamjax.pretrained import fast_wam, wan
 from wamjax.pretrained.bijection import checked
 from wamjax.pretrained.families import FAMILIES
@@ -21,7 +19,7 @@ from wamjax.pretrained.opened import open_tensors
 from wamjax.recipes.blueprint import Shape
 from wamjax.recipes.fast_wam import assembled
 from wamjax.recipes.fast_wam import fast_wam as recipe
-from wamjax.recipes.network import network, shapes
+from wamjax.recipes.network import shapes
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -144,19 +142,9 @@ def test_predictions_are_those_of_diffusers_blocks(parity, seed, grid, batch, wo
     tokens = video.reshape(batch, -1, features)
     first = rows * columns
     values = (text, proprio[:, None], tokens[:, :first], tokens[:, first:], action)
-    count = sum(segment.count for segment in blueprint.training.segments)
-    given = Tokens(tuple(map(jnp.asarray, values)), jnp.ones((batch, count), bool))
-    levels = {"video": jnp.asarray(sigma[0]), "action": jnp.asarray(sigma[1])}
+    levels = {"video": sigma[0], "action": sigma[1]}
     params = ours(fast_wam.table(TINY), weights(model), fast_wam.target(TINY))
-
-    @jax.jit
-    def run(params):
-        return network(blueprint).apply(
-            {"params": params}, blueprint.training, given, levels, method="denoise"
-        )
-
-    with jax.default_matmul_precision("highest"):
-        got = run(params)
+    got = predicted(blueprint, params, values, levels)
     with torch.no_grad():
         latents = rearrange(video, "B L h w (p q c) -> B c L (h p) (w q)", p=wan.PATCH, q=wan.PATCH)
         told = (latents, action, text, proprio, *sigma)

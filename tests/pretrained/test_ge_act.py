@@ -4,12 +4,10 @@ diffusers do in its arrangement."""
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.pretrained.denoised import state
-from wamjax.model.tokens import Tokens
+from tests.pretrained.denoised import predicted, state
 from wamjax.pretrained import ge_act, ltx
 from wamjax.pretrained.bijection import checked
 from wamjax.pretrained.families import FAMILIES
@@ -17,7 +15,7 @@ from wamjax.pretrained.moves import ours, their_shapes
 from wamjax.recipes.blueprint import Shape
 from wamjax.recipes.ge_act import assembled
 from wamjax.recipes.ge_act import ge_act as recipe
-from wamjax.recipes.network import network, shapes
+from wamjax.recipes.network import shapes
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -100,24 +98,14 @@ def test_predictions_are_those_of_diffusers_blocks(parity, seed, grid, views, ba
         times = slice(0, past) if segment.copy == "clean" else slice(past, frames)
         seen = latents[:, segment.view, times].reshape(batch, -1, VIDEO.channels)
         table = {"text": text, "proprio": proprio, "action": action, "video": seen}
-        values.append(jnp.asarray(table[segment.stream]))
-    count = sum(segment.count for segment in blueprint.training.segments)
-    given = Tokens(tuple(values), jnp.ones((batch, count), bool))
+        values.append(table[segment.stream])
     levels = {
-        "video": jnp.asarray(sigma[0]),
-        "action": jnp.asarray(sigma[1]),
-        "video/clean": jnp.asarray(memory),
+        "video": sigma[0],
+        "action": sigma[1],
+        "video/clean": memory,
     }
     params = ours(ge_act.table(sizes), state(model), ge_act.target(sizes))
-
-    @jax.jit
-    def run(params):
-        return network(blueprint).apply(
-            {"params": params}, blueprint.training, given, levels, method="denoise"
-        )
-
-    with jax.default_matmul_precision("highest"):
-        got = run(params)
+    got = predicted(blueprint, params, values, levels)
     known = np.repeat(memory[:, :, None], past * cells, axis=2)
     times = np.concatenate(
         [known, np.broadcast_to(sigma[0][:, None, None], (batch, views, cells))], 2

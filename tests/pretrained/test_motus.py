@@ -5,14 +5,12 @@ import collections
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from einops import rearrange
 
-from tests.pretrained.denoised import state
+from tests.pretrained.denoised import predicted, state
 from wamjax.core.errors import UserError
-from wamjax.model.tokens import Tokens
 from wamjax.pretrained import motus, wan
 from wamjax.pretrained.bijection import checked
 from wamjax.pretrained.families import FAMILIES
@@ -21,7 +19,7 @@ from wamjax.pretrained.opened import open_tensors
 from wamjax.recipes.blueprint import Shape
 from wamjax.recipes.motus import assembled
 from wamjax.recipes.motus import motus as recipe
-from wamjax.recipes.network import network, shapes
+from wamjax.recipes.network import shapes
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -132,22 +130,11 @@ def test_predictions_are_those_of_their_blocks(parity, seed, grid, batch, words,
         "video/noisy": tokens[:, first:],
         "action/noisy": action,
     }
-    segments = blueprint.training.segments
-    values = tuple(jnp.asarray(table[segment.kind]) for segment in segments)
-    count = sum(segment.count for segment in segments)
-    given = Tokens(values, jnp.ones((batch, count), bool))
-    levels = {"video": jnp.asarray(sigma[0]), "action": jnp.asarray(sigma[1])}
+    values = [table[segment.kind] for segment in blueprint.training.segments]
+    levels = {"video": sigma[0], "action": sigma[1]}
     named = {published(name): x for name, x in state(model).items()}
     params = ours(motus.table(TINY), named, motus.target(TINY))
-
-    @jax.jit
-    def run(params):
-        return network(blueprint).apply(
-            {"params": params}, blueprint.training, given, levels, method="denoise"
-        )
-
-    with jax.default_matmul_precision("highest"):
-        got = run(params)
+    got = predicted(blueprint, params, values, levels)
     latents = rearrange(video, "B L h w (p q c) -> B c L (h p) (w q)", p=wan.PATCH, q=wan.PATCH)
     with torch.no_grad():
         asked = (latents, action, text, proprio, told, *sigma)
