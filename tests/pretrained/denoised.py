@@ -33,16 +33,19 @@ def predicted(
     params: Params,
     values: Sequence[np.ndarray],
     levels: Mapping[str, np.ndarray],
+    real: np.ndarray | None = None,
 ) -> dict[str, Array]:
     """What a recipe's network predicts in training, in float32 at highest precision.
 
     Args:
-        values: of each segment; all tokens are real.
+        values: of each segment.
         levels: as `Wam.denoise` takes them.
+        real: bool [B, N], which tokens are real; by default all.
     """
-    layout, batch = blueprint.training, len(values[0])
-    count = sum(segment.count for segment in layout.segments)
-    tokens = Tokens(tuple(map(jnp.asarray, values)), jnp.ones((batch, count), bool))
+    layout = blueprint.training
+    if real is None:
+        real = np.ones((len(values[0]), sum(s.count for s in layout.segments)), bool)
+    tokens = Tokens(tuple(map(jnp.asarray, values)), jnp.asarray(real))
     sigma = {stream: jnp.asarray(level) for stream, level in levels.items()}
 
     @jax.jit

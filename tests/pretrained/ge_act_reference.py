@@ -1,141 +1,134 @@
-"""GE-Act from diffusers' LTX blocks, in the arrangement of its source.
+"""GE-Act's two networks from diffusers' LTX-Video blocks, in the arrangement of its source.
 
-AgibotTech/Genie-Envisioner, models/ltx_models/transformer_ltx_multiview.py and
-models/action_patches/patches.py. Names are GE-Act's own.
+AgibotTech/Genie-Envisioner (7e007c7), models/ltx_models/transformer_ltx_multiview.py and
+models/action_patches/patches.py. The video is diffusers' whole transformer; names are turned into
+GE-Act's own.
 """
 
-import numpy as np
+import math
+from typing import Any
+
 import torch
-from diffusers.models.embeddings import PixArtAlphaTextProjection
+from diffusers import LTXVideoTransformer3DModel
 from diffusers.models.normalization import AdaLayerNormSingle
 from diffusers.models.transformers.transformer_ltx import LTXVideoTransformerBlock
-from torch import nn
-from torch.nn import functional
+from einops import rearrange, repeat
 
-from wamjax.pretrained.ge_act import CANVAS, Sizes
+from wamjax.pretrained.ge_act import Sizes
 
-BASE = 10_000.0
-
-
-def turns(position: torch.Tensor, sizes: tuple[float, ...], width: int) -> torch.Tensor:
-    """Angles [N, width / 2] of positions [N, k] on a canvas; in float32, as they are trained, and
-    rounded as NumPy does (PyTorch takes a neighbour of one frequency in ten)."""
-    count = width // (2 * len(sizes))
-    rising = BASE ** np.linspace(0, 1, count, dtype=np.float32).astype(np.float64)
-    frequency = torch.tensor(rising).float() * torch.pi / 2
-    part = position.float() / torch.tensor(sizes) * 2 - 1
-    angle = (part[:, None] * frequency[:, None]).flatten(1)
-    return functional.pad(angle, (width // 2 - angle.shape[1], 0)).double()
+FPS, STRIDE, PIXELS = 30, 8, 32
+EVERY = 3
+"""Cameras see one another in one layer out of so many, the first of them."""
 
 
-def turned(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    """Neighbours of all heads' width turned; x [..., N, width]."""
-    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
-    cosine, sine = angle.cos(), angle.sin()
-    return torch.stack([a * cosine - b * sine, a * sine + b * cosine], dim=-1).flatten(-2)
+class Actions(torch.nn.Module):
+    """The action expert."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+        width = sizes.width
+        self.proj_in = torch.nn.Linear(sizes.action, width)
+        self.time_embed = AdaLayerNormSingle(width, use_additional_conditions=False)
+        self.scale_shift_table = torch.nn.Parameter(torch.randn(2, width) / width**0.5)
+        self.blocks = torch.nn.ModuleList(
+            LTXVideoTransformerBlock(width, sizes.heads, sizes.head_dim, sizes.video.width)
+            for _ in range(sizes.video.depth)
+        )
+        self.proj_out = torch.nn.Linear(width, sizes.action)
 
 
-def rms(x: torch.Tensor) -> torch.Tensor:
-    return functional.rms_norm(x, x.shape[-1:], eps=1e-6)
+def told(model: Any, sigma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Six vectors for layers, side by side, and the level itself: [B, N, ...] of sigma [B, N]."""
+    six, level = model.time_embed(
+        (1000 * sigma).flatten(), batch_size=len(sigma), hidden_dtype=sigma.dtype
+    )
+    return six.unflatten(0, sigma.shape), level.unflatten(0, sigma.shape)
 
 
-def asked(attention, x, memory, angle=None):
-    """Query, key and value [..., N, width]."""
-    query, key = attention.norm_q(attention.to_q(x)), attention.norm_k(attention.to_k(memory))
-    if angle is not None:
-        query, key = turned(query, angle), turned(key, angle)
-    return query, key, attention.to_v(memory)
+def left(model: Any, x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """How tokens leave: a layer norm, moved by the level and a table, and a linear map."""
+    shift, scale = (model.scale_shift_table + level[:, :, None]).unbind(2)
+    return model.proj_out(
+        torch.nn.functional.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
+    )
 
 
-def heard(attention, query, key, value):
-    """[B, N, width] each."""
-    heads = (x.unflatten(-1, (attention.heads, -1)).transpose(-2, -3) for x in (query, key, value))
-    out = functional.scaled_dot_product_attention(*heads).transpose(-2, -3).flatten(-2)
-    return attention.to_out[0](out)
+def on_a_line(count: int, width: int, longest: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines [1, count, width] of places 0, 1, ... on a line, each twice.
+
+    In float32, as it was trained: at 15,000 radians rounding shows.
+    """
+    turns = 10_000.0 ** torch.linspace(0, 1, width // 2) * math.pi / 2
+    angle = turns * (2 * (torch.arange(count)[:, None] / longest) - 1)
+    twice = angle.repeat_interleave(2, dim=-1)[None]
+    return twice.cos(), twice.sin()
 
 
-class Reference(nn.Module):
-    """Video by camera, and the action expert."""
+class Reference(torch.nn.Module):
+    """Both, and what tells cameras apart."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
         v = sizes.video
         self.sizes = sizes
-        self.proj_in = nn.Linear(v.channels, v.width)
-        self.scale_shift_table = nn.Parameter(torch.randn(2, v.width))
-        self.time_embed = AdaLayerNormSingle(v.width, use_additional_conditions=False)
-        self.view_embed = nn.Parameter(torch.randn(sizes.views, v.width))
-        self.view_ada = nn.Sequential(nn.SiLU(), nn.Linear(v.width, 6 * v.width))
-        self.caption_projection = PixArtAlphaTextProjection(v.text, v.width)
-        self.transformer_blocks = nn.ModuleList(
-            LTXVideoTransformerBlock(v.width, v.heads, v.head_dim, v.width) for _ in range(v.depth)
+        self.video = LTXVideoTransformer3DModel(
+            in_channels=v.channels,
+            out_channels=v.channels,
+            num_attention_heads=v.heads,
+            attention_head_dim=v.head_dim,
+            cross_attention_dim=v.width,
+            num_layers=v.depth,
+            caption_channels=v.text,
         )
-        self.proj_out = nn.Linear(v.width, v.channels)
-        width = sizes.width
-        self.action_proj_in = nn.Linear(sizes.action, width)
-        self.action_scale_shift_table = nn.Parameter(torch.randn(2, width))
-        self.action_time_embed = AdaLayerNormSingle(width, use_additional_conditions=False)
-        self.action_blocks = nn.ModuleList(
-            LTXVideoTransformerBlock(width, sizes.heads, sizes.head_dim, v.width)
-            for _ in range(v.depth)
-        )
-        self.action_proj_out = nn.Linear(width, sizes.action)
+        self.view_embed = torch.nn.Parameter(torch.randn(sizes.views, v.width))
+        self.view_ada = torch.nn.Sequential(torch.nn.SiLU(), torch.nn.Linear(v.width, 6 * v.width))
+        self.action = Actions(sizes)
 
-    def forward(self, latents, text, state, action, video_times, action_sigma):
-        """Predictions for every token of the video, and every action.
+    def forward(self, latents, text, heard, state, action, video_sigma, action_sigma):
+        """Predictions for every video token [B, V, N, c] and every action.
 
         Args:
-            latents: [B, V, L, H, W, c], by camera.
-            text: [B, X, text].
-            state, action: [B, 1, A], [B, K, A].
-            video_times: [B, V, L H W], noise levels in [0, 1] of each token.
-            action_sigma: [B].
+            latents: [B, V, L, h, w, c].
+            text, heard: [B, X, text], bool [B, X].
+            state, action: [B, A], [B, K, A].
+            video_sigma, action_sigma: [B, V, N] of the N tokens of a camera, [B].
         """
-        v = self.sizes.video
-        batch, views, *grid, _ = latents.shape
-        places = torch.stack(torch.meshgrid(*map(torch.arange, grid), indexing="ij"), -1)
-        turn = turns(places.reshape(-1, 3), CANVAS, v.width)
-        x = self.proj_in(latents.flatten(2, 4))
-        words = self.caption_projection(text)
-        six, level = self.time_embed(1000 * video_times.flatten(), hidden_dtype=x.dtype)
-        six = six.view(batch, views, -1, 6, v.width)
-        own = self.view_embed[:views]
-        six = six + self.view_ada(own).view(views, 1, 6, v.width)
-        level = level.view(batch, views, -1, v.width) + own[:, None]
-        a = self.action_proj_in(torch.cat([state, action], dim=1))
-        count = a.shape[1]
-        sigma = action_sigma[:, None].expand(-1, count).clone()
-        sigma[:, 0] = 0
-        vectors, clock = self.action_time_embed(1000 * sigma.flatten(), hidden_dtype=a.dtype)
-        vectors, clock = (part.view(batch, count, -1) for part in (vectors, clock))
-        vectors = vectors.unflatten(-1, (6, -1))
-        line = torch.arange(count)[:, None]
-        along = turns(line, (self.sizes.longest,), self.sizes.width)
-        blocks = zip(self.transformer_blocks, self.action_blocks, strict=True)
-        for place, (block, acting) in enumerate(blocks):
-            s = (block.scale_shift_table + six).unbind(-2)
-            h = rms(x) * (1 + s[1]) + s[0]
-            parts = asked(block.attn1, h, h, turn)
-            if place % 3 == 0:
-                # Cameras see one another.
-                joined = (part.flatten(1, 2) for part in parts)
-                out = heard(block.attn1, *joined).view(x.shape)
-            else:
-                out = heard(block.attn1, *parts)
-            x = x + out * s[2]
-            flat = x.flatten(1, 2)
-            flat = flat + heard(block.attn2, *asked(block.attn2, flat, words))
-            x = flat.view(x.shape)
-            x = x + block.ff(rms(x) * (1 + s[4]) + s[3]) * s[5]
-            s = (acting.scale_shift_table + vectors).unbind(-2)
-            h = rms(a) * (1 + s[1]) + s[0]
-            a = a + heard(acting.attn1, *asked(acting.attn1, h, h, along)) * s[2]
-            a = a + heard(acting.attn2, *asked(acting.attn2, a, x.flatten(1, 2)))
-            a = a + acting.ff(rms(a) * (1 + s[4]) + s[3]) * s[5]
-        frames = self._out(x, self.scale_shift_table, level, self.proj_out)
-        chunk = self._out(a, self.action_scale_shift_table, clock, self.action_proj_out)
-        return frames, chunk[:, 1:]
+        video, views = self.video, latents.shape[1]
+        grid = latents.shape[2:5]
+        x = video.proj_in(latents.flatten(2, 4).flatten(0, 1))
+        six, level = told(video, video_sigma.flatten(0, 1))
+        own = self.view_embed[:views].repeat(len(latents), 1)[:, None]
+        six, level = six + self.view_ada(own), level + own
+        words = video.caption_projection(text)
+        hidden = -10_000.0 * (~heard).to(x.dtype)[:, None]
+        turns = video.rope(x[:1], *grid, (STRIDE / FPS, PIXELS, PIXELS))
 
-    def _out(self, x, table, level, edge):
-        shift, scale = (table + level[..., None, :]).unbind(-2)
-        return edge(functional.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift)
+        acting = self.action
+        told_once = torch.cat([state[:, None], action], dim=1)
+        y = acting.proj_in(told_once)
+        clock = action_sigma[:, None].expand(-1, y.shape[1]).clone()
+        clock[:, 0] = 0
+        action_six, action_level = told(acting, clock)
+        line = on_a_line(y.shape[1], self.sizes.width, self.sizes.longest)
+
+        for place in range(self.sizes.video.depth):
+            if place % EVERY:
+                each = (repeat(part, "b ... -> (b v) ...", v=views) for part in (words, hidden))
+                x = video.transformer_blocks[place](x, next(each), six, turns, next(each))
+            else:
+                side, moved = (
+                    rearrange(part, "(b v) n c -> b (v n) c", v=views) for part in (x, six)
+                )
+                angles = tuple(part.repeat(1, views, 1) for part in turns)
+                side = video.transformer_blocks[place](side, words, moved, angles, hidden)
+                x = rearrange(side, "b (v n) c -> (b v) n c", v=views)
+            seen = rearrange(x, "(b v) n c -> b (v n) c", v=views)
+            y = acting.blocks[place](y, seen, action_six, line)
+        frames = left(video, x, level).unflatten(0, (-1, views))
+        return frames, left(acting, y, action_level)[:, 1:]
+
+
+def published(name: str) -> str:
+    """GE-Act's name of a tensor of `Reference`."""
+    part, _, rest = name.partition(".")
+    return {"video": rest, "action": f"action_{rest}"}.get(part, name)

@@ -103,7 +103,7 @@ def reachable(blueprint: Blueprint, layout: Layout) -> np.ndarray:
     last = np.eye(count, dtype=bool)
     for stack in config.stacks:
         mask = mask_of(config, layout, stack)
-        if stack.by_view:
+        if stack.by_view and not stack.meet_every:
             view = token_table(layout.segments).view
             mask = mask & (view[:, None] == view[None, :])
         sees = np.array(

@@ -1,10 +1,10 @@
 """GE-Act's published policies (arXiv 2508.05635), with their own names.
 
 Source: AgibotTech/Genie-Envisioner, models/ltx_models/transformer_ltx_multiview.py and
-models/action_patches/patches.py, as copies of it keep them (05ab55e, 4b91ace). The video's names
-are those that diffusers gives LTX-Video, with a vector for each camera and a map of it; the action
-expert has the same modules under names that begin with "action_". This is the tree of the recipe
-ge_act in the form release.
+models/action_patches/patches.py (7e007c7). The video's names are those that diffusers gives
+LTX-Video, with a vector for each camera and a map of it; the action expert has the same modules
+under names that begin with "action_". These are the trees of the recipe ge_act in its forms
+release, libero and calvin.
 """
 
 import dataclasses
@@ -20,8 +20,6 @@ from wamjax.pretrained.family import Family
 from wamjax.pretrained.modules import SIX, Module, rules
 from wamjax.pretrained.table import Rule, Table
 
-# Times are latent frames: 8 frames of 25 a second.
-CANVAS = (ltx.CANVAS[0] * 25 / 8, *ltx.CANVAS[1:])
 DIFFUSERS = ltx.LAYOUTS.index("diffusers")
 OF_VIEWS: tuple[Module, ...] = (
     ("view_embed", "view_embed", "level_video/view", ltx.AS_IS, None),
@@ -32,7 +30,8 @@ OF_VIEWS: tuple[Module, ...] = (
 @dataclasses.dataclass(frozen=True)
 class Sizes:
     """Of the video model; heads, their width and the feed-forward width of the action expert;
-    numbers of an action and of a state; cameras; the longest line of actions."""
+    numbers of an action and of a state; cameras; the longest line of actions; latent frames of the
+    longest video, 20 seconds of 30 frames."""
 
     video: ltx.Sizes
     heads: int = 16
@@ -41,6 +40,7 @@ class Sizes:
     action: int = 14
     views: int = 3
     longest: float = 57.0
+    frames: float = 75.0
 
     @property
     def width(self) -> int:
@@ -48,6 +48,8 @@ class Sizes:
 
 
 AGIBOT = Sizes(ltx.SIZES["ltx-video-2b"])
+LIBERO = dataclasses.replace(AGIBOT, action=15)
+CALVIN = dataclasses.replace(AGIBOT, action=22)
 
 
 def _of_action(module: Module) -> Module:
@@ -59,14 +61,14 @@ def _of_action(module: Module) -> Module:
 def table(sizes: Sizes) -> Table:
     """Their names in the tree of `config`'s model."""
     base = ltx.table(sizes.video)
-    # Actions are told no words.
-    above = (module for module in ltx.MODULES if "embed_text" not in module[2])
+    above = (m for m in ltx.MODULES if not m[0].startswith(ltx.CAPTION))
 
     def named() -> Iterator[Rule]:
         yield from base.rules
         yield from rules(OF_VIEWS, DIFFUSERS)
-        yield from rules(map(_of_action, above), DIFFUSERS, "action_")
-        # Heads of the action expert are counted by a letter of their own.
+        # Heads of the action expert are counted by another letter.
+        for module in map(_of_action, above):
+            yield from rules((module,), DIFFUSERS, "action_")
         layers = map(_of_action, ltx.OF_LAYER)
         for rule in rules(layers, DIFFUSERS, "action_blocks.{layer}.", "stack_action/layers/"):
             yield dataclasses.replace(rule, turn=rule.turn.replace("h", "a"))
@@ -87,12 +89,19 @@ def config(sizes: Sizes) -> WamConfig:
         cross=Cross(memory="video", layer="same", norm=False),
     )
     trunk = dataclasses.replace(trunk, views=sizes.views)
-    turns = Rotary(base=10_000.0, adjacent=True, canvas=CANVAS)
+    _, *sides = ltx.CANVAS
+    canvas = (sizes.frames, sides[0], sides[1])
     line = functools.partial(Port, into="action", kind=False, positions="line")
     return dataclasses.replace(
         base,
         stacks=(
-            dataclasses.replace(stack, experts=(trunk,), rotary=turns, by_view=True, meet_every=3),
+            dataclasses.replace(
+                stack,
+                experts=(trunk,),
+                rotary=Rotary(base=10_000.0, adjacent=True, canvas=canvas),
+                by_view=True,
+                meet_every=3,
+            ),
             Stack(
                 name="action",
                 depth=sizes.video.depth,
@@ -122,14 +131,19 @@ def target(sizes: Sizes) -> PyTree:
     return weights_of(config(sizes), tuple(features.items()), ("video", "action"))
 
 
-FAMILIES = (
+FAMILIES = tuple(
     Family(
-        name="ge-act",
-        about="all weights of the recipe ge_act, form release",
+        name=name,
+        about=f"all weights of the recipe ge_act, form {form}",
         licence="ge-act",
-        layouts={"diffusers": functools.partial(table, AGIBOT)},
-        target=functools.partial(target, AGIBOT),
+        layouts={"diffusers": functools.partial(table, sizes)},
+        target=functools.partial(target, sizes),
         recipe="ge_act",
-        form="release",
-    ),
+        form=form,
+    )
+    for name, form, sizes in (
+        ("ge-act", "release", AGIBOT),
+        ("ge-act-libero", "libero", LIBERO),
+        ("ge-act-calvin", "calvin", CALVIN),
+    )
 )

@@ -9,7 +9,9 @@ The system's own code may not be copied: this follows the published facts alone.
 
 The form `release` is the published network: cameras see one another in every third layer, each has
 a vector beside that of the noise level, and the state enters by the actions' map, at the place
-before the first of them.
+before the first of them. The forms `libero` and `calvin` are the same at the shapes of those
+weights. On LIBERO an action has the state of its own step behind it, and the state stands behind
+zeros.
 """
 
 import dataclasses
@@ -32,7 +34,7 @@ from wamjax.recipes.blueprint import (
 )
 from wamjax.recipes.objectives import sees
 
-Form = Literal["usual", "release"]
+Form = Literal["usual", "release", "libero", "calvin"]
 
 SHAPES: dict[Size, Shape] = {
     "full": Shape(
@@ -61,6 +63,17 @@ SHAPES: dict[Size, Shape] = {
         proprio=7,
     ),
 }
+LIBERO = dataclasses.replace(
+    SHAPES["full"], views=2, rows=8, columns=8, chunk=36, action=15, proprio=15
+)
+FULL: dict[Form, Shape] = {
+    "usual": SHAPES["full"],
+    "release": SHAPES["full"],
+    "libero": LIBERO,
+    "calvin": dataclasses.replace(LIBERO, chunk=54, action=22, proprio=22),
+}
+# Cameras that have a vector; LIBERO and CALVIN show two.
+CAMERAS: dict[Size, int] = {"full": 3, "tiny": 2}
 # (width, feed-forward width, heads, head_dim) of video and action; layers
 Part = tuple[int, int, int, int]
 Widths = tuple[Part, Part, int]
@@ -91,6 +104,8 @@ LEARNING = Learning(
 
 LONGEST = 57.0
 """Of the actions, in their rotary positions."""
+CANVAS = (75.0, 64.0, 64.0)
+"""20 seconds of 30 frames in latents of 8, as the release counts them; 2048 x 2048 pixels."""
 
 
 def model(widths: Widths) -> WamConfig:
@@ -139,6 +154,7 @@ def released(widths: Widths, views: int) -> WamConfig:
             dataclasses.replace(
                 video,
                 experts=(dataclasses.replace(trunk, views=views),),
+                rotary=dataclasses.replace(LTX_ROTARY, canvas=CANVAS),
                 by_view=True,
                 meet_every=3,
             ),
@@ -155,11 +171,12 @@ def released(widths: Widths, views: int) -> WamConfig:
 
 def ge_act(size: Size, form: Form = "usual") -> Blueprint:
     """The policy: one video pass, then ten steps of the expert."""
-    return assembled(SHAPES[size], WIDTHS[size], form)
+    shape = FULL[form] if size == "full" else SHAPES[size]
+    return assembled(shape, WIDTHS[size], form, CAMERAS[size])
 
 
-def assembled(shape: Shape, widths: Widths, form: Form, steps: int = 10) -> Blueprint:
-    """The same at any size."""
+def assembled(shape: Shape, widths: Widths, form: Form, cameras: int) -> Blueprint:
+    """The same at any size; so many cameras have vectors, of which the first are shown."""
     grid = shape.grid
     text = Segment(stream="text", frames=shape.words)
     past = tuple(
@@ -182,8 +199,8 @@ def assembled(shape: Shape, widths: Widths, form: Form, steps: int = 10) -> Blue
     return Blueprint(
         shape=shape,
         learning=LEARNING,
-        imagine=(Phase(segments=(*past, *future), levels=(("video", 1.0, 0.0),), steps=steps),),
-        model=released(widths, shape.views) if form == "release" else model(widths),
+        imagine=(Phase(segments=(*past, *future), levels=(("video", 1.0, 0.0),), steps=10),),
+        model=model(widths) if form == "usual" else released(widths, cameras),
         features=(
             ("text", shape.text),
             ("video", shape.latent),
@@ -193,7 +210,7 @@ def assembled(shape: Shape, widths: Widths, form: Form, steps: int = 10) -> Blue
         training=Layout((text, *past, *future, state, action), TABLE),
         # The future stands at maximum noise and never moves: it belongs to what is given.
         given=(text, *past, *future),
-        program=(Phase(segments=(state, action), levels=(("action", 1.0, 0.0),), steps=steps),),
+        program=(Phase(segments=(state, action), levels=(("action", 1.0, 0.0),), steps=10),),
     )
 
 
@@ -214,13 +231,14 @@ RECIPES = (
             "The tiny form's memory is now and one frame two strides before; published, four that "
             "reach 500 to 900 frames back, at even or random steps.",
             "The memory has 1 to 10 % noise in training, one level for each camera, of which the "
-            "video is told; that none is added when a chunk is sampled is not verified.",
-            "Form usual: cameras see one another in every layer and have no vector beside that of "
-            "the noise level, but one on their tokens; the state enters by a map of its own; "
-            "actions stand on no longest line, and read the video behind a norm.",
-            "On LIBERO the published state is denoised with the actions, as more of their numbers.",
-            "Time on the rotary canvas counts latent frames of LTX's 25 frames a second; the rate "
-            "that the release tells it is not verified.",
+            "video is told; the release's code draws one level for a batch, of up to 10 % (LIBERO: "
+            "1 %), and tells the video 0.",
+            "A chunk takes 10 steps; for AgiBot World the release's config says 5.",
+            "Form usual: cameras see one another in every layer (published: in every third) and "
+            "have no vector beside that of the noise level, but one on their tokens; the state "
+            "enters by a map of its own; actions stand at 0, 1, ... without a longest line, read "
+            "the video behind a norm of theirs and leave by an RMS norm, not a layer norm; time on "
+            "the rotary canvas counts latent frames of LTX's 25 frames a second, not 30.",
             "The robustness study prints 2.2 B for the whole system; what it counts is not said.",
         ),
         build=ge_act,
