@@ -147,6 +147,8 @@ def pytest_terminal_summary(
         for line in lines:
             terminalreporter.write_line(line)
         page: pathlib.Path | None = config.getoption("--parity")
-        if page is not None and exitstatus == pytest.ExitCode.OK:
+        # Of several processes each knows its own tests; the one that gathers them all writes.
+        whole = not hasattr(config, "workerinput")
+        if page is not None and whole and exitstatus == pytest.ExitCode.OK:
             write_text(page, between_marks(page.read_text(), [*lines, "", _machine()]))
     return result

@@ -1,11 +1,14 @@
 """The table of parity tells the worst of every part, and is kept between the marks of a page."""
 
+import pathlib
+
 import pytest
 
 from tests.pretrained.parity import BEGIN, END, Row, between_marks, table
 
 pytest_plugins = ["pytester"]
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROWS = [
     Row("A", "encode", 0, (1, 2), 1e-6, 1e-5),
     Row("A", "encode", 1, (1, 2), 3e-6, 1e-5),
@@ -45,6 +48,7 @@ def run(pytester, second: str, *flags: str):
     page = pytester.path / "page.md"
     page.write_text(PAGE)
     plugin = ("-p", "tests.pretrained.parity", "-p", "no:cacheprovider")
+    pytester.syspathinsert(ROOT)
     return pytester.runpytest_inprocess(*plugin, "--parity", "page.md", *flags), page
 
 
@@ -58,8 +62,9 @@ def test_a_run_that_passed_writes_the_page(pytester):
     assert told.endswith(f"{END}after\n")
 
 
-def test_a_run_that_failed_prints_and_does_not_write(pytester):
-    found, page = run(pytester, "1.1")
+@pytest.mark.parametrize("flags", [(), ("-n", "2")])
+def test_a_run_that_failed_prints_and_does_not_write(pytester, flags):
+    found, page = run(pytester, "1.1", *flags)
     found.stdout.fnmatch_lines(["| A | encode | 2 | 1 | 1.0e-01 | 1e-05 |"])
     assert page.read_text() == PAGE
 
